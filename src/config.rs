@@ -1,0 +1,199 @@
+//! Configuration from the environment and `.env`, read once at start.
+//!
+//! Each area has a struct and a file that opens with its variables. Every problem is reported at once, by the name of
+//! its variable; a secret's value is never part of a message. There is no `Default`: what runs was read.
+
+pub mod auth;
+pub mod database;
+pub mod http;
+pub mod log;
+mod reader;
+
+use std::fmt;
+use std::path::PathBuf;
+
+pub use reader::{ConfigError, Reader};
+
+/// All settings of a process.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What kind of installation this is.
+    pub environment: Environment,
+    /// Where the development cluster and its keys live (`SHELFWISE_HOME`, `.shelfwise`).
+    pub home: PathBuf,
+    /// Threads of the async runtime (`WORKER_THREADS`); as many as processors where it is unset.
+    pub worker_threads: Option<usize>,
+    /// Databases and their limits.
+    pub database: database::DatabaseConfig,
+    /// Addresses and limits of HTTP.
+    pub http: http::HttpConfig,
+    /// Keys that sign and verify tokens.
+    pub auth: auth::AuthConfig,
+    /// What is logged, and how.
+    pub log: log::LogConfig,
+}
+
+/// What kind of installation this is (`SHELFWISE_ENV`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// A developer's machine: conveniences on, own keys allowed.
+    Development,
+    /// A rehearsal of production.
+    Staging,
+    /// Real shops and real money.
+    Production,
+}
+
+impl std::str::FromStr for Environment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "development" => Ok(Self::Development),
+            "staging" => Ok(Self::Staging),
+            "production" => Ok(Self::Production),
+            _ => Err("use development, staging or production".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Development => "development",
+            Self::Staging => "staging",
+            Self::Production => "production",
+        })
+    }
+}
+
+impl Config {
+    /// Reads the environment, and `.env` of the working folder for what the environment does not set.
+    ///
+    /// # Errors
+    /// All problems of all variables at once.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        // A missing file is the usual case; a malformed one must not be half read.
+        match dotenvy::dotenv() {
+            Ok(_) => {}
+            Err(error) if error.not_found() => {}
+            Err(error) => return Err(ConfigError::single(".env", &error.to_string())),
+        }
+        #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+        Self::from_vars(&|name| std::env::var(name).ok())
+    }
+
+    /// Reads the settings through a look-up by variable name.
+    ///
+    /// # Errors
+    /// All problems of all variables at once.
+    pub fn from_vars(vars: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader::new(vars);
+        let environment = reader.or("SHELFWISE_ENV", Environment::Development);
+        let config = Self {
+            environment,
+            home: reader.or("SHELFWISE_HOME", PathBuf::from(".shelfwise")),
+            worker_threads: reader.optional("WORKER_THREADS"),
+            database: database::DatabaseConfig::read(&mut reader),
+            http: http::HttpConfig::read(&mut reader),
+            auth: auth::AuthConfig::read(&mut reader, environment),
+            log: log::LogConfig::read(&mut reader, environment),
+        };
+        if config.worker_threads == Some(0) {
+            reader.problem("WORKER_THREADS", "must be at least 1");
+        }
+        reader.finish(config)
+    }
+}
+
+/// Every variable that is read, in the order of `.env.example`.
+pub const VARIABLES: &[&str] = &[
+    "SHELFWISE_ENV",
+    "SHELFWISE_HOME",
+    "WORKER_THREADS",
+    "DATABASE_URL",
+    "DATABASE_OWNER_URL",
+    "DATABASE_LISTEN_URL",
+    "DB_POOL_MAX",
+    "DB_CHECKOUT_TIMEOUT_MS",
+    "DB_TENANTS_PER_CONNECTION_MAX",
+    "HOST",
+    "PORT",
+    "TENANT_HOST_SUFFIXES",
+    "REQUEST_TIMEOUT_MS",
+    "BODY_BYTES_MAX",
+    "JWT_KEYS",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        let vars: std::collections::HashMap<String, String> =
+            vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Config::from_vars(&|name| {
+            assert!(VARIABLES.contains(&name), "{name} is read but not listed");
+            vars.get(name).cloned()
+        })
+    }
+
+    #[test]
+    fn defaults_suit_a_developer() {
+        let config = read(&[]).unwrap();
+        assert_eq!(config.environment, Environment::Development);
+        assert_eq!(config.http.port, 8000);
+        assert!(config.database.urls.is_none());
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_and_no_secret_is_shown() {
+        let error = read(&[
+            ("SHELFWISE_ENV", "prod"),
+            ("PORT", "99999"),
+            ("DB_POOL_MAX", "0"),
+            ("JWT_KEYS", "k1:EdDSA:c2VjcmV0"),
+            ("DATABASE_URL", "mysql://app:hunter2@db/shelfwise"),
+        ])
+        .unwrap_err()
+        .to_string();
+
+        for name in ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "DATABASE_URL"] {
+            assert!(error.contains(name), "{name} is missing in:\n{error}");
+        }
+        assert!(!error.contains("hunter2") && !error.contains("c2VjcmV0"), "a secret is shown in:\n{error}");
+    }
+
+    #[test]
+    fn production_refuses_development_keys_and_missing_ones() {
+        let key = auth::JwtKey::generate("dev-1").unwrap().to_setting();
+        let error = read(&[("SHELFWISE_ENV", "production"), ("JWT_KEYS", &key)]).unwrap_err().to_string();
+        assert!(error.contains("JWT_KEYS") && error.contains("dev-1"), "{error}");
+
+        let error = read(&[("SHELFWISE_ENV", "production")]).unwrap_err().to_string();
+        assert!(error.contains("JWT_KEYS"), "{error}");
+    }
+
+    #[test]
+    fn debug_output_hides_secrets() {
+        let key = auth::JwtKey::generate("k1").unwrap().to_setting();
+        let config =
+            read(&[("DATABASE_URL", "postgres://app:hunter2@db/shelfwise"), ("JWT_KEYS", key.as_str())]).unwrap();
+        let text = format!("{config:?}");
+        assert!(!text.contains("hunter2") && !text.contains(key.rsplit(':').next().unwrap()), "{text}");
+    }
+
+    #[test]
+    fn the_sample_file_lists_every_variable_in_order() {
+        let sample = include_str!("../.env.example");
+        let listed: Vec<&str> = sample
+            .lines()
+            .filter_map(|line| line.trim_start_matches('#').trim().split_once('='))
+            .map(|(name, _)| name)
+            .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
+            .collect();
+        assert_eq!(listed, VARIABLES);
+    }
+}

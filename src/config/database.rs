@@ -1,0 +1,79 @@
+//! - `DATABASE_URL`: the runtime login. Unset: `shelfwise dev` starts a cluster of its own.
+//! - `DATABASE_OWNER_URL`: the login that owns schemas, makes roles and migrates.
+//! - `DATABASE_LISTEN_URL` (`DATABASE_URL`): a direct way to PostgreSQL where a pooler stands between.
+//! - `DB_POOL_MAX` (10): the most connections for tenants' operations.
+//! - `DB_CHECKOUT_TIMEOUT_MS` (2000): how long an operation waits for a connection.
+//! - `DB_TENANTS_PER_CONNECTION_MAX` (300): a connection is retired after it has served so many tenants.
+
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::Reader;
+
+/// Databases and their limits.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// Where PostgreSQL is; `None` where nothing is set.
+    pub urls: Option<DatabaseUrls>,
+    /// The most connections for tenants' operations.
+    pub pool_max: u32,
+    /// How long an operation waits for a connection before it is refused.
+    pub checkout_timeout: Duration,
+    /// A connection is retired after it has served so many tenants: a backend never frees what it learnt of a schema.
+    pub tenants_per_connection_max: usize,
+}
+
+/// The logins of one database.
+#[derive(Debug, Clone)]
+pub struct DatabaseUrls {
+    /// The runtime login: owns nothing.
+    pub runtime: SecretString,
+    /// The login that owns schemas; only commands and mutations that change schemas need it.
+    pub owner: Option<SecretString>,
+    /// A direct connection for LISTEN.
+    pub listen: SecretString,
+}
+
+impl DatabaseConfig {
+    /// Reads the variables of this file.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        let runtime = url(reader, "DATABASE_URL");
+        let owner = url(reader, "DATABASE_OWNER_URL");
+        let listen = url(reader, "DATABASE_LISTEN_URL");
+        if runtime.is_none() && reader.text("DATABASE_URL").is_none() && owner.is_some() {
+            reader.problem("DATABASE_URL", "must be set beside DATABASE_OWNER_URL");
+        }
+        Self {
+            urls: runtime.map(|runtime| DatabaseUrls { listen: listen.unwrap_or_else(|| runtime.clone()), runtime, owner }),
+            pool_max: reader.at_least_one("DB_POOL_MAX", 10),
+            checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
+            tenants_per_connection_max: reader.or("DB_TENANTS_PER_CONNECTION_MAX", 300),
+        }
+    }
+}
+
+impl DatabaseUrls {
+    /// The name of the runtime login, to which migrations grant.
+    ///
+    /// # Errors
+    /// The URL names no user.
+    pub fn runtime_login(&self) -> anyhow::Result<String> {
+        let url = Url::parse(self.runtime.expose_secret())?;
+        anyhow::ensure!(!url.username().is_empty(), "DATABASE_URL names no user");
+        Ok(url.username().to_owned())
+    }
+}
+
+/// A PostgreSQL URL. It holds a password, so a problem does not quote it.
+fn url(reader: &mut Reader<'_>, name: &str) -> Option<SecretString> {
+    let text = reader.text(name)?;
+    match Url::parse(&text) {
+        Ok(url) if matches!(url.scheme(), "postgres" | "postgresql") => Some(text.into()),
+        _ => {
+            reader.problem(name, "must look like postgres://USER:PASSWORD@HOST:PORT/DATABASE");
+            None
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The words every layer speaks: ids, tenants, actors, pages and the value types of a bookshop.
+//!
+//! Nothing here does I/O or knows diesel, axum or async-graphql. A value that exists is valid: parsing is the validation.
+
+pub mod actor;
+pub mod clock;
+pub mod ids;
+pub mod isbn;
+pub mod language;
+pub mod money;
+pub mod page;
+pub mod partial_date;
+pub mod tenant;
+pub mod text;

@@ -1,0 +1,3 @@
+//! ShelfWise
+pub mod config;
+pub mod kernel;
