@@ -1,3 +1,4 @@
 //! ShelfWise
 pub mod config;
+pub mod db;
 pub mod kernel;

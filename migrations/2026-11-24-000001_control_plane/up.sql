@@ -83,7 +83,8 @@ CREATE INDEX jobs_due_idx ON control.jobs (priority, scheduled_at, id)
 CREATE INDEX jobs_tenant_due_idx ON control.jobs (tenant_id, priority, scheduled_at, id)
     WHERE state IN ('available', 'scheduled', 'retryable');
 CREATE INDEX jobs_lease_idx ON control.jobs (lease_expires_at) WHERE state = 'running';
-CREATE UNIQUE INDEX jobs_unique_idx ON control.jobs (kind, tenant_id, unique_key) NULLS NOT DISTINCT
+CREATE UNIQUE INDEX jobs_unique_idx
+    ON control.jobs (kind, (coalesce(tenant_id, '00000000-0000-0000-0000-000000000000')), unique_key)
     WHERE unique_key IS NOT NULL AND finalized_at IS NULL;
 
 -- The one bridge from a tenant's transaction: it reads the tenant off the role, so that nobody enqueues for another.

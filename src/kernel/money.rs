@@ -20,8 +20,7 @@ const CURRENCIES: &[(&str, u32)] = &[
     ("TND", 3), ("TRY", 2), ("TWD", 2), ("UAH", 2), ("USD", 2), ("UYU", 2), ("VND", 0), ("ZAR", 2),
 ];
 
-/// The largest amount, in minor units: what a column of 18 digits holds, far below the range of 64 bits, so that sums
-/// of a report do not overflow.
+/// The largest amount, in minor units: far below the range of 64 bits, so that the sums of a report do not overflow.
 pub const AMOUNT_MINOR_MAX: i64 = 999_999_999_999;
 
 /// An amount in minor units (cents) of a currency.

@@ -45,7 +45,8 @@ CREATE TABLE categories (
     CHECK (path[cardinality(path)] = id),
     CHECK (parent_id IS NOT DISTINCT FROM path[cardinality(path) - 1])
 );
-CREATE UNIQUE INDEX categories_name_key ON categories (parent_id, name_key) NULLS NOT DISTINCT;
+CREATE UNIQUE INDEX categories_name_key
+    ON categories ((coalesce(parent_id, '00000000-0000-0000-0000-000000000000')), name_key);
 
 CREATE TABLE books (
     id uuid PRIMARY KEY,

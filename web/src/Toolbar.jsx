@@ -34,8 +34,8 @@ export function Toolbar({ endpoint, tenant, token, onChange }) {
         <label htmlFor="tenant">Tenant</label>
         <input
           id="tenant"
-          value={tenant}
-          placeholder="from the token"
+          value={isAdmin ? '' : tenant}
+          placeholder={isAdmin ? 'not used' : 'optional'}
           title={isAdmin ? 'The admin API is not bound to a tenant' : 'Sent as X-Tenant'}
           disabled={isAdmin}
           autoCapitalize="off"

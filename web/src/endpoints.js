@@ -28,8 +28,7 @@ query Catalogue {
     }
     totalCount
   }
-}
-`,
+}`,
   },
   admin: {
     label: 'Admin API /admin/graphql',
@@ -45,7 +44,6 @@ query Tenants {
       createdAt
     }
   }
-}
-`,
+}`,
   },
 };

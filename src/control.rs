@@ -1,0 +1,6 @@
+//! The control plane: tenants are rows. Operators act here; no tenant's code can see it.
+
+pub mod error;
+pub mod graphql;
+pub mod provisioning;
+pub mod tenants;

@@ -1,0 +1,100 @@
+//! A tenant as the registry has it.
+
+use std::str::FromStr;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::db::schema::control::tenants;
+use crate::kernel::ids::TenantId;
+use crate::kernel::tenant::{SchemaName, TenantCtx};
+
+/// A row of the registry.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = tenants)]
+pub struct Tenant {
+    /// The tenant.
+    #[diesel(deserialize_as = Uuid)]
+    pub id: TenantId,
+    /// Its name in addresses.
+    pub slug: String,
+    /// Its name for people.
+    pub name: String,
+    /// The code of its plan.
+    pub plan: String,
+    /// The currency of its prices.
+    pub currency: String,
+    /// Its state, as text.
+    pub status: String,
+    /// Why it is suspended.
+    pub suspension_reason: Option<String>,
+    /// The newest migration of its schema.
+    pub schema_version: String,
+    /// When it was provisioned.
+    pub created_at: DateTime<Utc>,
+    /// When its row last changed.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A tenant's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TenantStatus {
+    /// Being made; nobody can use it yet.
+    Provisioning,
+    /// In use.
+    Active,
+    /// Closed to its users, data kept.
+    Suspended,
+    /// On its way out: suspended, exported, waiting to be deleted.
+    Offboarding,
+    /// Gone.
+    Deleted,
+}
+
+impl TenantStatus {
+    /// The text that the registry stores.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Offboarding => "offboarding",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+impl FromStr for TenantStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Provisioning, Self::Active, Self::Suspended, Self::Offboarding, Self::Deleted]
+            .into_iter()
+            .find(|status| status.as_str() == text)
+            .ok_or_else(|| format!("unknown tenant status `{text}`"))
+    }
+}
+
+impl Tenant {
+    /// The state. A text that no version knows counts as deleted: nobody gets in by it.
+    #[must_use]
+    pub fn status(&self) -> TenantStatus {
+        self.status.parse().unwrap_or(TenantStatus::Deleted)
+    }
+
+    /// The context that tenant code runs in; `None` where the row holds what this version cannot read.
+    #[must_use]
+    pub fn context(&self) -> Option<Arc<TenantCtx>> {
+        Some(Arc::new(TenantCtx {
+            id: self.id,
+            slug: self.slug.parse().ok()?,
+            schema: SchemaName::from(self.id),
+            name: self.name.clone(),
+            plan: self.plan.clone(),
+            currency: self.currency.parse().ok()?,
+        }))
+    }
+}

@@ -1,0 +1,117 @@
+//! From a slug to a tenant's context, for every request: cached, single flight, negative answers too.
+//!
+//! An entry is trusted for as long as notifications of changes arrive, at most [`TRUST_MAX`]; while the listener is
+//! away, for [`TRUST_UNHEARD`]. With the database unreachable a known tenant is served on for [`STALE_MAX`]; an unknown
+//! one fails closed.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::future::Cache;
+
+use super::model::TenantStatus;
+use super::repo;
+use crate::db::listen::{Liveness, Signal};
+use crate::db::{ControlDb, DbError};
+use crate::kernel::tenant::{TenantCtx, TenantSlug};
+
+/// How long an entry is trusted while notifications arrive.
+const TRUST_MAX: Duration = Duration::from_secs(60);
+
+/// How long an entry is trusted while nobody listens: what "within a second" rests on then.
+const TRUST_UNHEARD: Duration = Duration::from_millis(900);
+
+/// How long a known tenant is served without the registry.
+const STALE_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Slugs that are remembered, unknown ones among them.
+const ENTRIES_MAX: u64 = 20_000;
+
+/// What the registry says of a slug.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lookup {
+    /// A tenant in use.
+    Active(Arc<TenantCtx>),
+    /// A tenant that is closed to its users.
+    Closed(Arc<TenantCtx>),
+    /// No tenant that anybody could know of.
+    Unknown,
+}
+
+#[derive(Clone)]
+struct Entry {
+    lookup: Lookup,
+    read_at: Instant,
+}
+
+/// The cache before the registry.
+#[derive(Clone)]
+pub struct Registry {
+    control: ControlDb,
+    entries: Cache<TenantSlug, Entry>,
+    liveness: Liveness,
+}
+
+impl Registry {
+    /// A registry over the control plane. It trusts its entries longer while `liveness` says that somebody calls
+    /// [`Registry::on_signal`].
+    #[must_use]
+    pub fn new(control: ControlDb, liveness: Liveness) -> Self {
+        let entries = Cache::builder().max_capacity(ENTRIES_MAX).time_to_live(STALE_MAX).build();
+        Self { control, entries, liveness }
+    }
+
+    /// What the registry says of a slug.
+    ///
+    /// # Errors
+    /// The database is unreachable, and nothing recent is known of the slug.
+    pub async fn resolve(&self, slug: &TenantSlug) -> Result<Lookup, DbError> {
+        let known = self.entries.get(slug).await;
+        if let Some(entry) = &known {
+            let trust = if self.liveness.is_alive() { TRUST_MAX } else { TRUST_UNHEARD };
+            if entry.read_at.elapsed() < trust {
+                return Ok(entry.lookup.clone());
+            }
+            self.entries.invalidate(slug).await;
+        }
+        // Whoever asks meanwhile waits for this one query.
+        match self.entries.try_get_with_by_ref(slug, self.read(slug)).await {
+            Ok(entry) => Ok(entry.lookup),
+            Err(error) => match known {
+                Some(entry) if entry.lookup != Lookup::Unknown && entry.read_at.elapsed() < STALE_MAX => {
+                    tracing::warn!(tenant.slug = %slug, error = %error, "Served a tenant from a stale registry entry");
+                    self.entries.insert(slug.clone(), entry.clone()).await;
+                    Ok(entry.lookup)
+                }
+                _ => Err((*error).clone()),
+            },
+        }
+    }
+
+    /// Takes notice of a change: a payload is the slug that changed, a new connection means that any may have.
+    pub fn on_signal(&self, signal: Signal) {
+        match signal {
+            Signal::Connected => self.entries.invalidate_all(),
+            Signal::Payload(slug) => {
+                if let Ok(slug) = slug.parse::<TenantSlug>() {
+                    let entries = self.entries.clone();
+                    #[expect(clippy::disallowed_methods, reason = "a signal arrives outside of any request")]
+                    tokio::spawn(async move { entries.invalidate(&slug).await });
+                }
+            }
+        }
+    }
+
+    async fn read(&self, slug: &TenantSlug) -> Result<Entry, DbError> {
+        let read_at = Instant::now();
+        let lookup = match repo::tenant_by_slug(&self.control, slug.as_str()).await? {
+            None => Lookup::Unknown,
+            Some(tenant) => match (tenant.status(), tenant.context()) {
+                (TenantStatus::Active, Some(context)) => Lookup::Active(context),
+                (TenantStatus::Suspended | TenantStatus::Offboarding, Some(context)) => Lookup::Closed(context),
+                _ => Lookup::Unknown,
+            },
+        };
+        Ok(Entry { lookup, read_at })
+    }
+}

@@ -1,0 +1,56 @@
+//! SQL of the registry.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::model::{Tenant, TenantStatus};
+use crate::db::schema::control::tenants;
+use crate::db::{ControlDb, ControlTx, DbError};
+use crate::kernel::page::{Direction, PageRequest};
+
+/// The tenant with a slug.
+pub async fn tenant_by_slug(control: &ControlDb, slug: &str) -> Result<Option<Tenant>, DbError> {
+    let query = tenants::table.filter(tenants::slug.eq(slug.to_owned())).select(Tenant::as_select());
+    Ok(control.load(query).await?.pop())
+}
+
+/// The tenant with a slug, locked until the transaction ends.
+pub async fn tenant_lock(tx: &mut ControlTx, slug: &str) -> Result<Option<Tenant>, DbError> {
+    let query = tenants::table.filter(tenants::slug.eq(slug.to_owned())).select(Tenant::as_select()).for_update();
+    Ok(tx.load(query).await?.pop())
+}
+
+/// One page's rows of tenants in the order of their slugs, read in the page's direction.
+pub async fn tenant_list(control: &ControlDb, page: &PageRequest<String>) -> Result<Vec<Tenant>, DbError> {
+    let query = tenants::table.select(Tenant::as_select()).limit(page.rows()).into_boxed();
+    let query = match (&page.direction, page.from.clone()) {
+        (Direction::Forward, None) => query.order(tenants::slug.asc()),
+        (Direction::Forward, Some(slug)) => query.filter(tenants::slug.gt(slug)).order(tenants::slug.asc()),
+        (Direction::Backward, None) => query.order(tenants::slug.desc()),
+        (Direction::Backward, Some(slug)) => query.filter(tenants::slug.lt(slug)).order(tenants::slug.desc()),
+    };
+    control.load(query).await
+}
+
+/// How many tenants there are.
+pub async fn tenant_count(control: &ControlDb) -> Result<i64, DbError> {
+    Ok(control.load(tenants::table.count()).await?.pop().unwrap_or(0))
+}
+
+/// Changes a tenant's state and answers the row as it is then.
+pub async fn tenant_update_status(
+    tx: &mut ControlTx,
+    tenant: &Tenant,
+    status: TenantStatus,
+    reason: Option<&str>,
+    now: DateTime<Utc>,
+) -> Result<Option<Tenant>, DbError> {
+    let update = diesel::update(tenants::table.find(tenant.id.0))
+        .set((
+            tenants::status.eq(status.as_str()),
+            tenants::suspension_reason.eq(reason.map(str::to_owned)),
+            tenants::updated_at.eq(now),
+        ))
+        .returning(Tenant::as_returning());
+    Ok(tx.load(update).await?.pop())
+}

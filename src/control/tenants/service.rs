@@ -1,0 +1,80 @@
+//! Decisions about tenants that exist.
+
+use super::model::{Tenant, TenantStatus};
+use super::repo;
+use crate::control::error::{ControlError, ControlErrorCode};
+use crate::db::{ControlDb, ControlTx, DbError};
+use crate::kernel::clock::Clock;
+use crate::kernel::page::{Page, PageRequest};
+
+/// The tenant with a slug.
+///
+/// # Errors
+/// The database failed.
+pub async fn tenant_by_slug(control: &ControlDb, slug: &str) -> Result<Option<Tenant>, DbError> {
+    repo::tenant_by_slug(control, slug).await
+}
+
+/// One page of tenants in the order of their slugs.
+///
+/// # Errors
+/// The database failed.
+pub async fn tenant_list(control: &ControlDb, page: PageRequest<String>) -> Result<Page<Tenant>, DbError> {
+    Ok(page.cut(repo::tenant_list(control, &page).await?))
+}
+
+/// How many tenants there are.
+///
+/// # Errors
+/// The database failed.
+pub async fn tenant_count(control: &ControlDb) -> Result<i64, DbError> {
+    repo::tenant_count(control).await
+}
+
+/// Closes a tenant to its users; its data stays. Suspending a suspended tenant changes the reason.
+///
+/// # Errors
+/// There is no such tenant, or it is on its way out.
+pub async fn tenant_suspend(
+    control: &ControlDb,
+    clock: &dyn Clock,
+    slug: &str,
+    reason: &str,
+) -> Result<Tenant, ControlError> {
+    let allowed = [TenantStatus::Active, TenantStatus::Suspended];
+    change_status(control, clock, slug, &allowed, TenantStatus::Suspended, Some(reason)).await
+}
+
+/// Opens a suspended tenant again. Resuming an active tenant changes nothing.
+///
+/// # Errors
+/// There is no such tenant, or it is on its way out.
+pub async fn tenant_resume(control: &ControlDb, clock: &dyn Clock, slug: &str) -> Result<Tenant, ControlError> {
+    let allowed = [TenantStatus::Active, TenantStatus::Suspended];
+    change_status(control, clock, slug, &allowed, TenantStatus::Active, None).await
+}
+
+async fn change_status(
+    control: &ControlDb,
+    clock: &dyn Clock,
+    slug: &str,
+    from: &[TenantStatus],
+    to: TenantStatus,
+    reason: Option<&str>,
+) -> Result<Tenant, ControlError> {
+    let not_found =
+        || ControlError::refused(ControlErrorCode::TenantNotFound, format!("There is no tenant `{slug}`."), &["slug"]);
+    control
+        .write(async |tx: &mut ControlTx| {
+            let tenant = repo::tenant_lock(tx, slug).await?.ok_or_else(not_found)?;
+            if !from.contains(&tenant.status()) {
+                return Err(ControlError::refused(
+                    ControlErrorCode::TenantStatusConflict,
+                    format!("The tenant is {}; it cannot become {}.", tenant.status, to.as_str()),
+                    &["slug"],
+                ));
+            }
+            repo::tenant_update_status(tx, &tenant, to, reason, clock.now()).await?.ok_or_else(not_found)
+        })
+        .await
+}

@@ -1,0 +1,23 @@
+//! The only place that names a connection, a pool or the search path.
+//!
+//! There are three doors. [`tenant`] opens a transaction in one tenant's schema, under that tenant's role; it takes a
+//! `TenantCtx` and nothing less. [`control`] reaches the control schema and has no search path. [`owner`] is the login
+//! that changes schemas, used by provisioning and migrations.
+
+pub mod connection;
+pub mod control;
+pub mod error;
+pub mod listen;
+pub mod meter;
+pub mod migrate;
+pub mod owner;
+pub mod pool;
+pub mod schema;
+mod scope;
+pub mod tenant;
+pub mod tls;
+
+pub use control::{ControlDb, ControlTx};
+pub use error::DbError;
+pub use owner::{OwnerDb, OwnerTx};
+pub use tenant::{TenantDb, TenantRead, TenantSession, TenantTx};

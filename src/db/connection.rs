@@ -1,0 +1,106 @@
+//! A pooled connection and its manager: when one is fit for the next borrower.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel_async::pooled_connection::PoolableConnection as _;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+
+use super::error::DbError;
+use super::tls::Target;
+use crate::kernel::ids::TenantId;
+
+/// A connection to PostgreSQL and what the pool must know of it.
+pub struct Connection {
+    pub(super) pg: AsyncPgConnection,
+    /// Set before the first byte of a transaction is sent, cleared when its end was sent or seen. A connection that
+    /// comes back dirty is not fit for anybody.
+    pub(super) dirty: AtomicBool,
+    /// The tenants this backend has served. It keeps a descriptor of each of their tables until it ends.
+    tenants_seen: Mutex<HashSet<TenantId>>,
+}
+
+impl Connection {
+    /// Remembers that the backend serves a tenant.
+    pub(super) fn saw(&self, tenant: TenantId) {
+        self.tenants_seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(tenant);
+    }
+
+    pub(super) fn set_dirty(&self, dirty: bool) {
+        self.dirty.store(dirty, Ordering::Release);
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        AtomicBool::load(&self.dirty, Ordering::Acquire)
+    }
+}
+
+/// Makes connections for bb8 and judges them, without any I/O at checkout or return.
+pub struct Manager {
+    target: Target,
+    tenants_per_connection_max: usize,
+}
+
+/// What a runtime connection must find when it connects: an empty search path.
+#[derive(diesel::QueryableByName)]
+struct Path {
+    #[diesel(sql_type = diesel::sql_types::Text)]
+    search_path: String,
+}
+
+impl Manager {
+    /// A manager of connections to one database.
+    #[must_use]
+    pub fn new(target: Target, tenants_per_connection_max: usize) -> Self {
+        Self { target, tenants_per_connection_max }
+    }
+}
+
+impl bb8::ManageConnection for Manager {
+    type Connection = Connection;
+    type Error = DbError;
+
+    /// Connects, and refuses a login whose search path is not empty: a statement that forgot its tenant must fail.
+    async fn connect(&self) -> Result<Connection, DbError> {
+        let pg = connect(&self.target).await?;
+        let path: Path = diesel::sql_query("SELECT current_setting('search_path') AS search_path")
+            .get_result(&mut &pg)
+            .await?;
+        if path.search_path.trim_matches('"').is_empty() {
+            Ok(Connection { pg, dirty: AtomicBool::new(false), tenants_seen: Mutex::default() })
+        } else {
+            Err(DbError::Other(
+                "the runtime login's search path is not empty: run deploy/postgres/logins.sql".to_owned(),
+            ))
+        }
+    }
+
+    async fn is_valid(&self, connection: &mut Connection) -> Result<(), DbError> {
+        if connection.pg.is_broken() { Err(DbError::Unreachable("connection closed".to_owned())) } else { Ok(()) }
+    }
+
+    fn has_broken(&self, connection: &mut Connection) -> bool {
+        let seen = connection.tenants_seen.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).len();
+        connection.is_dirty() || connection.pg.is_broken() || seen > self.tenants_per_connection_max
+    }
+}
+
+/// Opens one connection. Its driver task ends with it.
+pub(crate) async fn connect(target: &Target) -> Result<AsyncPgConnection, DbError> {
+    let unreachable = |error: &dyn std::error::Error| DbError::Unreachable(chain(error));
+    let (client, connection) = target.config.connect(target.tls.clone()).await.map_err(|error| unreachable(&error))?;
+    AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(|error| unreachable(&error))
+}
+
+/// An error with its causes: the driver's own text alone says only "db error".
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,84 @@
+//! The control plane's door: the runtime login without a search path. Every table is named with its schema.
+
+use std::sync::Arc;
+
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::AsyncPgConnection;
+use diesel_async::methods::LoadQuery;
+
+use super::error::DbError;
+use super::meter::Meter;
+use super::pool::Pool;
+use super::scope::{Held, Scope};
+
+/// The pool behind the control plane, apart from the tenants': it answers when theirs is exhausted.
+#[derive(Clone)]
+pub struct ControlDb {
+    pool: Pool,
+}
+
+/// A transaction in the control plane.
+pub struct ControlTx(Scope);
+
+impl ControlDb {
+    /// The control plane over a pool of runtime connections.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// Runs `work` in a transaction: committed when it answers `Ok`, rolled back when it answers `Err`.
+    ///
+    /// # Errors
+    /// What `work` answers, or the failure of the transaction itself.
+    pub async fn write<T, E: From<DbError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut ControlTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let mut tx = ControlTx(held.begin("BEGIN").await?);
+        let result = work(&mut tx).await;
+        held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        result
+    }
+
+    /// Runs one query, in a transaction that opens and closes without a round trip of its own.
+    ///
+    /// # Errors
+    /// No connection could be borrowed, or the statement failed.
+    pub async fn load<'query, Q, T>(&self, query: Q) -> Result<Vec<T>, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned()).load(query).await;
+        held.end_unawaited();
+        rows
+    }
+}
+
+impl ControlTx {
+    /// Runs a query and reads all its rows.
+    ///
+    /// # Errors
+    /// The statement's failure.
+    pub async fn load<'query, Q, T>(&mut self, query: Q) -> Result<Vec<T>, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        self.0.load(query).await
+    }
+
+    /// Runs a statement and answers how many rows it touched.
+    ///
+    /// # Errors
+    /// The statement's failure; the transaction is then good for nothing but a rollback.
+    pub async fn execute<Q>(&mut self, query: Q) -> Result<usize, DbError>
+    where
+        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+    {
+        self.0.execute(query).await
+    }
+}

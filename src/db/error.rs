@@ -1,0 +1,59 @@
+//! What can go wrong with a statement, in the words that callers decide by.
+
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+
+/// A failed statement, checkout or connection. Never shown to a client.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DbError {
+    /// A unique constraint or index refused the row; its name tells which.
+    #[error("unique constraint {0} is violated")]
+    Unique(String),
+    /// A foreign key refused the row.
+    #[error("foreign key {0} is violated")]
+    ForeignKey(String),
+    /// A CHECK refused the row.
+    #[error("check {0} is violated")]
+    Check(String),
+    /// No connection was free within the time to wait.
+    #[error("no database connection was free in time")]
+    Busy,
+    /// The connection is gone, or none could be made.
+    #[error("the database is unreachable: {0}")]
+    Unreachable(String),
+    /// The statement ran into a timeout or was cancelled.
+    #[error("the statement was cancelled: {0}")]
+    Cancelled(String),
+    /// Anything else: a defect of ours.
+    #[error("database error: {0}")]
+    Other(String),
+}
+
+impl DbError {
+    /// Whether the database, rather than the request, is to blame, and trying later may help.
+    #[must_use]
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Busy | Self::Unreachable(_))
+    }
+}
+
+impl From<DieselError> for DbError {
+    fn from(error: DieselError) -> Self {
+        let DieselError::DatabaseError(kind, info) = &error else {
+            return Self::Other(error.to_string());
+        };
+        let constraint = || info.constraint_name().unwrap_or("?").to_owned();
+        let message = info.message();
+        match kind {
+            DatabaseErrorKind::UniqueViolation => Self::Unique(constraint()),
+            DatabaseErrorKind::ForeignKeyViolation => Self::ForeignKey(constraint()),
+            DatabaseErrorKind::CheckViolation => Self::Check(constraint()),
+            DatabaseErrorKind::ClosedConnection => Self::Unreachable(message.to_owned()),
+            // The driver has no kinds for these; the texts are PostgreSQL's own, in the C locale of its messages.
+            _ if message.starts_with("canceling statement") => Self::Cancelled(message.to_owned()),
+            _ if message == "connection closed" || message.starts_with("terminating connection") => {
+                Self::Unreachable(message.to_owned())
+            }
+            _ => Self::Other(message.to_owned()),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Counts what one operation asks of PostgreSQL.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+/// Statements and round trips of one operation.
+///
+/// A round trip begins when a statement is sent while no other is on its way: siblings that are pipelined share one.
+/// Openings and closings that nobody waits for are part of the statement they travel with.
+#[derive(Debug, Default)]
+pub struct Meter {
+    statements: AtomicU32,
+    round_trips: AtomicU32,
+    in_flight: AtomicU32,
+    abandoned: AtomicBool,
+}
+
+/// A statement on its way. Dropped before [`InFlight::arrived`], it was abandoned: the server may still be at it.
+pub struct InFlight<'a>(&'a Meter);
+
+impl Meter {
+    /// Counts a statement as sent.
+    pub fn send(&self) -> InFlight<'_> {
+        self.statements.fetch_add(1, Ordering::Relaxed);
+        self.wait()
+    }
+
+    /// Counts a wait for the server that is no statement: an awaited BEGIN or COMMIT.
+    pub fn wait(&self) -> InFlight<'_> {
+        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
+            self.round_trips.fetch_add(1, Ordering::Relaxed);
+        }
+        InFlight(self)
+    }
+
+    /// Statements sent so far.
+    pub fn statements(&self) -> u32 {
+        self.statements.load(Ordering::Relaxed)
+    }
+
+    /// Round trips so far.
+    pub fn round_trips(&self) -> u32 {
+        self.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// Whether somebody stopped waiting for a statement: its connection cannot be handed on as it is.
+    pub fn has_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+}
+
+impl InFlight<'_> {
+    /// The answer has come, be it an error.
+    pub fn arrived(self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.0.abandoned.store(true, Ordering::Relaxed);
+    }
+}

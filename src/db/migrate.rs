@@ -1,0 +1,198 @@
+//! Migrations of both planes: embedded SQL, one transaction each, a ledger in the migrated schema.
+//!
+//! The ledger is diesel's own table, so `diesel migration list` reads it. The files of a schema run as one batch with
+//! their ledger rows: a new tenant's tables are made in a single round trip.
+
+use std::borrow::Cow;
+
+use diesel::sql_types::Text;
+use rust_embed::RustEmbed;
+
+use super::error::DbError;
+use super::owner::{OwnerDb, OwnerTx};
+use crate::kernel::tenant::SchemaName;
+
+#[derive(RustEmbed)]
+#[folder = "migrations/"]
+struct ControlFiles;
+
+#[derive(RustEmbed)]
+#[folder = "tenant_migrations/"]
+struct TenantFiles;
+
+/// The advisory lock that runs of the control plane's migrations take: replicas that start together do not race.
+const ADVISORY_LOCK: i64 = 0x5348_454c_4657; // "SHELFW"
+
+/// Which schema a migration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plane {
+    /// The schema `control`.
+    Control,
+    /// Each tenant's schema.
+    Tenant,
+}
+
+/// One migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// The sortable part of the folder's name, digits alone, as diesel's ledger has it.
+    pub version: String,
+    /// The statements that make the change.
+    pub up: String,
+    /// The statements that take it back.
+    pub down: String,
+}
+
+#[derive(diesel::QueryableByName)]
+struct LedgerRow {
+    #[diesel(sql_type = Text)]
+    version: String,
+}
+
+/// A plane's migrations in their order.
+#[must_use]
+pub fn migrations(plane: Plane) -> Vec<Migration> {
+    let read = |path: &str| match plane {
+        Plane::Control => ControlFiles::get(path),
+        Plane::Tenant => TenantFiles::get(path),
+    };
+    let text = |path: &str| {
+        read(path).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default()
+    };
+    let files: Box<dyn Iterator<Item = Cow<'static, str>>> = match plane {
+        Plane::Control => Box::new(ControlFiles::iter()),
+        Plane::Tenant => Box::new(TenantFiles::iter()),
+    };
+    let mut migrations: Vec<Migration> = files
+        .filter_map(|path| path.strip_suffix("/up.sql").map(str::to_owned))
+        .map(|folder| Migration {
+            version: folder.split('_').next().unwrap_or_default().replace('-', ""),
+            up: text(&format!("{folder}/up.sql")),
+            down: text(&format!("{folder}/down.sql")),
+        })
+        .collect();
+    migrations.sort_by(|a, b| a.version.cmp(&b.version));
+    migrations
+}
+
+/// The version of a plane's newest migration.
+#[must_use]
+pub fn newest_version(plane: Plane) -> String {
+    migrations(plane).pop().map(|migration| migration.version).unwrap_or_default()
+}
+
+/// Brings the control plane to its newest version and answers how many migrations ran.
+///
+/// # Errors
+/// The first failing statement; nothing of this run is kept.
+pub async fn migrate_control(owner: &OwnerDb) -> Result<usize, DbError> {
+    owner
+        .write(async |tx: &mut OwnerTx| {
+            tx.batch(&format!(
+                "SELECT pg_catalog.pg_advisory_xact_lock({ADVISORY_LOCK}); CREATE SCHEMA IF NOT EXISTS control;"
+            ))
+            .await?;
+            let pending = pending(tx, Plane::Control, "control").await?;
+            tx.batch(&script(&pending, "control", owner.runtime_login())).await?;
+            Ok(pending.len())
+        })
+        .await
+}
+
+/// Takes every migration of the control plane back. Its data is lost: for tests of the `down` files.
+///
+/// # Errors
+/// The first failing statement.
+pub async fn revert_control(owner: &OwnerDb) -> Result<(), DbError> {
+    owner.write(async |tx: &mut OwnerTx| tx.batch(&revert_script(Plane::Control, "control")).await).await
+}
+
+/// Brings one tenant's schema to the newest version, within the caller's transaction, and answers how many ran.
+///
+/// # Errors
+/// The first failing statement.
+pub async fn migrate_tenant(tx: &mut OwnerTx, schema: &SchemaName) -> Result<usize, DbError> {
+    tx.enter_schema(schema).await?;
+    let pending = pending(tx, Plane::Tenant, schema.as_str()).await?;
+    tx.batch(&script(&pending, schema.as_str(), "")).await?;
+    Ok(pending.len())
+}
+
+/// The statements that fill a new tenant's schema, ledger included: one batch.
+#[must_use]
+pub fn tenant_script(schema: &SchemaName) -> String {
+    let create_ledger = create_ledger(schema.as_str());
+    format!("{create_ledger}\n{}", script(&migrations(Plane::Tenant), schema.as_str(), ""))
+}
+
+/// Takes every migration of one tenant's schema back. Its data is lost: for tests of the `down` files.
+///
+/// # Errors
+/// The first failing statement.
+pub async fn revert_tenant(tx: &mut OwnerTx, schema: &SchemaName) -> Result<(), DbError> {
+    tx.enter_schema(schema).await?;
+    tx.batch(&revert_script(Plane::Tenant, schema.as_str())).await
+}
+
+/// The migrations that a schema's ledger does not list; the ledger is made where it is missing.
+async fn pending(tx: &mut OwnerTx, plane: Plane, schema: &str) -> Result<Vec<Migration>, DbError> {
+    tx.batch(&create_ledger(schema)).await?;
+    let query = diesel::sql_query(format!(r#"SELECT version FROM "{schema}".__diesel_schema_migrations"#));
+    let done: Vec<LedgerRow> = tx.load(query).await?;
+    Ok(migrations(plane).into_iter().filter(|m| !done.iter().any(|row| row.version == m.version)).collect())
+}
+
+fn create_ledger(schema: &str) -> String {
+    format!(
+        r#"CREATE TABLE IF NOT EXISTS "{schema}".__diesel_schema_migrations (
+               version varchar(50) PRIMARY KEY, run_on timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP);"#
+    )
+}
+
+fn script(migrations: &[Migration], schema: &str, runtime_login: &str) -> String {
+    migrations
+        .iter()
+        .map(|Migration { version, up, .. }| {
+            let up = up.replace("{runtime}", &format!("\"{}\"", runtime_login.replace('"', "\"\"")));
+            format!("{up}\nINSERT INTO \"{schema}\".__diesel_schema_migrations (version) VALUES ('{version}');\n")
+        })
+        .collect()
+}
+
+fn revert_script(plane: Plane, schema: &str) -> String {
+    migrations(plane)
+        .iter()
+        .rev()
+        .map(|Migration { version, down, .. }| {
+            format!("{down}\nDELETE FROM \"{schema}\".__diesel_schema_migrations WHERE version = '{version}';\n")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_migration_has_both_directions_and_a_place() {
+        for plane in [Plane::Control, Plane::Tenant] {
+            let all = migrations(plane);
+            assert!(!all.is_empty(), "{plane:?} has no migrations");
+            for migration in &all {
+                assert!(!migration.up.trim().is_empty() && !migration.down.trim().is_empty(), "{migration:?}");
+                assert_eq!(migration.version.len(), 14, "{}", migration.version);
+            }
+            assert!(all.is_sorted_by(|a, b| a.version < b.version), "two migrations of {plane:?} share a version");
+        }
+    }
+
+    #[test]
+    fn tenant_migrations_make_no_types_and_name_no_schema() {
+        for migration in migrations(Plane::Tenant) {
+            let up = migration.up.to_ascii_lowercase();
+            for word in ["create type", "create domain", "control.", "public.", "create extension"] {
+                assert!(!up.contains(word), "{} has `{word}`", migration.version);
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The owner's door: the login that makes schemas, roles and tables. Provisioning and migrations alone go through it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::AsyncPgConnection;
+use diesel_async::methods::LoadQuery;
+
+use super::error::DbError;
+use super::meter::Meter;
+use super::pool::Pool;
+use super::scope::{Held, Scope};
+use super::tenant::TenantTx;
+use super::tls::Target;
+use crate::kernel::tenant::{SchemaName, TenantCtx};
+
+/// The most connections of the owner: schema changes are bound by the processor, so few are as fast as many.
+const POOL_MAX: u32 = 4;
+
+/// How long a schema change waits for its turn: others take tens of milliseconds each.
+const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// An owner's connection is retired after so many transactions' worth of schemas, as a runtime one is.
+const TENANTS_PER_CONNECTION_MAX: usize = 300;
+
+/// The pool of the owner's connections.
+#[derive(Clone)]
+pub struct OwnerDb {
+    pool: Pool,
+    runtime_login: Arc<str>,
+}
+
+/// A transaction of the owner.
+pub struct OwnerTx(Scope);
+
+impl OwnerDb {
+    /// The owner's pool. `runtime_login` is whom migrations and provisioning grant to.
+    #[must_use]
+    pub fn new(target: Target, runtime_login: &str) -> Self {
+        let pool = Pool::new(target, POOL_MAX, CHECKOUT_TIMEOUT, TENANTS_PER_CONNECTION_MAX);
+        Self { pool, runtime_login: runtime_login.into() }
+    }
+
+    /// The name of the runtime login.
+    #[must_use]
+    pub fn runtime_login(&self) -> &str {
+        &self.runtime_login
+    }
+
+    /// Runs `work` in a transaction: committed when it answers `Ok`, rolled back when it answers `Err`.
+    ///
+    /// # Errors
+    /// What `work` answers, or the failure of the transaction itself.
+    pub async fn write<T, E: From<DbError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut OwnerTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        // A schema change never makes the tenants queue behind it for long.
+        let mut tx = OwnerTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'").await?);
+        let result = work(&mut tx).await;
+        held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        result
+    }
+}
+
+impl OwnerTx {
+    /// Runs statements that have no parameters, in one round trip.
+    ///
+    /// # Errors
+    /// The first statement's failure; the transaction is then good for nothing but a rollback.
+    pub async fn batch(&mut self, sql: &str) -> Result<(), DbError> {
+        self.0.held.batch(sql).await
+    }
+
+    /// Runs a query and reads all its rows.
+    ///
+    /// # Errors
+    /// The statement's failure.
+    pub async fn load<'query, Q, T>(&mut self, query: Q) -> Result<Vec<T>, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        self.0.load(query).await
+    }
+
+    /// Runs a statement and answers how many rows it touched.
+    ///
+    /// # Errors
+    /// The statement's failure; the transaction is then good for nothing but a rollback.
+    pub async fn execute<Q>(&mut self, query: Q) -> Result<usize, DbError>
+    where
+        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+    {
+        self.0.execute(query).await
+    }
+
+    /// Points the search path of this transaction at a tenant's schema.
+    ///
+    /// # Errors
+    /// The statement's failure.
+    pub async fn enter_schema(&mut self, schema: &SchemaName) -> Result<(), DbError> {
+        self.batch(&format!(r#"SET LOCAL search_path TO "{schema}", pg_temp"#)).await
+    }
+
+    /// Moves into a tenant's schema and hands out the tenant plane's view of this same transaction, so that a new
+    /// tenant's first rows are written by the code that will write the later ones.
+    ///
+    /// # Errors
+    /// The statement's failure.
+    pub async fn as_tenant(&mut self, tenant: &TenantCtx) -> Result<TenantTx, DbError> {
+        self.enter_schema(&tenant.schema).await?;
+        self.0.held.connection().saw(tenant.id);
+        Ok(TenantTx::within(self.0.clone()))
+    }
+}

@@ -1,0 +1,123 @@
+//! Pools: bb8 with our manager, an error sink that speaks, and fair admission before it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::connection::Manager;
+use super::error::DbError;
+use super::tls::Target;
+
+/// A connection is closed at this age; its backend gives back what it gathered.
+const LIFETIME_MAX: Duration = Duration::from_secs(20 * 60);
+
+/// The most connections of the control plane's pool: short look-ups and rare changes.
+const CONTROL_POOL_MAX: u32 = 4;
+
+/// A pool of connections to one database under one login.
+#[derive(Clone)]
+pub struct Pool {
+    bb8: bb8::Pool<Manager>,
+    target: Target,
+    /// As many permits as connections, handed out in the order of asking; bb8 alone lets newcomers overtake.
+    admission: Arc<Semaphore>,
+    checkout_timeout: Duration,
+    size_max: u32,
+}
+
+/// A connection that is borrowed, and the permit that it was borrowed by.
+pub(super) struct Borrowed {
+    pub(super) connection: bb8::PooledConnection<'static, Manager>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// The state of a pool, for metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct PoolState {
+    /// Connections, borrowed and idle.
+    pub connections: u32,
+    /// Connections that nobody has borrowed.
+    pub idle: u32,
+    /// The most connections.
+    pub size_max: u32,
+    /// Operations that may borrow right now.
+    pub permits_free: usize,
+}
+
+impl Pool {
+    /// A pool that connects when it is first asked.
+    #[must_use]
+    pub fn new(target: Target, size_max: u32, checkout_timeout: Duration, tenants_per_connection_max: usize) -> Self {
+        let bb8 = bb8::Pool::builder()
+            .max_size(size_max)
+            .min_idle(None)
+            .max_lifetime(LIFETIME_MAX)
+            .connection_timeout(checkout_timeout)
+            .queue_strategy(bb8::QueueStrategy::Lifo)
+            .error_sink(Box::new(LogSink))
+            .build_unchecked(Manager::new(target.clone(), tenants_per_connection_max));
+        let admission = Arc::new(Semaphore::new(size_max as usize));
+        Self { bb8, target, admission, checkout_timeout, size_max }
+    }
+
+    /// The control plane's pool: small, and apart from the tenants'.
+    #[must_use]
+    pub fn control(target: Target, checkout_timeout: Duration) -> Self {
+        Self::new(target, CONTROL_POOL_MAX, checkout_timeout, usize::MAX)
+    }
+
+    /// Borrows a connection, in the order of asking.
+    ///
+    /// # Errors
+    /// [`DbError::Busy`] when none was free in time, [`DbError::Unreachable`] when none could be made.
+    pub(super) async fn borrow(&self) -> Result<Borrowed, DbError> {
+        let permit = tokio::time::timeout(self.checkout_timeout, Arc::clone(&self.admission).acquire_owned())
+            .await
+            .map_err(|_| DbError::Busy)?
+            .map_err(|_| DbError::Unreachable("the pool is closed".to_owned()))?;
+        // A permit means a free place, so a wait here is a wait for a new connection.
+        let connection = self.bb8.get_owned().await.map_err(|error| match error {
+            bb8::RunError::User(error) => error,
+            bb8::RunError::TimedOut => DbError::Unreachable("connecting took too long".to_owned()),
+        })?;
+        Ok(Borrowed { connection, _permit: permit })
+    }
+
+    /// Where cancel requests go.
+    pub(super) fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The state, for metrics.
+    #[must_use]
+    pub fn state(&self) -> PoolState {
+        let state = self.bb8.state();
+        PoolState {
+            connections: state.connections,
+            idle: state.idle_connections,
+            size_max: self.size_max,
+            permits_free: self.admission.available_permits(),
+        }
+    }
+
+    /// How many connections were ever made, to see a storm of them.
+    #[must_use]
+    pub fn connections_created(&self) -> u64 {
+        self.bb8.state().statistics.connections_created
+    }
+}
+
+/// Logs what bb8 would swallow: connections that could not be made or were found broken.
+#[derive(Debug, Clone, Copy)]
+struct LogSink;
+
+impl bb8::ErrorSink<DbError> for LogSink {
+    fn sink(&self, error: DbError) {
+        tracing::warn!(error = %error, "A database connection failed");
+    }
+
+    fn boxed_clone(&self) -> Box<dyn bb8::ErrorSink<DbError>> {
+        Box::new(*self)
+    }
+}

@@ -1,0 +1,170 @@
+//! A transaction on a borrowed connection, and what becomes of the connection whatever happens to the caller.
+//!
+//! The order of events is the safety: the connection is marked dirty before the first byte is sent, and clean only
+//! after the end of the transaction was sent (a read's) or seen (a write's). A connection dropped while dirty is taken
+//! over by a task that rolls back and, if the server is still busy, cancels; failing that, it is closed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::methods::LoadQuery;
+use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use futures_util::future::{BoxFuture, FutureExt as _, Shared, TryFutureExt as _, try_join};
+
+use super::error::DbError;
+use super::meter::Meter;
+use super::pool::{Borrowed, Pool};
+use super::tls::Target;
+
+/// How long an abandoned statement may go on before it is cancelled: most end by themselves sooner.
+const GRACE: Duration = Duration::from_millis(50);
+
+/// How long the clean-up may take in all before the connection is closed instead.
+const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A borrowed connection that finds its own way back.
+pub(super) struct Held {
+    /// Always present until the drop.
+    borrowed: Option<Borrowed>,
+    target: Target,
+    pub(super) meter: Arc<Meter>,
+}
+
+/// The BEGIN of a transaction: sent, and awaited together with the first answer.
+type Opening = Shared<BoxFuture<'static, Result<(), DbError>>>;
+
+/// An open transaction: what all doors have in common.
+#[derive(Clone)]
+pub(super) struct Scope {
+    pub(super) held: Arc<Held>,
+    opening: Option<Opening>,
+}
+
+impl Held {
+    pub(super) async fn borrow(pool: &Pool, meter: Arc<Meter>) -> Result<Arc<Self>, DbError> {
+        let borrowed = pool.borrow().await?;
+        Ok(Arc::new(Self { borrowed: Some(borrowed), target: pool.target().clone(), meter }))
+    }
+
+    pub(super) fn connection(&self) -> &super::connection::Connection {
+        match &self.borrowed {
+            Some(borrowed) => &borrowed.connection,
+            None => unreachable!("a held connection is given up only when it is dropped"),
+        }
+    }
+
+    pub(super) fn pg(&self) -> &AsyncPgConnection {
+        &self.connection().pg
+    }
+
+    /// Sends a batch by the simple protocol and waits for its end: one round trip.
+    pub(super) async fn batch(&self, sql: &str) -> Result<(), DbError> {
+        let in_flight = self.meter.wait();
+        let result = self.pg().batch_execute(sql).await;
+        in_flight.arrived();
+        Ok(result?)
+    }
+
+    /// Opens a transaction and waits until it stands, as every writer must: a write that travelled with a failing
+    /// opening would land outside of it.
+    pub(super) async fn begin(self: &Arc<Self>, opening: &str) -> Result<Scope, DbError> {
+        self.connection().set_dirty(true);
+        self.batch(opening).await?;
+        Ok(Scope { held: Arc::clone(self), opening: None })
+    }
+
+    /// Opens a transaction without waiting: the opening is on the wire when this returns, before any statement can be.
+    pub(super) fn begin_pipelined(self: &Arc<Self>, opening: String) -> Scope {
+        self.connection().set_dirty(true);
+        let held = Arc::clone(self);
+        let opening = async move { Ok(held.pg().batch_execute(&opening).await?) }.boxed().shared();
+        // The first poll is what sends. The answer is awaited by every statement of the scope.
+        let _ = opening.clone().now_or_never();
+        Scope { held: Arc::clone(self), opening: Some(opening) }
+    }
+
+    /// Ends a transaction and waits for it. Only then is the connection clean.
+    pub(super) async fn end(&self, closing: &str) -> Result<(), DbError> {
+        self.batch(closing).await?;
+        self.connection().set_dirty(self.meter.has_abandoned());
+        Ok(())
+    }
+
+    /// Ends a reading transaction without waiting; the next user of the connection queues behind it on the wire.
+    pub(super) fn end_unawaited(&self) {
+        if self.meter.has_abandoned() {
+            return;
+        }
+        let sent = self.pg().batch_execute("COMMIT").now_or_never();
+        self.connection().set_dirty(matches!(sent, Some(Err(_))));
+    }
+}
+
+impl Drop for Held {
+    #[expect(clippy::disallowed_methods, reason = "a drop cannot wait; the task is bounded by its own timeout")]
+    fn drop(&mut self) {
+        let Some(borrowed) = self.borrowed.take() else { return };
+        if borrowed.connection.is_dirty() && tokio::runtime::Handle::try_current().is_ok() {
+            tokio::spawn(clean_up(borrowed, self.target.clone()));
+        }
+    }
+}
+
+/// Makes a dirty connection fit again, or leaves it dirty, so that the pool closes it.
+async fn clean_up(borrowed: Borrowed, target: Target) {
+    let pg = &borrowed.connection.pg;
+    let rolled_back = async {
+        let mut rollback = std::pin::pin!(async { (&mut &*pg).batch_execute("ROLLBACK").await });
+        match tokio::time::timeout(GRACE, &mut rollback).await {
+            Ok(result) => result.is_ok(),
+            Err(_) => {
+                // The signal has been delivered when this returns, so it cannot hit a statement of the next borrower.
+                let cancelled = pg.cancel_token().cancel_query(target.tls).await.is_ok();
+                cancelled && rollback.await.is_ok()
+            }
+        }
+    };
+    if let Ok(true) = tokio::time::timeout(CLEAN_UP_TIMEOUT, rolled_back).await {
+        borrowed.connection.set_dirty(false);
+    } else {
+        tracing::warn!("Closed a database connection that did not come to rest in time");
+    }
+}
+
+impl Scope {
+    /// Runs a query and reads all its rows. Siblings that are awaited together share a round trip.
+    pub(super) async fn load<'query, Q, T>(&self, query: Q) -> Result<Vec<T>, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        let in_flight = self.held.meter.send();
+        let mut pg = self.held.pg();
+        let rows = query.load::<T>(&mut pg);
+        let result = self.with_opening(rows.map_err(DbError::from)).await;
+        in_flight.arrived();
+        result
+    }
+
+    /// Runs a statement and answers how many rows it touched.
+    pub(super) async fn execute<Q>(&self, query: Q) -> Result<usize, DbError>
+    where
+        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+    {
+        let in_flight = self.held.meter.send();
+        let mut pg = self.held.pg();
+        let count = query.execute(&mut pg);
+        let result = self.with_opening(count.map_err(DbError::from)).await;
+        in_flight.arrived();
+        result
+    }
+
+    /// Waits for a statement and for the opening before it; the opening's error wins, being the cause.
+    async fn with_opening<T>(&self, statement: impl Future<Output = Result<T, DbError>>) -> Result<T, DbError> {
+        match &self.opening {
+            None => statement.await,
+            Some(opening) => try_join(opening.clone(), statement).await.map(|((), value)| value),
+        }
+    }
+}

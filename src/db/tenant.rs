@@ -1,0 +1,195 @@
+//! The tenant's door: transactions in one tenant's schema, under that tenant's role.
+//!
+//! An operation has one [`TenantSession`] and so, at most, one connection. Reads share a READ ONLY transaction that
+//! opens with the first statement; a write has the connection to itself, from an awaited opening to an awaited COMMIT,
+//! and what is read afterwards sees it, in a fresh transaction on the same connection.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use diesel::query_builder::{QueryFragment, QueryId};
+use diesel_async::AsyncPgConnection;
+use diesel_async::methods::LoadQuery;
+use tokio::sync::Mutex;
+
+use super::error::DbError;
+use super::meter::Meter;
+use super::pool::{Pool, PoolState};
+use super::scope::{Held, Scope};
+use crate::kernel::tenant::TenantCtx;
+
+/// The pool behind the tenant plane.
+#[derive(Clone)]
+pub struct TenantDb {
+    pool: Pool,
+}
+
+/// One operation's connection, taken when it is first needed and given back when the session is dropped.
+pub struct TenantSession {
+    pool: Pool,
+    tenant: Arc<TenantCtx>,
+    meter: Arc<Meter>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Arc<Held>>,
+    read: Option<TenantRead>,
+}
+
+/// A transaction that reads one tenant's schema. Clones are the same transaction.
+#[derive(Clone)]
+pub struct TenantRead(Scope);
+
+/// A transaction that may write one tenant's schema; it can read as well.
+pub struct TenantTx(TenantRead);
+
+impl TenantDb {
+    /// The tenant plane over a pool of runtime connections.
+    #[must_use]
+    pub fn new(pool: Pool) -> Self {
+        Self { pool }
+    }
+
+    /// A session for one operation of one tenant. Nothing is borrowed yet.
+    #[must_use]
+    pub fn session(&self, tenant: Arc<TenantCtx>) -> TenantSession {
+        TenantSession { pool: self.pool.clone(), tenant, meter: Arc::default(), state: Mutex::default() }
+    }
+
+    /// The state of the pool, for metrics.
+    #[must_use]
+    pub fn pool_state(&self) -> PoolState {
+        self.pool.state()
+    }
+
+    /// How many connections were ever made.
+    #[must_use]
+    pub fn connections_created(&self) -> u64 {
+        self.pool.connections_created()
+    }
+}
+
+impl TenantSession {
+    /// The session's reading transaction, opened with the first statement that is run in it.
+    ///
+    /// # Errors
+    /// No connection could be borrowed.
+    pub async fn read(&self) -> Result<TenantRead, DbError> {
+        let mut state = self.state.lock().await;
+        if let Some(read) = &state.read {
+            return Ok(read.clone());
+        }
+        let held = self.held(&mut state).await?;
+        // One snapshot for the whole query: its parts agree with each other.
+        let opening = opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.tenant);
+        let read = TenantRead(held.begin_pipelined(opening));
+        state.read = Some(read.clone());
+        Ok(read)
+    }
+
+    /// Runs `work` in a writing transaction: committed when it answers `Ok`, rolled back when it answers `Err`.
+    ///
+    /// # Errors
+    /// What `work` answers, or the failure of the transaction itself.
+    pub async fn write<T, E: From<DbError>>(
+        &self,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        // Held to the end: whoever wants to read meanwhile waits for the COMMIT, and then reads what was written.
+        let mut state = self.state.lock().await;
+        let held = self.held(&mut state).await?;
+        let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
+        let mut tx = TenantTx(TenantRead(held.begin(&opening(begin, &self.tenant)).await?));
+        let result = work(&mut tx).await;
+        held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        result
+    }
+
+    /// Ends the reading transaction, if one is open, without waiting. To be called once all answers are in; a session
+    /// that is dropped without it is cleaned up more dearly.
+    pub async fn finish(&self) {
+        let mut state = self.state.lock().await;
+        if state.read.take().is_some()
+            && let Some(held) = &state.held
+        {
+            held.end_unawaited();
+        }
+        state.held = None;
+    }
+
+    /// What the operation has asked of PostgreSQL so far.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    async fn held(&self, state: &mut State) -> Result<Arc<Held>, DbError> {
+        if let Some(held) = &state.held {
+            return Ok(Arc::clone(held));
+        }
+        let held = Held::borrow(&self.pool, Arc::clone(&self.meter)).await?;
+        held.connection().saw(self.tenant.id);
+        state.held = Some(Arc::clone(&held));
+        Ok(held)
+    }
+}
+
+/// The statements that put a transaction where it belongs: path and role, for this transaction alone.
+fn opening(begin: &str, tenant: &TenantCtx) -> String {
+    let schema = &tenant.schema;
+    format!(r#"{begin}; SET LOCAL search_path TO "{schema}", pg_temp; SET LOCAL ROLE "{schema}""#)
+}
+
+impl TenantRead {
+    /// Runs a query and reads all its rows. Queries that are awaited together share a round trip.
+    ///
+    /// # Errors
+    /// The statement's failure, or that of the transaction's opening.
+    pub async fn load<'query, Q, T>(&self, query: Q) -> Result<Vec<T>, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        self.0.load(query).await
+    }
+
+    /// Runs a query and answers its first row, if there is one.
+    ///
+    /// # Errors
+    /// As [`TenantRead::load`].
+    pub async fn first<'query, Q, T>(&self, query: Q) -> Result<Option<T>, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        Ok(self.0.load(query).await?.into_iter().next())
+    }
+}
+
+impl TenantTx {
+    /// A transaction that another door has opened and moved into the tenant's schema.
+    pub(super) fn within(scope: Scope) -> Self {
+        Self(TenantRead(scope))
+    }
+
+    /// Runs a statement and answers how many rows it touched.
+    ///
+    /// # Errors
+    /// The statement's failure; the transaction is then good for nothing but a rollback.
+    pub async fn execute<Q>(&mut self, query: Q) -> Result<usize, DbError>
+    where
+        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+    {
+        self.0.0.execute(query).await
+    }
+}
+
+impl Deref for TenantTx {
+    type Target = TenantRead;
+
+    fn deref(&self) -> &TenantRead {
+        &self.0
+    }
+}
