@@ -7,6 +7,7 @@
 pub mod connection;
 pub mod control;
 pub mod error;
+pub mod keyset;
 pub mod listen;
 pub mod meter;
 pub mod migrate;

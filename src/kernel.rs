@@ -4,6 +4,7 @@
 
 pub mod actor;
 pub mod clock;
+pub mod email;
 pub mod ids;
 pub mod isbn;
 pub mod language;

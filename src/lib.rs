@@ -1,4 +1,8 @@
 //! ShelfWise
+pub mod cli;
 pub mod config;
+pub mod control;
 pub mod db;
+pub mod failure;
 pub mod kernel;
+pub mod tenant;

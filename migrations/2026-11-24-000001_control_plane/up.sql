@@ -1,7 +1,8 @@
 -- The control plane: tenants are rows. `{runtime}` is the runtime login.
 
 CREATE SCHEMA IF NOT EXISTS control;
-GRANT USAGE ON SCHEMA control TO {runtime};
+-- Everybody may look through the door, for the sake of `job_enqueue`; the tables are granted to the runtime login alone.
+GRANT USAGE ON SCHEMA control TO PUBLIC;
 
 CREATE TABLE control.plans (
     code text PRIMARY KEY,
@@ -107,7 +108,6 @@ AS $$
     RETURNING id
 $$;
 
-REVOKE ALL ON FUNCTION control.job_enqueue FROM PUBLIC;
 GRANT SELECT ON control.plans TO {runtime};
 GRANT SELECT, INSERT, UPDATE ON control.tenants TO {runtime};
 GRANT SELECT, INSERT, UPDATE, DELETE ON control.jobs TO {runtime};

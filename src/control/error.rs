@@ -1,17 +1,6 @@
 //! What an operator can do wrong in the control plane: one variant for each code of the API.
 
-use crate::db::DbError;
-
-/// A request that an operator can mend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
-    /// What is wrong, for programs.
-    pub code: ControlErrorCode,
-    /// What is wrong, for people.
-    pub message: String,
-    /// Where in the input.
-    pub path: Vec<&'static str>,
-}
+use crate::failure::Failure;
 
 /// What is wrong with a request to the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
@@ -37,24 +26,4 @@ pub enum ControlErrorCode {
 }
 
 /// Why a call to the control plane failed.
-#[derive(Debug, Clone)]
-pub enum ControlError {
-    /// The operator can mend it.
-    Refused(Vec<Refusal>),
-    /// The database failed.
-    Db(DbError),
-}
-
-impl ControlError {
-    /// A refusal for one reason.
-    #[must_use]
-    pub fn refused(code: ControlErrorCode, message: impl Into<String>, path: &[&'static str]) -> Self {
-        Self::Refused(vec![Refusal { code, message: message.into(), path: path.to_vec() }])
-    }
-}
-
-impl From<DbError> for ControlError {
-    fn from(error: DbError) -> Self {
-        Self::Db(error)
-    }
-}
+pub type ControlError = Failure<ControlErrorCode>;

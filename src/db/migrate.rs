@@ -118,11 +118,25 @@ pub async fn migrate_tenant(tx: &mut OwnerTx, schema: &SchemaName) -> Result<usi
     Ok(pending.len())
 }
 
-/// The statements that fill a new tenant's schema, ledger included: one batch.
+/// The statements that make a new tenant's role, schema and tables, ledger included: one batch.
+///
+/// The role gets rights on the tables by default privileges, so that tables of later migrations need no grants; the
+/// ledger is made before, and stays the owner's.
 #[must_use]
-pub fn tenant_script(schema: &SchemaName) -> String {
+pub fn tenant_script(schema: &SchemaName, runtime_login: &str) -> String {
+    let runtime = quoted(runtime_login);
     let create_ledger = create_ledger(schema.as_str());
-    format!("{create_ledger}\n{}", script(&migrations(Plane::Tenant), schema.as_str(), ""))
+    let tables = script(&migrations(Plane::Tenant), schema.as_str(), "");
+    format!(
+        r#"CREATE ROLE "{schema}" NOLOGIN;
+           GRANT "{schema}" TO {runtime};
+           CREATE SCHEMA "{schema}";
+           GRANT USAGE ON SCHEMA "{schema}" TO "{schema}";
+           SET LOCAL search_path TO "{schema}", pg_temp;
+           {create_ledger}
+           ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{schema}";
+           {tables}"#
+    )
 }
 
 /// Takes every migration of one tenant's schema back. Its data is lost: for tests of the `down` files.
@@ -153,10 +167,14 @@ fn script(migrations: &[Migration], schema: &str, runtime_login: &str) -> String
     migrations
         .iter()
         .map(|Migration { version, up, .. }| {
-            let up = up.replace("{runtime}", &format!("\"{}\"", runtime_login.replace('"', "\"\"")));
+            let up = up.replace("{runtime}", &quoted(runtime_login));
             format!("{up}\nINSERT INTO \"{schema}\".__diesel_schema_migrations (version) VALUES ('{version}');\n")
         })
         .collect()
+}
+
+fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
 fn revert_script(plane: Plane, schema: &str) -> String {

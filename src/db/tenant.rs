@@ -166,6 +166,18 @@ impl TenantRead {
     {
         Ok(self.0.load(query).await?.into_iter().next())
     }
+
+    /// Runs a statement that answers one row, such as an INSERT with RETURNING.
+    ///
+    /// # Errors
+    /// As [`TenantRead::load`], and when there was no row.
+    pub async fn one<'query, Q, T>(&self, query: Q) -> Result<T, DbError>
+    where
+        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
+        T: Send,
+    {
+        self.first(query).await?.ok_or_else(|| DbError::Other("a statement answered no row".to_owned()))
+    }
 }
 
 impl TenantTx {

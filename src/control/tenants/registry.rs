@@ -5,6 +5,7 @@
 //! one fails closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
@@ -42,6 +43,8 @@ pub enum Lookup {
 struct Entry {
     lookup: Lookup,
     read_at: Instant,
+    /// A change was notified while the row was being read: what was read may be what was there before.
+    doubtful: bool,
 }
 
 /// The cache before the registry.
@@ -50,6 +53,8 @@ pub struct Registry {
     control: ControlDb,
     entries: Cache<TenantSlug, Entry>,
     liveness: Liveness,
+    /// Signals so far.
+    generation: Arc<AtomicU64>,
 }
 
 impl Registry {
@@ -58,7 +63,7 @@ impl Registry {
     #[must_use]
     pub fn new(control: ControlDb, liveness: Liveness) -> Self {
         let entries = Cache::builder().max_capacity(ENTRIES_MAX).time_to_live(STALE_MAX).build();
-        Self { control, entries, liveness }
+        Self { control, entries, liveness, generation: Arc::default() }
     }
 
     /// What the registry says of a slug.
@@ -68,7 +73,8 @@ impl Registry {
     pub async fn resolve(&self, slug: &TenantSlug) -> Result<Lookup, DbError> {
         let known = self.entries.get(slug).await;
         if let Some(entry) = &known {
-            let trust = if self.liveness.is_alive() { TRUST_MAX } else { TRUST_UNHEARD };
+            let is_heard = self.liveness.is_alive() && !entry.doubtful;
+            let trust = if is_heard { TRUST_MAX } else { TRUST_UNHEARD };
             if entry.read_at.elapsed() < trust {
                 return Ok(entry.lookup.clone());
             }
@@ -90,6 +96,7 @@ impl Registry {
 
     /// Takes notice of a change: a payload is the slug that changed, a new connection means that any may have.
     pub fn on_signal(&self, signal: Signal) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         match signal {
             Signal::Connected => self.entries.invalidate_all(),
             Signal::Payload(slug) => {
@@ -104,6 +111,7 @@ impl Registry {
 
     async fn read(&self, slug: &TenantSlug) -> Result<Entry, DbError> {
         let read_at = Instant::now();
+        let generation = AtomicU64::load(&self.generation, Ordering::Acquire);
         let lookup = match repo::tenant_by_slug(&self.control, slug.as_str()).await? {
             None => Lookup::Unknown,
             Some(tenant) => match (tenant.status(), tenant.context()) {
@@ -112,6 +120,7 @@ impl Registry {
                 _ => Lookup::Unknown,
             },
         };
-        Ok(Entry { lookup, read_at })
+        let doubtful = AtomicU64::load(&self.generation, Ordering::Acquire) != generation;
+        Ok(Entry { lookup, read_at, doubtful })
     }
 }

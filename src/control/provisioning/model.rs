@@ -1,0 +1,78 @@
+//! A tenant that is to be made.
+
+use crate::control::error::ControlErrorCode;
+use crate::failure::Refusal;
+use crate::kernel::email::Email;
+use crate::kernel::money::Currency;
+use crate::kernel::tenant::{SlugError, TenantSlug};
+use crate::kernel::text::tidy;
+
+/// The most characters of a tenant's name.
+const NAME_LEN_MAX: usize = 200;
+
+/// A request for a tenant, as it was typed.
+#[derive(Debug, Clone)]
+pub struct NewTenant {
+    /// The name in addresses.
+    pub slug: String,
+    /// The name for people.
+    pub name: String,
+    /// The code of the plan.
+    pub plan: String,
+    /// The address of the first owner.
+    pub owner_email: String,
+    /// The currency of all prices.
+    pub currency: String,
+}
+
+/// A request for a tenant that keeps all rules.
+#[derive(Debug, Clone)]
+pub struct ValidTenant {
+    /// The name in addresses.
+    pub slug: TenantSlug,
+    /// The name for people.
+    pub name: String,
+    /// The code of the plan; whether it exists is the database's to say.
+    pub plan: String,
+    /// The address of the first owner.
+    pub owner_email: Email,
+    /// The currency of all prices.
+    pub currency: Currency,
+}
+
+impl NewTenant {
+    /// Checks every field and reports every one that is wrong.
+    ///
+    /// # Errors
+    /// A refusal for each field that breaks a rule.
+    pub fn validate(&self) -> Result<ValidTenant, Vec<Refusal<ControlErrorCode>>> {
+        let mut refusals = Vec::new();
+        let mut refuse = |code, message: String, field: &'static str| {
+            refusals.push(Refusal::new(code, message, &["input", field]));
+        };
+        let slug = self.slug.parse::<TenantSlug>().map_err(|error| {
+            let code = match error {
+                SlugError::Reserved => ControlErrorCode::SlugReserved,
+                SlugError::Length | SlugError::Characters => ControlErrorCode::SlugInvalid,
+            };
+            refuse(code, format!("`{}`: {error}.", self.slug), "slug");
+        });
+        let name = tidy(&self.name);
+        let name_len = name.chars().count();
+        if name_len == 0 || name_len > NAME_LEN_MAX {
+            refuse(ControlErrorCode::NameInvalid, format!("A name has 1 to {NAME_LEN_MAX} characters."), "name");
+        }
+        let owner_email = self.owner_email.parse::<Email>().map_err(|error| {
+            refuse(ControlErrorCode::OwnerEmailInvalid, format!("The owner's address is {error}."), "ownerEmail");
+        });
+        let currency = self.currency.parse::<Currency>().map_err(|error| {
+            refuse(ControlErrorCode::CurrencyInvalid, format!("`{}`: {error}.", self.currency), "currency");
+        });
+        match (slug, owner_email, currency) {
+            (Ok(slug), Ok(owner_email), Ok(currency)) if refusals.is_empty() => {
+                Ok(ValidTenant { slug, name, plan: self.plan.clone(), owner_email, currency })
+            }
+            _ => Err(refusals),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Decisions of provisioning.
+
+use super::model::NewTenant;
+use super::repo;
+use crate::control::error::{ControlError, ControlErrorCode};
+use crate::control::tenants::Tenant;
+use crate::db::migrate::{Plane, newest_version, tenant_script};
+use crate::db::{DbError, OwnerDb, OwnerTx};
+use crate::kernel::clock::Clock;
+use crate::kernel::ids::TenantId;
+use crate::kernel::tenant::SchemaName;
+use crate::tenant::seed::seed;
+
+/// The kind of the job that greets a new owner by mail.
+const WELCOME_MAIL: &str = "mail.welcome";
+
+/// Makes a tenant, all or nothing.
+///
+/// # Errors
+/// A refusal for every field that is wrong, for a plan that does not exist, or for a slug that is taken.
+pub async fn tenant_provision(owner: &OwnerDb, clock: &dyn Clock, new: &NewTenant) -> Result<Tenant, ControlError> {
+    let valid = new.validate().map_err(ControlError::Refused)?;
+    let id = TenantId(clock.new_id());
+    let schema = SchemaName::from(id);
+    let version = newest_version(Plane::Tenant);
+    owner
+        .write(async |tx: &mut OwnerTx| {
+            if !repo::plan_exists(tx, &valid.plan).await? {
+                let message = format!("There is no plan `{}`.", valid.plan);
+                return Err(ControlError::refused(ControlErrorCode::PlanNotFound, message, &["input", "plan"]));
+            }
+            let tenant = repo::tenant_insert(tx, id, &valid, &version, clock.now()).await.map_err(|error| match error {
+                DbError::Unique(constraint) if constraint == "tenants_slug_key" => {
+                    let message = format!("The slug `{}` is taken.", valid.slug);
+                    ControlError::refused(ControlErrorCode::SlugTaken, message, &["input", "slug"])
+                }
+                error => error.into(),
+            })?;
+            let tenant = tenant.ok_or_else(|| DbError::Other("the new tenant's row was not returned".to_owned()))?;
+            tx.batch(&tenant_script(&schema, owner.runtime_login())).await?;
+            let context = tenant.context().ok_or_else(|| DbError::Other("the new tenant has no context".to_owned()))?;
+            seed(&mut tx.as_tenant(&context).await?, clock, id, &valid.owner_email).await?;
+            let payload = serde_json::json!({ "to": "owner" });
+            repo::job_insert(tx, clock.new_id(), id, WELCOME_MAIL, payload).await?;
+            Ok(tenant)
+        })
+        .await
+}

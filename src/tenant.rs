@@ -1,0 +1,8 @@
+//! The tenant plane: the tenant is the connection.
+//!
+//! Code here receives a `TenantCtx` and a transaction that is already in the right schema. It has no tenant column, no
+//! tenant argument and no way to the control plane.
+
+pub mod catalog;
+pub mod identity;
+pub mod seed;

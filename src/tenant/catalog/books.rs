@@ -1,0 +1,8 @@
+//! What the shop sells, or means to.
+
+pub mod graphql;
+pub mod model;
+pub(in crate::tenant::catalog) mod repo;
+pub mod search;
+pub mod service;
+pub mod validate;

@@ -1,0 +1,185 @@
+//! An import, its options and its report.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::db::schema::tenant::{import_row_errors, imports};
+use crate::kernel::ids::ImportId;
+use crate::kernel::isbn::Isbn13;
+use crate::kernel::language::LanguageTag;
+use crate::kernel::money::Money;
+use crate::kernel::partial_date::PartialDate;
+
+/// What becomes of a row whose book exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnConflict {
+    /// The book stays as it is.
+    #[default]
+    Skip,
+    /// The book takes over what the row has; an empty cell erases nothing.
+    Update,
+}
+
+/// What becomes of a row whose ISBN is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnInvalidIsbn {
+    /// The row is rejected.
+    #[default]
+    Reject,
+    /// The row is imported without an ISBN.
+    Drop,
+}
+
+/// How to import.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImportOptions {
+    /// What becomes of a row whose book exists already.
+    pub on_conflict: OnConflict,
+    /// What becomes of a row whose ISBN is not one.
+    pub on_invalid_isbn: OnInvalidIsbn,
+}
+
+/// A run of the import, with its counts.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = imports)]
+pub struct Import {
+    /// The import.
+    #[diesel(deserialize_as = Uuid, serialize_as = Uuid)]
+    pub id: ImportId,
+    /// `running`, `completed` or `failed`.
+    pub status: String,
+    /// Records in the file.
+    pub row_count: i32,
+    /// Books that were made.
+    pub created_count: i32,
+    /// Books that were changed.
+    pub updated_count: i32,
+    /// Records whose book was there already and stayed as it was.
+    pub unchanged_count: i32,
+    /// Records that were rejected; each has a row error.
+    pub rejected_count: i32,
+    /// When it began.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub finished_at: Option<DateTime<Utc>>,
+}
+
+/// Why a record was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
+#[diesel(table_name = import_row_errors)]
+pub struct RowError {
+    /// The line of the file on which the record starts; the header is line 1.
+    pub line: i64,
+    /// The column of the cell that is wrong.
+    pub column_name: Option<String>,
+    /// What is wrong, for programs.
+    pub code: String,
+    /// What is wrong, for people.
+    pub message: String,
+}
+
+/// What can be wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
+pub enum RowErrorCode {
+    /// Too many authors, or a name that is too long.
+    AuthorsInvalid,
+    /// No category has this name.
+    CategoryNotFound,
+    /// The price is not in the shop's currency.
+    CurrencyMismatch,
+    /// Not an ISBN, or its check digit does not match.
+    IsbnInvalid,
+    /// Not a language.
+    LanguageInvalid,
+    /// Not an amount that the currency has.
+    PriceInvalid,
+    /// Not a year.
+    PublishedOnInvalid,
+    /// More or fewer cells than the header has.
+    RowMalformed,
+    /// Not a number of copies.
+    StockInvalid,
+    /// No title, or one that is too long.
+    TitleInvalid,
+}
+
+impl RowErrorCode {
+    /// Every code with the text that is stored of it.
+    const TEXTS: [(Self, &'static str); 10] = [
+        (Self::AuthorsInvalid, "AUTHORS_INVALID"),
+        (Self::CategoryNotFound, "CATEGORY_NOT_FOUND"),
+        (Self::CurrencyMismatch, "CURRENCY_MISMATCH"),
+        (Self::IsbnInvalid, "ISBN_INVALID"),
+        (Self::LanguageInvalid, "LANGUAGE_INVALID"),
+        (Self::PriceInvalid, "PRICE_INVALID"),
+        (Self::PublishedOnInvalid, "PUBLISHED_ON_INVALID"),
+        (Self::RowMalformed, "ROW_MALFORMED"),
+        (Self::StockInvalid, "STOCK_INVALID"),
+        (Self::TitleInvalid, "TITLE_INVALID"),
+    ];
+
+    /// The text that is stored.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        Self::TEXTS.iter().find(|(code, _)| *code == self).map_or("", |(_, text)| text)
+    }
+
+    /// The code of a stored text.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::TEXTS.iter().find(|(_, stored)| *stored == text).map(|(code, _)| *code)
+    }
+}
+
+/// A record that was understood, ready to be matched with the catalogue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The line on which the record starts.
+    pub line: i64,
+    /// The title.
+    pub title: String,
+    /// The folded title.
+    pub title_key: String,
+    /// The authors in their order: each name and its folded form.
+    pub authors: Vec<(String, String)>,
+    /// The ISBN.
+    pub isbn13: Option<Isbn13>,
+    /// The folded name of the category.
+    pub category_key: Option<String>,
+    /// The price.
+    pub price: Option<Money>,
+    /// The language.
+    pub language: Option<LanguageTag>,
+    /// The date of publication.
+    pub published_on: Option<PartialDate>,
+    /// Copies in stock.
+    pub stock: Option<i32>,
+}
+
+/// What a book is recognised by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Identity {
+    /// Its ISBN.
+    Isbn(String),
+    /// Its folded title and authors, where it has no ISBN.
+    TitleAndAuthors(String, String),
+}
+
+impl Row {
+    /// The folded names of the authors, as a book stores them.
+    #[must_use]
+    pub fn authors_key(&self) -> String {
+        let keys: Vec<&str> = self.authors.iter().map(|(_, key)| key.as_str()).collect();
+        keys.join(", ")
+    }
+
+    /// What the row's book is recognised by.
+    #[must_use]
+    pub fn identity(&self) -> Identity {
+        match &self.isbn13 {
+            Some(isbn13) => Identity::Isbn(isbn13.as_str().to_owned()),
+            None => Identity::TitleAndAuthors(self.title_key.clone(), self.authors_key()),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Decisions of the import.
+
+use std::collections::HashMap;
+use std::io::Read;
+
+use uuid::Uuid;
+
+use super::model::{Identity, Import, ImportOptions, OnConflict, Row, RowError, RowErrorCode};
+use super::parse::{FileError, Rows};
+use super::repo::{self, Known, Placed};
+use crate::db::{TenantRead, TenantTx};
+use crate::kernel::actor::{Actor, Permission};
+use crate::kernel::clock::Clock;
+use crate::kernel::ids::ImportId;
+use crate::kernel::money::Currency;
+use crate::kernel::page::{Page, PageRequest};
+use crate::tenant::catalog::authors::repo::author_ids_by_name;
+use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode};
+
+/// Rows that go to the database together.
+const CHUNK_ROWS: usize = 1_000;
+
+/// What an import has done so far.
+#[derive(Debug, Clone, Default)]
+struct Report {
+    rows: i32,
+    created: i32,
+    updated: i32,
+    unchanged: i32,
+    errors: Vec<RowError>,
+}
+
+/// Imports a file, row by row, and keeps the report. `on_progress` hears after each chunk how many rows are done.
+///
+/// # Errors
+/// The file cannot be read as CSV with a title column, the actor may not import, or the database failed. Then nothing
+/// was imported.
+pub async fn book_import(
+    tx: &mut TenantTx,
+    actor: &Actor,
+    clock: &dyn Clock,
+    currency: Currency,
+    file: impl Read + Send,
+    options: ImportOptions,
+    on_progress: impl Fn(i32) + Send + Sync,
+) -> Result<Import, CatalogError> {
+    actor.require(Permission::CatalogImport)?;
+    let started_at = clock.now();
+    let mut rows = Rows::new(file, currency, options.on_invalid_isbn).map_err(unreadable)?;
+    let categories: HashMap<String, Uuid> = repo::category_names(tx).await?.into_iter().rev().collect();
+    let mut report = Report::default();
+    let mut chunk = Vec::with_capacity(CHUNK_ROWS);
+    loop {
+        let row = rows.next_row().map_err(unreadable)?;
+        let is_end = row.is_none();
+        if let Some(row) = row {
+            report.rows += 1;
+            match row.and_then(|row| with_category(row, &categories)) {
+                Ok(row) => chunk.push(row),
+                Err(error) => report.errors.push(error),
+            }
+        }
+        if chunk.len() == CHUNK_ROWS || is_end {
+            import_chunk(tx, clock, options.on_conflict, &chunk, &mut report).await?;
+            chunk.clear();
+            on_progress(report.rows);
+        }
+        if is_end {
+            break;
+        }
+    }
+    let import = Import {
+        id: ImportId(clock.new_id()),
+        status: "completed".to_owned(),
+        row_count: report.rows,
+        created_count: report.created,
+        updated_count: report.updated,
+        unchanged_count: report.unchanged,
+        rejected_count: i32::try_from(report.errors.len()).unwrap_or(i32::MAX),
+        started_at,
+        finished_at: Some(clock.now()),
+    };
+    Ok(repo::import_insert(tx, import, &report.errors).await?)
+}
+
+/// An import by its id.
+///
+/// # Errors
+/// The actor may not import, or the database failed.
+pub async fn import_by_id(read: &TenantRead, actor: &Actor, id: ImportId) -> Result<Option<Import>, CatalogError> {
+    actor.require(Permission::CatalogImport)?;
+    Ok(repo::import_by_id(read, id).await?)
+}
+
+/// One page of the rows that an import rejected, in the order of the file.
+///
+/// # Errors
+/// The actor may not import, or the database failed.
+pub async fn row_error_list(
+    read: &TenantRead,
+    actor: &Actor,
+    id: ImportId,
+    page: PageRequest<i32>,
+) -> Result<Page<(i32, RowError)>, CatalogError> {
+    actor.require(Permission::CatalogImport)?;
+    Ok(page.cut(repo::row_error_list(read, id, &page).await?))
+}
+
+fn unreadable(error: FileError) -> CatalogError {
+    CatalogError::refused(CatalogErrorCode::CsvInvalid, format!("{error}."), &["input", "csv"])
+}
+
+type RowAndCategory = (Row, Option<Uuid>);
+
+fn with_category(row: Row, categories: &HashMap<String, Uuid>) -> Result<RowAndCategory, RowError> {
+    let Some(key) = &row.category_key else { return Ok((row, None)) };
+    match categories.get(key) {
+        Some(&category) => Ok((row, Some(category))),
+        None => Err(RowError {
+            line: row.line,
+            column_name: Some("category".to_owned()),
+            code: RowErrorCode::CategoryNotFound.as_str().to_owned(),
+            message: format!("No category is named `{key}`."),
+        }),
+    }
+}
+
+async fn import_chunk(
+    tx: &mut TenantTx,
+    clock: &dyn Clock,
+    on_conflict: OnConflict,
+    chunk: &[RowAndCategory],
+    report: &mut Report,
+) -> Result<(), CatalogError> {
+    let rows = distinct(chunk, on_conflict);
+    report.unchanged += i32::try_from(chunk.len() - rows.len()).unwrap_or(i32::MAX);
+    let known = known(tx, &rows).await?;
+    let mut new: Vec<Placed<'_>> = Vec::new();
+    let mut changed: Vec<Placed<'_>> = Vec::new();
+    for (row, category) in rows {
+        match known.get(&row.identity()) {
+            None => new.push((clock.new_id(), *category, row)),
+            Some(book) if on_conflict == OnConflict::Update && differs(book, row, *category) => {
+                changed.push((book.id, *category, row));
+            }
+            Some(_) => report.unchanged += 1,
+        }
+    }
+    report.created += i32::try_from(new.len()).unwrap_or(i32::MAX);
+    report.updated += i32::try_from(changed.len()).unwrap_or(i32::MAX);
+    let now = clock.now();
+    if !new.is_empty() {
+        repo::books_insert(tx, &new, now).await?;
+    }
+    if !changed.is_empty() {
+        repo::books_update(tx, &changed, now).await?;
+    }
+    new.extend(changed);
+    if new.is_empty() { Ok(()) } else { write_authors(tx, clock, &new).await }
+}
+
+/// The rows of a chunk, each book once: of several rows for one the first is taken, or the last where rows update.
+fn distinct(chunk: &[RowAndCategory], on_conflict: OnConflict) -> Vec<&RowAndCategory> {
+    let mut places: HashMap<Identity, usize> = HashMap::with_capacity(chunk.len());
+    let mut rows: Vec<&RowAndCategory> = Vec::with_capacity(chunk.len());
+    for entry in chunk {
+        match places.entry(entry.0.identity()) {
+            std::collections::hash_map::Entry::Vacant(place) => {
+                place.insert(rows.len());
+                rows.push(entry);
+            }
+            std::collections::hash_map::Entry::Occupied(place) => {
+                if on_conflict == OnConflict::Update {
+                    rows[*place.get()] = entry;
+                }
+            }
+        }
+    }
+    rows
+}
+
+/// The books of the catalogue that rows of the chunk may be about.
+async fn known(tx: &mut TenantTx, rows: &[&RowAndCategory]) -> Result<HashMap<Identity, Known>, CatalogError> {
+    let (mut isbns, mut title_keys) = (Vec::new(), Vec::new());
+    for (row, _) in rows {
+        match row.identity() {
+            Identity::Isbn(isbn) => isbns.push(isbn),
+            Identity::TitleAndAuthors(title_key, _) => title_keys.push(title_key),
+        }
+    }
+    let books = repo::known_books(tx, isbns, title_keys).await?;
+    let with_identity = |book: Known| {
+        let identity = match &book.isbn13 {
+            Some(isbn13) => Identity::Isbn(isbn13.clone()),
+            None => Identity::TitleAndAuthors(book.title_key.clone(), book.authors_key.clone()),
+        };
+        (identity, book)
+    };
+    Ok(books.into_iter().map(with_identity).collect())
+}
+
+/// Whether the row would change the book; an empty cell changes nothing.
+fn differs(book: &Known, row: &Row, category: Option<Uuid>) -> bool {
+    fn is_new<T: PartialEq>(new: Option<T>, old: Option<T>) -> bool {
+        new.is_some() && new != old
+    }
+    book.title != row.title
+        || book.authors_key != row.authors_key()
+        || is_new(category, book.category_id)
+        || is_new(row.price.map(|price| price.minor()), book.price_minor)
+        || is_new(row.language.as_ref().map(ToString::to_string), book.language.clone())
+        || is_new(row.published_on.map(|date| date.year()), book.published_year)
+        || row.stock.is_some_and(|stock| stock != book.stock)
+}
+
+/// Gives every placed row's book its authors, adding those that the catalogue lacks.
+async fn write_authors(tx: &mut TenantTx, clock: &dyn Clock, placed: &[Placed<'_>]) -> Result<(), CatalogError> {
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    for (name, key) in placed.iter().flat_map(|(_, _, row)| &row.authors) {
+        names.entry(key).or_insert(name);
+    }
+    let (name_keys, names): (Vec<String>, Vec<String>) =
+        names.into_iter().map(|(key, name)| (key.to_owned(), name.to_owned())).unzip();
+    let ids = name_keys.iter().map(|_| clock.new_id()).collect();
+    let ids: HashMap<String, Uuid> =
+        author_ids_by_name(tx, ids, names, name_keys, clock.now()).await?.into_iter().collect();
+    let mut links = Vec::new();
+    for (book, _, row) in placed {
+        for ((_, key), position) in row.authors.iter().zip(1_i16..) {
+            if let Some(author) = ids.get(key) {
+                links.push((*book, position, *author));
+            }
+        }
+    }
+    let books = placed.iter().map(|(book, _, _)| *book).collect();
+    Ok(repo::book_authors_replace(tx, books, &links).await?)
+}
