@@ -4,5 +4,6 @@ pub mod config;
 pub mod control;
 pub mod db;
 pub mod failure;
+pub mod graphql;
 pub mod kernel;
 pub mod tenant;

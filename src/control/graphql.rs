@@ -1,1 +1,285 @@
-//! x
+//! The operators' API.
+
+use async_graphql::connection::{Connection, CursorType};
+use async_graphql::{Context, Enum, InputObject, Interface, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::error::ControlErrorCode;
+use super::provisioning::{NewTenant, tenant_provision};
+use super::tenants::{Tenant, TenantStatus, service};
+use crate::failure::Refusal;
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::payload::payload;
+use crate::graphql::{AdminRequest, ApiError, ApiResult, ErrorCode};
+use crate::kernel::actor::Actor;
+
+/// A bookshop on the platform.
+#[derive(Clone)]
+pub struct TenantNode(pub Tenant);
+
+impl From<Tenant> for TenantNode {
+    fn from(tenant: Tenant) -> Self {
+        Self(tenant)
+    }
+}
+
+/// A tenant's state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "TenantStatus")]
+pub enum TenantStatusValue {
+    /// In use.
+    Active,
+    /// Gone.
+    Deleted,
+    /// On its way out: closed to its users, waiting to be deleted.
+    Offboarding,
+    /// Being made.
+    Provisioning,
+    /// Closed to its users, data kept.
+    Suspended,
+}
+
+impl From<TenantStatus> for TenantStatusValue {
+    fn from(status: TenantStatus) -> Self {
+        match status {
+            TenantStatus::Provisioning => Self::Provisioning,
+            TenantStatus::Active => Self::Active,
+            TenantStatus::Suspended => Self::Suspended,
+            TenantStatus::Offboarding => Self::Offboarding,
+            TenantStatus::Deleted => Self::Deleted,
+        }
+    }
+}
+
+#[Object(name = "Tenant")]
+impl TenantNode {
+    /// The tenant's id.
+    async fn id(&self) -> async_graphql::ID {
+        async_graphql::ID(self.0.id.to_string())
+    }
+
+    /// The name in addresses: the first label of the shop's host name.
+    async fn slug(&self) -> &str {
+        &self.0.slug
+    }
+
+    /// The name for people.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The code of the plan.
+    async fn plan(&self) -> &str {
+        &self.0.plan
+    }
+
+    /// The currency of all prices (ISO 4217).
+    async fn currency(&self) -> &str {
+        &self.0.currency
+    }
+
+    /// The state.
+    async fn status(&self) -> TenantStatusValue {
+        self.0.status().into()
+    }
+
+    /// Why the tenant is suspended.
+    async fn suspension_reason(&self) -> Option<&str> {
+        self.0.suspension_reason.as_deref()
+    }
+
+    /// The name of the tenant's schema and role in PostgreSQL.
+    async fn schema_name(&self) -> String {
+        crate::kernel::tenant::SchemaName::from(self.0.id).to_string()
+    }
+
+    /// The newest migration of the tenant's schema.
+    async fn schema_version(&self) -> &str {
+        &self.0.schema_version
+    }
+
+    /// When the tenant was provisioned.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When the tenant's entry last changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+}
+
+/// A failure that the operator can mend.
+#[derive(Interface)]
+#[graphql(
+    name = "UserError",
+    field(name = "message", ty = "&String", desc = "What is wrong, for people."),
+    field(name = "path", ty = "&Option<Vec<String>>", desc = "Which argument or field of the input is wrong.")
+)]
+pub enum AdminUserError {
+    /// In the control plane.
+    Control(ControlUserError),
+}
+
+/// What is wrong with a request to the control plane.
+#[derive(SimpleObject)]
+pub struct ControlUserError {
+    /// What is wrong, for programs.
+    code: ControlErrorCode,
+    /// What is wrong, for people.
+    message: String,
+    /// Which argument or field of the input is wrong.
+    path: Option<Vec<String>>,
+}
+
+impl From<Refusal<ControlErrorCode>> for ControlUserError {
+    fn from(refusal: Refusal<ControlErrorCode>) -> Self {
+        let path = refusal.path.into_iter().map(str::to_owned).collect();
+        Self { code: refusal.code, message: refusal.message, path: Some(path) }
+    }
+}
+
+/// A place in the list of tenants, which is ordered by slug.
+pub struct TenantCursor(String);
+
+impl CursorType for TenantCursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        let [kind, slug] = decode_parts(text).ok_or("malformed")?;
+        if kind == "SLUG" { Ok(Self(slug)) } else { Err("another list's") }
+    }
+
+    fn encode_cursor(&self) -> String {
+        encode_parts(&["SLUG", &self.0])
+    }
+}
+
+/// What the list of tenants knows beside its items.
+pub struct TenantTotal;
+
+#[Object]
+impl TenantTotal {
+    /// How many tenants there are; counted when it is asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
+        Ok(Some(service::tenant_count(&AdminRequest::of(ctx)?.control).await?))
+    }
+}
+
+/// Reads the platform.
+pub struct AdminQuery;
+
+#[Object(name = "Query")]
+impl AdminQuery {
+    /// A tenant by slug; null where there is none.
+    async fn tenant(&self, ctx: &Context<'_>, slug: String) -> ApiResult<Option<TenantNode>> {
+        let request = AdminRequest::of(ctx)?;
+        Ok(service::tenant_by_slug(&request.control, &slug).await?.map(TenantNode))
+    }
+
+    /// Tenants in the order of their slugs.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn tenants(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Start after the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
+        #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
+    ) -> ApiResult<Connection<TenantCursor, TenantNode, TenantTotal>> {
+        let request = AdminRequest::of(ctx)?;
+        let page = PageArgs::new(after, before, first, last).parse::<TenantCursor>()?.map(|cursor| cursor.0);
+        let page = service::tenant_list(&request.control, page).await?;
+        Ok(connection(page, TenantTotal, |tenant| (TenantCursor(tenant.slug.clone()), TenantNode(tenant))))
+    }
+}
+
+/// A tenant that is to be made.
+#[derive(InputObject)]
+pub struct TenantProvisionInput {
+    /// The name in addresses: 3 to 40 lower-case letters, digits and single hyphens, a letter first.
+    slug: String,
+    /// The name for people.
+    name: String,
+    /// The code of the plan.
+    plan: String,
+    /// The address of the first owner.
+    owner_email: String,
+    /// The currency of all prices (ISO 4217).
+    #[graphql(default_with = "DEFAULT_CURRENCY.to_owned()")]
+    currency: String,
+}
+
+/// The currency of a shop that asks for none.
+pub const DEFAULT_CURRENCY: &str = "EUR";
+
+payload!(
+    /// What `tenantProvision` answers.
+    TenantProvisionPayload {
+        /// The new tenant, ready for use.
+        tenant: TenantNode(Tenant)
+    },
+    ControlUserError(ControlErrorCode)
+);
+payload!(
+    /// What `tenantSuspend` answers.
+    TenantSuspendPayload {
+        /// The tenant as it is now.
+        tenant: TenantNode(Tenant)
+    },
+    ControlUserError(ControlErrorCode)
+);
+payload!(
+    /// What `tenantResume` answers.
+    TenantResumePayload {
+        /// The tenant as it is now.
+        tenant: TenantNode(Tenant)
+    },
+    ControlUserError(ControlErrorCode)
+);
+
+/// Changes the platform.
+pub struct AdminMutation;
+
+#[Object(name = "Mutation")]
+impl AdminMutation {
+    /// Makes a tenant with its schema, first data and owner: all of it, or nothing.
+    async fn tenant_provision(
+        &self,
+        ctx: &Context<'_>,
+        input: TenantProvisionInput,
+    ) -> ApiResult<TenantProvisionPayload> {
+        let request = AdminRequest::of(ctx)?;
+        let owner = request.owner.as_ref().ok_or_else(|| {
+            ApiError::new(ErrorCode::ServiceUnavailable, "This server has no DATABASE_OWNER_URL, so it makes no schemas.")
+        })?;
+        let new = NewTenant {
+            slug: input.slug,
+            name: input.name,
+            plan: input.plan,
+            owner_email: input.owner_email,
+            currency: input.currency,
+        };
+        let result = tenant_provision(owner, &*request.clock, &new).await;
+        TenantProvisionPayload::new(result, &Actor::System)
+    }
+
+    /// Closes a tenant to its users, within a second everywhere. Its data stays.
+    async fn tenant_suspend(
+        &self,
+        ctx: &Context<'_>,
+        slug: String,
+        #[graphql(desc = "Why, for the operators.")] reason: String,
+    ) -> ApiResult<TenantSuspendPayload> {
+        let request = AdminRequest::of(ctx)?;
+        let result = service::tenant_suspend(&request.control, &*request.clock, &slug, &reason).await;
+        TenantSuspendPayload::new(result, &Actor::System)
+    }
+
+    /// Opens a suspended tenant again.
+    async fn tenant_resume(&self, ctx: &Context<'_>, slug: String) -> ApiResult<TenantResumePayload> {
+        let request = AdminRequest::of(ctx)?;
+        let result = service::tenant_resume(&request.control, &*request.clock, &slug).await;
+        TenantResumePayload::new(result, &Actor::System)
+    }
+}

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::QueryMetadata;
+use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
-use diesel_async::AsyncPgConnection;
-use diesel_async::methods::LoadQuery;
+use futures_util::future::BoxFuture;
 
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::Pool;
-use super::scope::{Held, Scope};
+use super::scope::{Held, Query, Scope};
 
 /// The pool behind the control plane, apart from the tenants': it answers when theirs is exhausted.
 #[derive(Clone)]
@@ -46,15 +48,19 @@ impl ControlDb {
     ///
     /// # Errors
     /// No connection could be borrowed, or the statement failed.
-    pub async fn load<'query, Q, T>(&self, query: Q) -> Result<Vec<T>, DbError>
+    pub fn load<Q, T, ST>(&self, query: Q) -> impl Future<Output = Result<Vec<T>, DbError>> + Send
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST> + Send,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
-        let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned()).load(query).await;
-        held.end_unawaited();
-        rows
+        async move {
+            let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+            let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned()).load(query).await;
+            held.end_unawaited();
+            rows
+        }
     }
 }
 
@@ -63,22 +69,24 @@ impl ControlTx {
     ///
     /// # Errors
     /// The statement's failure.
-    pub async fn load<'query, Q, T>(&mut self, query: Q) -> Result<Vec<T>, DbError>
+    pub fn load<Q, T, ST>(&mut self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        self.0.load(query).await
+        self.0.load(query)
     }
 
     /// Runs a statement and answers how many rows it touched.
     ///
     /// # Errors
     /// The statement's failure; the transaction is then good for nothing but a rollback.
-    pub async fn execute<Q>(&mut self, query: Q) -> Result<usize, DbError>
+    pub fn execute<Q>(&mut self, query: Q) -> BoxFuture<'_, Result<usize, DbError>>
     where
-        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+        Q: QueryFragment<Pg> + QueryId,
     {
-        self.0.execute(query).await
+        self.0.execute(query)
     }
 }

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::QueryMetadata;
+use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
-use diesel_async::AsyncPgConnection;
-use diesel_async::methods::LoadQuery;
+use futures_util::future::BoxFuture;
 
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::Pool;
-use super::scope::{Held, Scope};
+use super::scope::{Held, Query, Scope};
 use super::tenant::TenantTx;
 use super::tls::Target;
 use crate::kernel::tenant::{SchemaName, TenantCtx};
@@ -78,23 +80,25 @@ impl OwnerTx {
     ///
     /// # Errors
     /// The statement's failure.
-    pub async fn load<'query, Q, T>(&mut self, query: Q) -> Result<Vec<T>, DbError>
+    pub fn load<Q, T, ST>(&mut self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        self.0.load(query).await
+        self.0.load(query)
     }
 
     /// Runs a statement and answers how many rows it touched.
     ///
     /// # Errors
     /// The statement's failure; the transaction is then good for nothing but a rollback.
-    pub async fn execute<Q>(&mut self, query: Q) -> Result<usize, DbError>
+    pub fn execute<Q>(&mut self, query: Q) -> BoxFuture<'_, Result<usize, DbError>>
     where
-        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+        Q: QueryFragment<Pg> + QueryId,
     {
-        self.0.execute(query).await
+        self.0.execute(query)
     }
 
     /// Points the search path of this transaction at a tenant's schema.

@@ -7,10 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::query_builder::{QueryFragment, QueryId};
-use diesel_async::methods::LoadQuery;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::QueryMetadata;
+use diesel::pg::Pg;
+use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
+use diesel::query_dsl::CompatibleType;
+use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, TryFutureExt as _, try_join};
+use futures_util::stream::StreamExt as _;
 
 use super::error::DbError;
 use super::meter::Meter;
@@ -39,6 +43,14 @@ type Opening = Shared<BoxFuture<'static, Result<(), DbError>>>;
 pub(super) struct Scope {
     pub(super) held: Arc<Held>,
     opening: Option<Opening>,
+}
+
+/// A query whose rows become values of `T`; implemented for every one.
+pub trait Query<T, ST>: AsQuery<SqlType: CompatibleType<T, Pg, SqlType = ST>, Query: QueryFragment<Pg> + QueryId> {}
+
+impl<Q, T, ST> Query<T, ST> for Q where
+    Q: AsQuery<SqlType: CompatibleType<T, Pg, SqlType = ST>, Query: QueryFragment<Pg> + QueryId>
+{
 }
 
 impl Held {
@@ -134,30 +146,49 @@ async fn clean_up(borrowed: Borrowed, target: Target) {
 
 impl Scope {
     /// Runs a query and reads all its rows. Siblings that are awaited together share a round trip.
-    pub(super) async fn load<'query, Q, T>(&self, query: Q) -> Result<Vec<T>, DbError>
+    ///
+    /// The statement is built here and now; what is returned borrows the connection alone. That keeps the types of
+    /// queries out of every future above, which the compiler could otherwise not prove to be `Send`.
+    pub(super) fn load<Q, T, ST>(&self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        let in_flight = self.held.meter.send();
         let mut pg = self.held.pg();
-        let rows = query.load::<T>(&mut pg);
-        let result = self.with_opening(rows.map_err(DbError::from)).await;
-        in_flight.arrived();
-        result
+        let rows = AsyncConnectionCore::load(&mut pg, query);
+        let rows = async move {
+            let mut stream = rows.await?;
+            let mut rows = Vec::with_capacity(stream.size_hint().0);
+            while let Some(row) = stream.next().await {
+                rows.push(T::build_from_row(&row?).map_err(diesel::result::Error::DeserializationError)?);
+            }
+            Ok(rows)
+        };
+        async move {
+            let in_flight = self.held.meter.send();
+            let result = self.with_opening(rows).await;
+            in_flight.arrived();
+            result
+        }
+        .boxed()
     }
 
     /// Runs a statement and answers how many rows it touched.
-    pub(super) async fn execute<Q>(&self, query: Q) -> Result<usize, DbError>
+    pub(super) fn execute<Q>(&self, query: Q) -> BoxFuture<'_, Result<usize, DbError>>
     where
-        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+        Q: QueryFragment<Pg> + QueryId,
     {
-        let in_flight = self.held.meter.send();
         let mut pg = self.held.pg();
-        let count = query.execute(&mut pg);
-        let result = self.with_opening(count.map_err(DbError::from)).await;
-        in_flight.arrived();
-        result
+        let count = AsyncConnectionCore::execute_returning_count(&mut pg, query);
+        async move {
+            let in_flight = self.held.meter.send();
+            let result = self.with_opening(count.map_err(DbError::from)).await;
+            in_flight.arrived();
+            result
+        }
+        .boxed()
     }
 
     /// Waits for a statement and for the opening before it; the opening's error wins, being the cause.

@@ -7,15 +7,17 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::QueryMetadata;
+use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
-use diesel_async::AsyncPgConnection;
-use diesel_async::methods::LoadQuery;
+use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Mutex;
 
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::{Pool, PoolState};
-use super::scope::{Held, Scope};
+use super::scope::{Held, Query, Scope};
 use crate::kernel::tenant::TenantCtx;
 
 /// The pool behind the tenant plane.
@@ -147,36 +149,44 @@ impl TenantRead {
     ///
     /// # Errors
     /// The statement's failure, or that of the transaction's opening.
-    pub async fn load<'query, Q, T>(&self, query: Q) -> Result<Vec<T>, DbError>
+    pub fn load<Q, T, ST>(&self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        self.0.load(query).await
+        self.0.load(query)
     }
 
     /// Runs a query and answers its first row, if there is one.
     ///
     /// # Errors
     /// As [`TenantRead::load`].
-    pub async fn first<'query, Q, T>(&self, query: Q) -> Result<Option<T>, DbError>
+    pub fn first<Q, T, ST>(&self, query: Q) -> BoxFuture<'_, Result<Option<T>, DbError>>
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        Ok(self.0.load(query).await?.into_iter().next())
+        let rows = self.0.load(query);
+        async move { Ok(rows.await?.into_iter().next()) }.boxed()
     }
 
     /// Runs a statement that answers one row, such as an INSERT with RETURNING.
     ///
     /// # Errors
     /// As [`TenantRead::load`], and when there was no row.
-    pub async fn one<'query, Q, T>(&self, query: Q) -> Result<T, DbError>
+    pub fn one<Q, T, ST>(&self, query: Q) -> BoxFuture<'_, Result<T, DbError>>
     where
-        Q: for<'conn> LoadQuery<'query, &'conn AsyncPgConnection, T> + Send + 'query,
-        T: Send,
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
     {
-        self.first(query).await?.ok_or_else(|| DbError::Other("a statement answered no row".to_owned()))
+        let row = self.first(query);
+        async move { row.await?.ok_or_else(|| DbError::Other("a statement answered no row".to_owned())) }.boxed()
     }
 }
 
@@ -190,11 +200,11 @@ impl TenantTx {
     ///
     /// # Errors
     /// The statement's failure; the transaction is then good for nothing but a rollback.
-    pub async fn execute<Q>(&mut self, query: Q) -> Result<usize, DbError>
+    pub fn execute<Q>(&mut self, query: Q) -> BoxFuture<'_, Result<usize, DbError>>
     where
-        Q: QueryFragment<diesel::pg::Pg> + QueryId + Send,
+        Q: QueryFragment<Pg> + QueryId,
     {
-        self.0.0.execute(query).await
+        self.0.0.execute(query)
     }
 }
 

@@ -32,6 +32,12 @@ pub struct Page<T> {
 }
 
 impl<K> PageRequest<K> {
+    /// The same request with its position in other words.
+    #[must_use]
+    pub fn map<L>(self, position: impl FnOnce(K) -> L) -> PageRequest<L> {
+        PageRequest { limit: self.limit, direction: self.direction, from: self.from.map(position) }
+    }
+
     /// The number of rows to read: one more than wanted tells whether there are others.
     #[must_use]
     pub fn rows(&self) -> i64 {

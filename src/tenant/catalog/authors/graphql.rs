@@ -1,1 +1,274 @@
-//! x
+//! Authors at the edge.
+
+use async_graphql::connection::{Connection, CursorType};
+use async_graphql::{Context, ID, InputObject, Object};
+use chrono::{DateTime, Utc};
+
+use super::model::{Author, AuthorFilter, AuthorPosition};
+use super::service;
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::node::CatalogUserError;
+use crate::graphql::payload::{into_error, payload};
+use crate::graphql::scalars::parse_id;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::text::fold;
+use crate::tenant::catalog::error::CatalogErrorCode;
+
+/// Somebody who wrote books.
+#[derive(Clone)]
+pub struct AuthorNode(pub Author);
+
+impl From<Author> for AuthorNode {
+    fn from(author: Author) -> Self {
+        Self(author)
+    }
+}
+
+#[Object(name = "Author")]
+impl AuthorNode {
+    /// The author's id.
+    pub async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// The name as printed.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Counts the changes; an update names the version that it was made for.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// Since when the author is archived; null for one in use.
+    async fn archived_at(&self) -> Option<DateTime<Utc>> {
+        self.0.archived_at
+    }
+
+    /// When the author was entered.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When the author was last changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+}
+
+/// Which authors to list. Fields that are given all apply.
+#[derive(InputObject, Default)]
+pub struct AuthorFilterInput {
+    /// Those whose name contains this text, whatever its case and accents.
+    name_contains: Option<String>,
+    /// True for archived ones alone; otherwise those in use.
+    is_archived: Option<bool>,
+}
+
+impl From<AuthorFilterInput> for AuthorFilter {
+    fn from(input: AuthorFilterInput) -> Self {
+        Self { name_contains: input.name_contains.as_deref().map(fold), archived: input.is_archived.unwrap_or(false) }
+    }
+}
+
+/// A place in a list of authors.
+pub struct AuthorCursor(pub AuthorPosition);
+
+impl CursorType for AuthorCursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        let [kind, name_key, id] = decode_parts(text).ok_or("malformed")?;
+        let id = id.parse().map_err(|_| "malformed")?;
+        if kind == "NAME" { Ok(Self(AuthorPosition { name_key, id })) } else { Err("another list's") }
+    }
+
+    fn encode_cursor(&self) -> String {
+        encode_parts(&["NAME", &self.0.name_key, &self.0.id.to_string()])
+    }
+}
+
+/// What a list of authors knows beside its items.
+pub struct AuthorTotal {
+    counted: Counted,
+}
+
+/// How the total is found.
+pub enum Counted {
+    /// It is known already.
+    Known(usize),
+    /// By asking the database.
+    ByFilter(AuthorFilter),
+}
+
+#[Object]
+impl AuthorTotal {
+    /// How many authors the list has in all; counted when it is asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
+        match &self.counted {
+            Counted::Known(count) => Ok(i64::try_from(*count).ok()),
+            Counted::ByFilter(filter) => {
+                let shop = Shop::of(ctx)?;
+                let count = service::author_count(&shop.read().await?, shop.actor(), filter).await;
+                count.map(Some).map_err(|failure| into_error(failure, shop.actor()))
+            }
+        }
+    }
+}
+
+/// A page of authors.
+pub type AuthorConnection = Connection<AuthorCursor, AuthorNode, AuthorTotal>;
+
+fn edge(author: Author) -> (AuthorCursor, AuthorNode) {
+    let position = AuthorPosition { name_key: author.name_key.clone(), id: author.id };
+    (AuthorCursor(position), AuthorNode(author))
+}
+
+/// A page of authors that are all in memory, in the order that they have.
+///
+/// # Errors
+/// The arguments are wrong.
+pub fn authors_of(all: &[Author], args: PageArgs) -> ApiResult<AuthorConnection> {
+    let request = args.parse::<AuthorCursor>()?;
+    let page = request.slice(all, |from| all.iter().position(|author| author.id == from.0.id));
+    Ok(connection(page, AuthorTotal { counted: Counted::Known(all.len()) }, edge))
+}
+
+/// Queries about authors.
+#[derive(Default)]
+pub struct AuthorQuery;
+
+#[Object]
+impl AuthorQuery {
+    /// An author by id.
+    async fn author(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<AuthorNode>> {
+        let shop = Shop::of(ctx)?;
+        let author = service::author_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        author.map(|author| author.map(AuthorNode)).map_err(|failure| into_error(failure, shop.actor()))
+    }
+
+    /// Authors in the order of their names.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn authors(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Start after the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
+        #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Which authors to list.")] filter: Option<AuthorFilterInput>,
+    ) -> ApiResult<AuthorConnection> {
+        let shop = Shop::of(ctx)?;
+        let filter = AuthorFilter::from(filter.unwrap_or_default());
+        let request = PageArgs::new(after, before, first, last).parse::<AuthorCursor>()?.map(|cursor| cursor.0);
+        let page = service::author_list(&shop.read().await?, shop.actor(), &filter, request).await;
+        let page = page.map_err(|failure| into_error(failure, shop.actor()))?;
+        Ok(connection(page, AuthorTotal { counted: Counted::ByFilter(filter) }, edge))
+    }
+}
+
+/// A new author.
+#[derive(InputObject)]
+pub struct AuthorCreateInput {
+    /// The name as printed.
+    name: String,
+}
+
+/// Changes of an author. A field that is not given stays.
+#[derive(InputObject)]
+pub struct AuthorUpdateInput {
+    /// The name as printed.
+    name: Option<String>,
+}
+
+payload!(
+    /// What `authorCreate` answers.
+    AuthorCreatePayload {
+        /// The new author.
+        author: AuthorNode(Author)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `authorUpdate` answers.
+    AuthorUpdatePayload {
+        /// The author as it is now.
+        author: AuthorNode(Author)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `authorArchive` answers.
+    AuthorArchivePayload {
+        /// The author as it is now.
+        author: AuthorNode(Author)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `authorUnarchive` answers.
+    AuthorUnarchivePayload {
+        /// The author as it is now.
+        author: AuthorNode(Author)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+
+/// Mutations of authors.
+#[derive(Default)]
+pub struct AuthorMutation;
+
+#[Object]
+impl AuthorMutation {
+    /// Adds an author.
+    async fn author_create(&self, ctx: &Context<'_>, input: AuthorCreateInput) -> ApiResult<AuthorCreatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let work = async |tx: &mut _| service::author_create(tx, shop.actor(), request.clock(), &input.name).await;
+        AuthorCreatePayload::new(shop.write("author.create", work).await, shop.actor())
+    }
+
+    /// Changes an author's name, in all books at once.
+    async fn author_update(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "The version that the change was made for.")] version: i32,
+        input: AuthorUpdateInput,
+    ) -> ApiResult<AuthorUpdatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let (id, name) = (parse_id(&id)?, input.name.as_deref());
+        let work =
+            async |tx: &mut _| service::author_update(tx, shop.actor(), request.clock(), id, version, name).await;
+        AuthorUpdatePayload::new(shop.write("author.update", work).await, shop.actor())
+    }
+
+    /// Archives an author: books keep naming the author, new ones should not.
+    async fn author_archive(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the author has another version than this.")] version: Option<i32>,
+    ) -> ApiResult<AuthorArchivePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work =
+            async |tx: &mut _| service::author_set_archived(tx, shop.actor(), request.clock(), id, version, true).await;
+        AuthorArchivePayload::new(shop.write("author.archive", work).await, shop.actor())
+    }
+
+    /// Takes an archived author back.
+    async fn author_unarchive(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the author has another version than this.")] version: Option<i32>,
+    ) -> ApiResult<AuthorUnarchivePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work = async |tx: &mut _| {
+            service::author_set_archived(tx, shop.actor(), request.clock(), id, version, false).await
+        };
+        AuthorUnarchivePayload::new(shop.write("author.unarchive", work).await, shop.actor())
+    }
+}

@@ -12,6 +12,15 @@ use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::{fold, tidy};
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
 
+/// An author by id.
+///
+/// # Errors
+/// The actor may not read the catalogue, or the database failed.
+pub async fn author_by_id(read: &TenantRead, actor: &Actor, id: AuthorId) -> Result<Option<Author>, CatalogError> {
+    actor.require(Permission::CatalogRead)?;
+    Ok(repo::author_list_by_id(read, &[id]).await?.pop())
+}
+
 /// One page of authors in the order of their names.
 ///
 /// # Errors

@@ -1,1 +1,300 @@
-//! x
+//! Categories at the edge.
+
+use async_graphql::connection::{Connection, CursorType};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
+use chrono::{DateTime, Utc};
+
+use super::model::{Category, CategoryFilter, CategoryPosition};
+use super::service;
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::loaders::load;
+use crate::graphql::node::CatalogUserError;
+use crate::graphql::payload::{into_error, payload};
+use crate::graphql::scalars::parse_id;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::ids::CategoryId;
+use crate::tenant::catalog::error::CatalogErrorCode;
+
+/// A shelf of the shop, perhaps within another.
+#[derive(Clone)]
+pub struct CategoryNode(pub Category);
+
+impl From<Category> for CategoryNode {
+    fn from(category: Category) -> Self {
+        Self(category)
+    }
+}
+
+#[Object(name = "Category")]
+impl CategoryNode {
+    /// The category's id.
+    pub async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// The name for people.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The category that this one is within; null for a root.
+    async fn parent(&self, ctx: &Context<'_>) -> ApiResult<Option<CategoryNode>> {
+        match self.0.parent_id {
+            None => Ok(None),
+            Some(parent) => category(ctx, CategoryId(parent)).await,
+        }
+    }
+
+    /// The categories directly within this one and in use, in the order of their names.
+    #[graphql(complexity = "5 * child_complexity")]
+    async fn children(&self, ctx: &Context<'_>) -> ApiResult<Vec<CategoryNode>> {
+        let children = load(&Shop::of(ctx)?.loaders().categories_by_parent, self.0.id).await?;
+        Ok(children.iter().cloned().map(CategoryNode).collect())
+    }
+
+    /// How many levels are above this one.
+    async fn depth(&self) -> usize {
+        self.0.path.len() - 1
+    }
+
+    /// Counts the changes; an update names the version that it was made for.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// Since when the category is archived; null for one in use.
+    async fn archived_at(&self) -> Option<DateTime<Utc>> {
+        self.0.archived_at
+    }
+
+    /// When the category was entered.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When the category was last changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+}
+
+/// A category by its id, together with those that others ask for.
+///
+/// # Errors
+/// The database failed.
+pub async fn category(ctx: &Context<'_>, id: CategoryId) -> ApiResult<Option<CategoryNode>> {
+    let found = load(&Shop::of(ctx)?.loaders().category_by_id, id).await?;
+    Ok(found.map(|category| CategoryNode((*category).clone())))
+}
+
+/// Which categories to list. Fields that are given all apply.
+#[derive(InputObject, Default)]
+pub struct CategoryFilterInput {
+    /// Those within this category at any depth, and the category itself.
+    within_id: Option<ID>,
+    /// True for those that are within no other.
+    is_root: Option<bool>,
+    /// True for archived ones alone; otherwise those in use.
+    is_archived: Option<bool>,
+}
+
+impl CategoryFilterInput {
+    fn parse(self) -> ApiResult<CategoryFilter> {
+        Ok(CategoryFilter {
+            within: self.within_id.as_ref().map(parse_id).transpose()?,
+            is_root: self.is_root.unwrap_or(false),
+            archived: self.is_archived.unwrap_or(false),
+        })
+    }
+}
+
+/// A place in a list of categories.
+pub struct CategoryCursor(pub CategoryPosition);
+
+impl CursorType for CategoryCursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        let [kind, name_key, id] = decode_parts(text).ok_or("malformed")?;
+        let id = id.parse().map_err(|_| "malformed")?;
+        if kind == "NAME" { Ok(Self(CategoryPosition { name_key, id })) } else { Err("another list's") }
+    }
+
+    fn encode_cursor(&self) -> String {
+        encode_parts(&["NAME", &self.0.name_key, &self.0.id.to_string()])
+    }
+}
+
+/// What a list of categories knows beside its items.
+pub struct CategoryTotal {
+    filter: CategoryFilter,
+}
+
+#[Object]
+impl CategoryTotal {
+    /// How many categories the list has in all; counted when it is asked for.
+    async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
+        let shop = Shop::of(ctx)?;
+        let count = service::category_count(&shop.read().await?, shop.actor(), &self.filter).await;
+        count.map(Some).map_err(|failure| into_error(failure, shop.actor()))
+    }
+}
+
+/// A page of categories.
+pub type CategoryConnection = Connection<CategoryCursor, CategoryNode, CategoryTotal>;
+
+fn edge(category: Category) -> (CategoryCursor, CategoryNode) {
+    let position = CategoryPosition { name_key: category.name_key.clone(), id: category.id };
+    (CategoryCursor(position), CategoryNode(category))
+}
+
+/// Queries about categories.
+#[derive(Default)]
+pub struct CategoryQuery;
+
+#[Object]
+impl CategoryQuery {
+    /// A category by id.
+    async fn category(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<CategoryNode>> {
+        let shop = Shop::of(ctx)?;
+        let category = service::category_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        category.map(|category| category.map(CategoryNode)).map_err(|failure| into_error(failure, shop.actor()))
+    }
+
+    /// Categories in the order of their names.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn categories(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Start after the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
+        #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Which categories to list.")] filter: Option<CategoryFilterInput>,
+    ) -> ApiResult<CategoryConnection> {
+        let shop = Shop::of(ctx)?;
+        let filter = filter.unwrap_or_default().parse()?;
+        let request = PageArgs::new(after, before, first, last).parse::<CategoryCursor>()?.map(|cursor| cursor.0);
+        let page = service::category_list(&shop.read().await?, shop.actor(), &filter, request).await;
+        let page = page.map_err(|failure| into_error(failure, shop.actor()))?;
+        Ok(connection(page, CategoryTotal { filter }, edge))
+    }
+}
+
+/// A new category.
+#[derive(InputObject)]
+pub struct CategoryCreateInput {
+    /// The name for people.
+    name: String,
+    /// The category that it will be within; none for a root.
+    parent_id: Option<ID>,
+}
+
+/// Changes of a category. A field that is not given stays.
+#[derive(InputObject)]
+pub struct CategoryUpdateInput {
+    /// The name for people.
+    name: Option<String>,
+    /// The category that it will be within; null makes it a root.
+    parent_id: MaybeUndefined<ID>,
+}
+
+payload!(
+    /// What `categoryCreate` answers.
+    CategoryCreatePayload {
+        /// The new category.
+        category: CategoryNode(Category)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `categoryUpdate` answers.
+    CategoryUpdatePayload {
+        /// The category as it is now.
+        category: CategoryNode(Category)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `categoryArchive` answers.
+    CategoryArchivePayload {
+        /// The category as it is now.
+        category: CategoryNode(Category)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `categoryUnarchive` answers.
+    CategoryUnarchivePayload {
+        /// The category as it is now.
+        category: CategoryNode(Category)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+
+/// Mutations of categories.
+#[derive(Default)]
+pub struct CategoryMutation;
+
+#[Object]
+impl CategoryMutation {
+    /// Adds a category, within another or as a root.
+    async fn category_create(&self, ctx: &Context<'_>, input: CategoryCreateInput) -> ApiResult<CategoryCreatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let parent = input.parent_id.as_ref().map(parse_id).transpose()?;
+        let work =
+            async |tx: &mut _| service::category_create(tx, shop.actor(), request.clock(), &input.name, parent).await;
+        CategoryCreatePayload::new(shop.write("category.create", work).await, shop.actor())
+    }
+
+    /// Renames a category, or moves it with all that is within it.
+    async fn category_update(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "The version that the change was made for.")] version: i32,
+        input: CategoryUpdateInput,
+    ) -> ApiResult<CategoryUpdatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let (id, name) = (parse_id(&id)?, input.name.as_deref());
+        let parent = match &input.parent_id {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => Some(None),
+            MaybeUndefined::Value(parent) => Some(Some(parse_id(parent)?)),
+        };
+        let work = async |tx: &mut _| {
+            service::category_update(tx, shop.actor(), request.clock(), id, version, name, parent).await
+        };
+        CategoryUpdatePayload::new(shop.write("category.update", work).await, shop.actor())
+    }
+
+    /// Archives a category: books keep it, new ones cannot have it.
+    async fn category_archive(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the category has another version than this.")] version: Option<i32>,
+    ) -> ApiResult<CategoryArchivePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work = async |tx: &mut _| {
+            service::category_set_archived(tx, shop.actor(), request.clock(), id, version, true).await
+        };
+        CategoryArchivePayload::new(shop.write("category.archive", work).await, shop.actor())
+    }
+
+    /// Takes an archived category back.
+    async fn category_unarchive(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the category has another version than this.")] version: Option<i32>,
+    ) -> ApiResult<CategoryUnarchivePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work = async |tx: &mut _| {
+            service::category_set_archived(tx, shop.actor(), request.clock(), id, version, false).await
+        };
+        CategoryUnarchivePayload::new(shop.write("category.unarchive", work).await, shop.actor())
+    }
+}

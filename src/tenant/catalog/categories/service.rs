@@ -27,6 +27,19 @@ pub async fn defaults_create(tx: &mut TenantTx, clock: &dyn Clock) -> Result<(),
     Ok(())
 }
 
+/// A category by id.
+///
+/// # Errors
+/// The actor may not read the catalogue, or the database failed.
+pub async fn category_by_id(
+    read: &TenantRead,
+    actor: &Actor,
+    id: CategoryId,
+) -> Result<Option<Category>, CatalogError> {
+    actor.require(Permission::CatalogRead)?;
+    Ok(repo::category_list_by_id(read, &[id]).await?.pop())
+}
+
 /// One page of categories in the order of their names.
 ///
 /// # Errors

@@ -1,1 +1,212 @@
-//! x
+//! The import at the edge.
+
+use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+
+use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError, RowErrorCode};
+use super::service;
+use crate::graphql::connection::{PageArgs, connection, page_cost};
+use crate::graphql::node::CatalogUserError;
+use crate::graphql::payload::{into_error, payload};
+use crate::graphql::scalars::parse_id;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::tenant::catalog::error::CatalogErrorCode;
+
+/// One run of the catalogue import, with its report.
+#[derive(Clone)]
+pub struct ImportNode(pub Import);
+
+impl From<Import> for ImportNode {
+    fn from(import: Import) -> Self {
+        Self(import)
+    }
+}
+
+/// How far an import has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum ImportStatus {
+    /// It was broken off; nothing was imported.
+    Failed,
+    /// It is done.
+    Completed,
+    /// It is going on.
+    Running,
+}
+
+/// How many rows an import found, and what became of them: `rows` is the sum of the other four.
+#[derive(SimpleObject)]
+pub struct ImportCounts {
+    /// Records in the file.
+    rows: i32,
+    /// Books that were made.
+    created: i32,
+    /// Books that were changed.
+    updated: i32,
+    /// Records whose book was there already and stayed as it was.
+    unchanged: i32,
+    /// Records that were rejected; each has a row error.
+    rejected: i32,
+}
+
+/// Why a record was rejected.
+#[derive(SimpleObject)]
+pub struct ImportRowError {
+    /// The line of the file on which the record starts; the header is line 1.
+    line: i64,
+    /// The column of the cell that is wrong; null where the record as a whole is.
+    column: Option<String>,
+    /// What is wrong, for programs.
+    code: RowErrorCode,
+    /// What is wrong, for people.
+    message: String,
+}
+
+impl From<RowError> for ImportRowError {
+    fn from(error: RowError) -> Self {
+        let code = RowErrorCode::parse(&error.code).unwrap_or(RowErrorCode::RowMalformed);
+        Self { line: error.line, column: error.column_name, code, message: error.message }
+    }
+}
+
+#[Object(name = "Import")]
+impl ImportNode {
+    /// The import's id.
+    pub async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// How far it has come.
+    async fn status(&self) -> ImportStatus {
+        match self.0.status.as_str() {
+            "completed" => ImportStatus::Completed,
+            "failed" => ImportStatus::Failed,
+            _ => ImportStatus::Running,
+        }
+    }
+
+    /// How many rows, and what became of them.
+    async fn counts(&self) -> ImportCounts {
+        ImportCounts {
+            rows: self.0.row_count,
+            created: self.0.created_count,
+            updated: self.0.updated_count,
+            unchanged: self.0.unchanged_count,
+            rejected: self.0.rejected_count,
+        }
+    }
+
+    /// The rejected rows in the order of the file.
+    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
+    async fn row_errors(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Start after the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
+        #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
+    ) -> ApiResult<Connection<i32, ImportRowError>> {
+        let shop = Shop::of(ctx)?;
+        let request = PageArgs::new(after, before, first, last).parse()?;
+        let page = service::row_error_list(&shop.read().await?, shop.actor(), self.0.id, request).await;
+        let page = page.map_err(|failure| into_error(failure, shop.actor()))?;
+        Ok(connection(page, EmptyFields, |(position, error)| (position, error.into())))
+    }
+
+    /// When it began.
+    async fn started_at(&self) -> DateTime<Utc> {
+        self.0.started_at
+    }
+
+    /// When it ended.
+    async fn finished_at(&self) -> Option<DateTime<Utc>> {
+        self.0.finished_at
+    }
+}
+
+/// Queries about imports.
+#[derive(Default)]
+pub struct ImportQuery;
+
+#[Object]
+impl ImportQuery {
+    /// An import by id.
+    async fn import(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<ImportNode>> {
+        let shop = Shop::of(ctx)?;
+        let import = service::import_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        import.map(|import| import.map(ImportNode)).map_err(|failure| into_error(failure, shop.actor()))
+    }
+}
+
+/// What becomes of a row whose book exists already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
+pub enum ImportOnConflict {
+    /// The book stays as it is.
+    #[default]
+    Skip,
+    /// The book takes over what the row has; an empty cell erases nothing.
+    Update,
+}
+
+/// What becomes of a row whose ISBN is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
+pub enum ImportOnInvalidIsbn {
+    /// The row is imported without an ISBN.
+    Drop,
+    /// The row is rejected.
+    #[default]
+    Reject,
+}
+
+/// A catalogue to import.
+#[derive(InputObject)]
+pub struct BookImportInput {
+    /// The file's text: CSV with a header, parted by commas, semicolons or tabs. Known columns are `title`,
+    /// `original_title`, `authors`, `isbn`, `isbn13`, `original_publication_year`, `language_code`, `category`, `price`,
+    /// `currency` and `stock`; others are passed over.
+    csv: String,
+    /// What becomes of a row whose book exists already.
+    #[graphql(default)]
+    on_conflict: ImportOnConflict,
+    /// What becomes of a row whose ISBN is not one.
+    #[graphql(default)]
+    on_invalid_isbn: ImportOnInvalidIsbn,
+}
+
+payload!(
+    /// What `bookImport` answers.
+    BookImportPayload {
+        /// The import with its report.
+        import: ImportNode(Import)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+
+/// The mutation that imports.
+#[derive(Default)]
+pub struct ImportMutation;
+
+#[Object]
+impl ImportMutation {
+    /// Imports a catalogue. Books are recognised by their ISBN, or by title and authors where they have none, so the same
+    /// file may be imported twice.
+    async fn book_import(&self, ctx: &Context<'_>, input: BookImportInput) -> ApiResult<BookImportPayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let currency = shop.tenant().currency;
+        let options = ImportOptions {
+            on_conflict: match input.on_conflict {
+                ImportOnConflict::Skip => OnConflict::Skip,
+                ImportOnConflict::Update => OnConflict::Update,
+            },
+            on_invalid_isbn: match input.on_invalid_isbn {
+                ImportOnInvalidIsbn::Drop => OnInvalidIsbn::Drop,
+                ImportOnInvalidIsbn::Reject => OnInvalidIsbn::Reject,
+            },
+        };
+        let csv = input.csv.as_bytes();
+        let work = async |tx: &mut _| {
+            service::book_import(tx, shop.actor(), request.clock(), currency, csv, options, |_| {}).await
+        };
+        BookImportPayload::new(shop.write("book.import", work).await, shop.actor())
+    }
+}

@@ -57,7 +57,7 @@ pub enum FileError {
 
 /// Reads rows, one after the other.
 pub struct Rows<R: Read> {
-    reader: csv::Reader<BufReader<R>>,
+    reader: csv::Reader<BufReader<Lines<R>>>,
     record: csv::ByteRecord,
     /// The header's texts.
     header: Vec<String>,
@@ -74,7 +74,7 @@ impl<R: Read> Rows<R> {
     /// The header names no title, or the same thing twice.
     pub fn new(file: R, currency: Currency, on_invalid_isbn: OnInvalidIsbn) -> Result<Self, FileError> {
         let unreadable = |error: &dyn std::fmt::Display| FileError::Unreadable(error.to_string());
-        let mut file = BufReader::new(file);
+        let mut file = BufReader::new(Lines::new(file));
         let start = file.fill_buf().map_err(|error| unreadable(&error))?;
         let first_line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let count = |delimiter: u8| first_line.iter().filter(|&&byte| byte == delimiter).count();
@@ -205,13 +205,60 @@ impl<R: Read> Rows<R> {
         filled(&decode(self.record.get(self.place(column)?)?))
     }
 
+    /// The line on which the record starts. The library's own position is before any blank lines, so it is counted back
+    /// from the end, which is always a line's.
     fn line(&self) -> i64 {
-        self.record.position().map_or(0, |position| i64::try_from(position.line()).unwrap_or(i64::MAX))
+        let within = self.record.as_slice().iter().filter(|&&byte| byte == b'\n').count();
+        let behind = i64::try_from(self.reader.position().line()).unwrap_or(i64::MAX);
+        behind - 1 - i64::try_from(within).unwrap_or(0)
     }
 
     fn error(&self, column: Option<Column>, code: RowErrorCode, message: String) -> RowError {
         let column_name = column.and_then(|column| self.place(column)).and_then(|place| self.header.get(place).cloned());
         RowError { line: self.line(), column_name, code: code.as_str().to_owned(), message }
+    }
+}
+
+/// Makes every line of a file end with a line feed alone, the last one too, so that lines can be counted.
+struct Lines<R> {
+    file: R,
+    after_return: bool,
+    last: u8,
+}
+
+impl<R: Read> Lines<R> {
+    fn new(file: R) -> Self {
+        Self { file, after_return: false, last: b'\n' }
+    }
+}
+
+impl<R: Read> Read for Lines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        loop {
+            let read = self.file.read(buffer)?;
+            if read == 0 {
+                let is_open = self.last != b'\n' && !buffer.is_empty();
+                if is_open {
+                    (buffer[0], self.last) = (b'\n', b'\n');
+                }
+                return Ok(usize::from(is_open));
+            }
+            let mut kept = 0;
+            for index in 0..read {
+                let byte = buffer[index];
+                let is_second_half = byte == b'\n' && self.after_return;
+                self.after_return = byte == b'\r';
+                if !is_second_half {
+                    buffer[kept] = if byte == b'\r' { b'\n' } else { byte };
+                    kept += 1;
+                }
+            }
+            // A buffer that held nothing but the second half of a line's end is not the end of the file.
+            if kept > 0 {
+                self.last = buffer[kept - 1];
+                return Ok(kept);
+            }
+        }
     }
 }
 
@@ -234,6 +281,14 @@ mod tests {
             let rows = read(csv.as_bytes()).unwrap();
             let row = rows[0].as_ref().unwrap();
             assert_eq!((row.title.as_str(), row.stock, row.line), ("Emma", Some(3), 2), "{csv:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        for csv in ["title\n\n\"a\nb\"\n\n\nEmma\n", "title\r\n\r\n\"a\r\nb\"\r\n\r\n\r\nEmma", "title\r\r\"a\rb\"\r\r\rEmma"] {
+            let lines: Vec<_> = read(csv.as_bytes()).unwrap().into_iter().map(|row| row.unwrap().line).collect();
+            assert_eq!(lines, [3, 7], "{csv:?}");
         }
     }
 

@@ -1,0 +1,15 @@
+//! The GraphQL edge that all domains share: roots, contexts, errors, connections, scalars.
+//!
+//! Types here translate and decide nothing. No type derives both a diesel and a GraphQL trait.
+
+pub mod connection;
+pub mod context;
+pub mod error;
+pub mod loaders;
+pub mod node;
+pub mod payload;
+pub mod scalars;
+pub mod schema;
+
+pub use context::{AdminRequest, Request, Shop};
+pub use error::{ApiError, ApiResult, ErrorCode};

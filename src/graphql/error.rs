@@ -1,0 +1,154 @@
+//! Errors of the top level: what no input of the user's can mend.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use async_graphql::ErrorExtensionValues;
+
+use crate::db::DbError;
+use crate::kernel::actor::Forbidden;
+
+/// The closed list of codes in `extensions.code`. The README documents each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The request is not well-formed: unparsable, invalid, wrong types, bad ids or cursors.
+    BadRequest,
+    /// The actor may not do this.
+    Forbidden,
+    /// A defect or an outage of ours; the request id finds it in the logs.
+    InternalError,
+    /// A method that the path does not have.
+    MethodNotAllowed,
+    /// No media type that the client accepts can be answered.
+    NotAcceptable,
+    /// The body is larger than the limit.
+    PayloadTooLarge,
+    /// The document is too deep or asks for too much.
+    QueryTooComplex,
+    /// The database is unreachable or has no room; try again.
+    ServiceUnavailable,
+    /// Two sources name different tenants.
+    TenantMismatch,
+    /// The tenant is closed to its users.
+    TenantSuspended,
+    /// The operation ran past its deadline and was stopped.
+    Timeout,
+    /// No valid credential was shown.
+    Unauthenticated,
+    /// The body is of a media type that is not understood.
+    UnsupportedMediaType,
+}
+
+impl ErrorCode {
+    /// Every code, for documentation and its test.
+    pub const ALL: [Self; 13] = [
+        Self::BadRequest,
+        Self::Forbidden,
+        Self::InternalError,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::PayloadTooLarge,
+        Self::QueryTooComplex,
+        Self::ServiceUnavailable,
+        Self::TenantMismatch,
+        Self::TenantSuspended,
+        Self::Timeout,
+        Self::Unauthenticated,
+        Self::UnsupportedMediaType,
+    ];
+
+    /// The text in `extensions.code`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Forbidden => "FORBIDDEN",
+            Self::InternalError => "INTERNAL_ERROR",
+            Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
+            Self::NotAcceptable => "NOT_ACCEPTABLE",
+            Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
+            Self::TenantMismatch => "TENANT_MISMATCH",
+            Self::TenantSuspended => "TENANT_SUSPENDED",
+            Self::Timeout => "TIMEOUT",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+        }
+    }
+}
+
+/// The only error that a resolver answers with. Not `Display`, on purpose: async-graphql makes a public message of
+/// anything that is, so a stray `?` on a database error would be published.
+#[derive(Debug, Clone)]
+pub struct ApiError {
+    /// What is wrong, for programs.
+    pub code: ErrorCode,
+    /// What is wrong, for people; never an internal.
+    pub message: Cow<'static, str>,
+    /// What the log is told.
+    cause: Option<DbError>,
+}
+
+/// A resolver's result.
+pub type ApiResult<T> = Result<T, ApiError>;
+
+impl ApiError {
+    /// An error with a public message.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { code, message: message.into(), cause: None }
+    }
+
+    /// The request is not well-formed.
+    #[must_use]
+    pub fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::BadRequest, message)
+    }
+
+    /// A defect of ours.
+    #[must_use]
+    pub fn internal() -> Self {
+        Self::new(ErrorCode::InternalError, "Something went wrong on our side.")
+    }
+
+    /// No valid credential was shown. One answer for a missing, wrong, expired or foreign credential and for a tenant
+    /// that does not exist: nothing is told to a stranger.
+    #[must_use]
+    pub fn unauthenticated() -> Self {
+        Self::new(ErrorCode::Unauthenticated, "A valid credential is required.")
+    }
+}
+
+impl From<DbError> for ApiError {
+    fn from(error: DbError) -> Self {
+        let mut api = match &error {
+            DbError::Cancelled(_) => Self::new(ErrorCode::Timeout, "The operation took too long and was stopped."),
+            error if error.is_unavailable() => {
+                Self::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly.")
+            }
+            _ => Self::internal(),
+        };
+        api.cause = Some(error);
+        api
+    }
+}
+
+impl From<Forbidden> for ApiError {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::new(ErrorCode::Forbidden, format!("This {forbidden}."))
+    }
+}
+
+impl From<ApiError> for async_graphql::Error {
+    fn from(error: ApiError) -> Self {
+        let mut extensions = ErrorExtensionValues::default();
+        extensions.set("code", error.code.as_str());
+        Self {
+            message: error.message.into_owned(),
+            // The handler logs it; it is never serialised.
+            source: error.cause.map(|cause| Arc::new(cause) as _),
+            extensions: Some(extensions),
+        }
+    }
+}

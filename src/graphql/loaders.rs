@@ -1,0 +1,70 @@
+//! The dataloaders of one operation: built for it, dropped with it, all on its one connection.
+
+use std::hash::Hash;
+use std::sync::Arc;
+
+use dataloader::BatchFn;
+use dataloader::cached::Loader;
+
+use super::error::{ApiError, ApiResult};
+use crate::db::{DbError, TenantSession};
+use crate::kernel::ids::{BookId, CategoryId};
+use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
+use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
+
+/// How often a load lets others go first before it runs the batch: enough for resolvers that await once before they load.
+const YIELD_COUNT: usize = 2;
+
+/// The most keys of a batch: no page is longer, so a page is one batch.
+const BATCH_MAX: usize = 1_000;
+
+/// Every loader of the tenant plane.
+pub struct Loaders {
+    /// The authors of a book.
+    pub authors_by_book: Loader<BookId, BookAuthors, AuthorsByBook>,
+    /// A category by its id.
+    pub category_by_id: Loader<CategoryId, MaybeCategory, CategoryById>,
+    /// The categories within another.
+    pub categories_by_parent: Loader<CategoryId, Children, CategoriesByParent>,
+}
+
+impl Loaders {
+    /// Fresh loaders over an operation's session.
+    #[must_use]
+    pub fn new(session: &Arc<TenantSession>) -> Self {
+        Self {
+            authors_by_book: loader(AuthorsByBook(Arc::clone(session))),
+            category_by_id: loader(CategoryById(Arc::clone(session))),
+            categories_by_parent: loader(CategoriesByParent(Arc::clone(session))),
+        }
+    }
+
+    /// Forgets all that was loaded.
+    pub async fn clear(&self) {
+        self.authors_by_book.clear_all().await;
+        self.category_by_id.clear_all().await;
+        self.categories_by_parent.clear_all().await;
+    }
+}
+
+fn loader<K: Eq + Hash + Clone + std::fmt::Debug, V: Clone, F: BatchFn<K, V>>(batch: F) -> Loader<K, V, F> {
+    Loader::new(batch).with_yield_count(YIELD_COUNT).with_max_batch_size(BATCH_MAX)
+}
+
+/// Loads one key. Every batch answers every key, so a missing one means that the resolver which ran the batch was
+/// dropped in the middle of it; the second try runs a batch of its own.
+///
+/// # Errors
+/// The database failed.
+pub async fn load<K, T, F>(loader: &Loader<K, Result<T, DbError>, F>, key: K) -> ApiResult<T>
+where
+    K: Eq + Hash + Copy + std::fmt::Debug,
+    T: Clone,
+    F: BatchFn<K, Result<T, DbError>>,
+{
+    let loaded = match loader.try_load(key).await {
+        Ok(loaded) => loaded,
+        Err(_) => loader.try_load(key).await.map_err(|_| ApiError::internal())?,
+    };
+    Ok(loaded?)
+}

@@ -1,0 +1,76 @@
+//! Scalars beyond the built-in ones.
+
+use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
+
+use crate::kernel::ids::IdError;
+use crate::kernel::money;
+
+use super::error::{ApiError, ApiResult};
+
+/// An exact decimal number, written as a string such as "12.90". A number literal is taken as well.
+#[derive(Debug, Clone)]
+pub struct Decimal(pub String);
+
+#[Scalar(name = "Decimal")]
+impl ScalarType for Decimal {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_) | Value::Number(_))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+/// An ISBN-13: thirteen digits without hyphens.
+#[derive(Debug, Clone)]
+pub struct Isbn13(pub String);
+
+#[Scalar(name = "Isbn13")]
+impl ScalarType for Isbn13 {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+/// An amount of money.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct Money {
+    /// The exact amount with all decimal places of the currency.
+    amount: Decimal,
+    /// The currency's code in ISO 4217.
+    currency: String,
+}
+
+impl From<money::Money> for Money {
+    fn from(money: money::Money) -> Self {
+        Self { amount: Decimal(money.amount()), currency: money.currency().code().to_owned() }
+    }
+}
+
+/// Reads an id of the wanted type.
+///
+/// # Errors
+/// `BAD_REQUEST` for an id of another type and for text that is no id.
+pub fn parse_id<T: std::str::FromStr<Err = IdError>>(id: &async_graphql::ID) -> ApiResult<T> {
+    id.parse().map_err(|error: IdError| ApiError::bad_request(format!("`{}`: {error}.", id.as_str())))
+}

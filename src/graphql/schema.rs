@@ -1,0 +1,95 @@
+//! The two schemas: one for all tenants, one for operators. Each is compiled once and serves everybody.
+
+use async_graphql::{Context, EmptySubscription, ID, MergedObject, Object, SDLExportOptions, Schema};
+
+use super::context::Shop;
+use super::error::ApiResult;
+use super::node::{Node, NodeId, UserError};
+use super::payload::into_error;
+use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
+use crate::tenant::catalog::authors::graphql::{AuthorMutation, AuthorNode, AuthorQuery};
+use crate::tenant::catalog::authors::service::author_by_id;
+use crate::tenant::catalog::books::graphql::{BookMutation, BookNode, BookQuery};
+use crate::tenant::catalog::books::service::book_by_id;
+use crate::tenant::catalog::categories::graphql::{CategoryMutation, CategoryNode, CategoryQuery};
+use crate::tenant::catalog::categories::service::category_by_id;
+use crate::tenant::catalog::import::graphql::{ImportMutation, ImportNode, ImportQuery};
+use crate::tenant::catalog::import::service::import_by_id;
+
+/// The deepest nesting of a document; the introspection query of common tools has 13 levels.
+pub const QUERY_DEPTH_MAX: usize = 16;
+
+/// The highest cost of a document: its fields, those of a list times the list's length.
+pub const QUERY_COMPLEXITY_MAX: usize = 20_000;
+
+/// The deepest nesting of selections, lists and objects that the parser follows.
+const RECURSION_MAX: usize = 32;
+
+/// The most directives on a field.
+const DIRECTIVES_MAX: usize = 8;
+
+/// Reads a shop's data.
+#[derive(MergedObject, Default)]
+pub struct Query(NodeQuery, BookQuery, AuthorQuery, CategoryQuery, ImportQuery);
+
+/// Changes a shop's data. Fields run one after the other, each in a transaction of its own.
+#[derive(MergedObject, Default)]
+pub struct Mutation(BookMutation, AuthorMutation, CategoryMutation, ImportMutation);
+
+/// The schema that serves every tenant.
+pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
+
+/// The operators' schema.
+pub type AdminSchema = Schema<AdminQuery, AdminMutation, EmptySubscription>;
+
+/// Any object by its id.
+#[derive(Default)]
+pub struct NodeQuery;
+
+#[Object]
+impl NodeQuery {
+    /// Any object by its id; null where the shop has none with it.
+    async fn node(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<Node>> {
+        let shop = Shop::of(ctx)?;
+        let (read, actor) = (shop.read().await?, shop.actor());
+        let node = match NodeId::parse(&id)? {
+            NodeId::Author(id) => author_by_id(&read, actor, id).await.map(|a| a.map(|a| Node::Author(AuthorNode(a)))),
+            NodeId::Book(id) => book_by_id(&read, actor, id).await.map(|b| b.map(|b| Node::Book(BookNode(b)))),
+            NodeId::Category(id) => {
+                category_by_id(&read, actor, id).await.map(|c| c.map(|c| Node::Category(CategoryNode(c))))
+            }
+            NodeId::Import(id) => import_by_id(&read, actor, id).await.map(|i| i.map(|i| Node::Import(ImportNode(i)))),
+        };
+        node.map_err(|failure| into_error(failure, actor))
+    }
+}
+
+/// Builds the tenants' schema.
+#[must_use]
+pub fn tenant_schema() -> TenantSchema {
+    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+        .register_output_type::<UserError>()
+        .limit_depth(QUERY_DEPTH_MAX)
+        .limit_complexity(QUERY_COMPLEXITY_MAX)
+        .limit_recursive_depth(RECURSION_MAX)
+        .limit_directives(DIRECTIVES_MAX)
+        .finish()
+}
+
+/// Builds the operators' schema.
+#[must_use]
+pub fn admin_schema() -> AdminSchema {
+    Schema::build(AdminQuery, AdminMutation, EmptySubscription)
+        .register_output_type::<AdminUserError>()
+        .limit_depth(QUERY_DEPTH_MAX)
+        .limit_complexity(QUERY_COMPLEXITY_MAX)
+        .limit_recursive_depth(RECURSION_MAX)
+        .limit_directives(DIRECTIVES_MAX)
+        .finish()
+}
+
+/// A schema's text as it is committed: everything sorted, so that a change shows as itself.
+#[must_use]
+pub fn sdl_options() -> SDLExportOptions {
+    SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().use_space_ident().indent_width(2)
+}

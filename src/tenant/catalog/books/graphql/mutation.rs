@@ -1,0 +1,105 @@
+//! Mutations of books.
+
+use async_graphql::{Context, ID, Object};
+
+use super::BookNode;
+use super::input::{BookCreateInput, BookUpdateInput};
+use crate::graphql::node::CatalogUserError;
+use crate::graphql::payload::payload;
+use crate::graphql::scalars::parse_id;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::tenant::catalog::books::model::Book;
+use crate::tenant::catalog::books::service;
+use crate::tenant::catalog::error::CatalogErrorCode;
+
+payload!(
+    /// What `bookCreate` answers.
+    BookCreatePayload {
+        /// The new book.
+        book: BookNode(Book)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `bookUpdate` answers.
+    BookUpdatePayload {
+        /// The book as it is now.
+        book: BookNode(Book)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `bookArchive` answers.
+    BookArchivePayload {
+        /// The book as it is now.
+        book: BookNode(Book)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+payload!(
+    /// What `bookUnarchive` answers.
+    BookUnarchivePayload {
+        /// The book as it is now.
+        book: BookNode(Book)
+    },
+    CatalogUserError(CatalogErrorCode)
+);
+
+/// Mutations of books.
+#[derive(Default)]
+pub struct BookMutation;
+
+#[Object]
+impl BookMutation {
+    /// Adds a book to the catalogue.
+    async fn book_create(&self, ctx: &Context<'_>, input: BookCreateInput) -> ApiResult<BookCreatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let (currency, new) = (shop.tenant().currency, input.parse()?);
+        let work = async |tx: &mut _| service::book_create(tx, shop.actor(), request.clock(), currency, &new).await;
+        BookCreatePayload::new(shop.write("book.create", work).await, shop.actor())
+    }
+
+    /// Changes a book.
+    async fn book_update(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "The version that the change was made for.")] version: i32,
+        input: BookUpdateInput,
+    ) -> ApiResult<BookUpdatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let (currency, id, patch) = (shop.tenant().currency, parse_id(&id)?, input.parse()?);
+        let work = async |tx: &mut _| {
+            service::book_update(tx, shop.actor(), request.clock(), currency, id, version, &patch).await
+        };
+        BookUpdatePayload::new(shop.write("book.update", work).await, shop.actor())
+    }
+
+    /// Archives a book: it is no longer listed, and stays where it was named.
+    async fn book_archive(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the book has another version than this.")] version: Option<i32>,
+    ) -> ApiResult<BookArchivePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work =
+            async |tx: &mut _| service::book_set_archived(tx, shop.actor(), request.clock(), id, version, true).await;
+        BookArchivePayload::new(shop.write("book.archive", work).await, shop.actor())
+    }
+
+    /// Takes an archived book back.
+    async fn book_unarchive(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the book has another version than this.")] version: Option<i32>,
+    ) -> ApiResult<BookUnarchivePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work =
+            async |tx: &mut _| service::book_set_archived(tx, shop.actor(), request.clock(), id, version, false).await;
+        BookUnarchivePayload::new(shop.write("book.unarchive", work).await, shop.actor())
+    }
+}
