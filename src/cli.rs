@@ -1,2 +1,58 @@
-//! Commands.
+//! The command line: one file for each command.
+
 pub mod dev;
+mod migrate;
+mod output;
+mod schema;
+mod serve;
+mod tenant;
+mod token;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// The server that a bookshop-software company runs for all of its shops.
+#[derive(Debug, Parser)]
+#[command(name = "shelfwise", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the APIs until Ctrl-C or SIGTERM.
+    Serve,
+    /// Run a whole installation for a developer: PostgreSQL where none is given, demo shops, the server.
+    Dev,
+    /// Bring the control plane and every tenant's schema to the newest version.
+    Migrate(migrate::Args),
+    /// Provision, list, suspend and resume tenants, and import their catalogues.
+    #[command(subcommand)]
+    Tenant(tenant::Command),
+    /// Print the schemas of the APIs, or check the committed ones.
+    #[command(subcommand)]
+    Schema(schema::Command),
+    /// Print one token and nothing else.
+    #[command(subcommand)]
+    Token(token::Command),
+    /// Ask the running server whether it lives; for the health check of a container.
+    Healthcheck,
+}
+
+/// Runs a command.
+///
+/// # Errors
+/// What went wrong, for a person to read.
+pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Dev => dev::run(config).await,
+        Command::Serve => serve::run(config).await,
+        Command::Healthcheck => serve::healthcheck(&config).await,
+        Command::Schema(command) => schema::run(&command),
+        Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,
+        Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
+        Command::Token(command) => token::run(&dev::with_running(config)?, command).await,
+    }
+}

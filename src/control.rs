@@ -2,5 +2,6 @@
 
 pub mod error;
 pub mod graphql;
+pub mod migrations;
 pub mod provisioning;
 pub mod tenants;

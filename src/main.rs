@@ -1,1 +1,24 @@
-fn main(){}
+//! The `shelfwise` binary: parses the command line, builds the runtime, and calls the command.
+
+use clap::Parser as _;
+use shelfwise::cli::{Cli, run};
+use shelfwise::config::Config;
+
+fn main() -> std::process::ExitCode {
+    let cli = Cli::parse();
+    let result = Config::from_env().map_err(anyhow::Error::from).and_then(|config| {
+        shelfwise::telemetry::logs::init(&config.log)?;
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = config.worker_threads {
+            runtime.worker_threads(threads);
+        }
+        runtime.enable_all().build()?.block_on(run(cli, config))
+    });
+    match result {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("shelfwise: {error:#}");
+            std::process::ExitCode::FAILURE
+        }
+    }
+}

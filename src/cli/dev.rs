@@ -1,4 +1,133 @@
 //! `shelfwise dev`: a whole installation on a developer's machine, from nothing.
+//!
+//! What it makes lies in `SHELFWISE_HOME`: the cluster, the signing key, and `dev.env`, by which the other commands find
+//! the running installation.
 
 pub mod cluster;
 pub mod database;
+mod demo;
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use secrecy::ExposeSecret as _;
+
+use super::migrate;
+use super::token;
+use crate::app::{App, owner, urls};
+use crate::config::auth::{DEV_KEY_PREFIX, JwtKey};
+use crate::config::{Config, Environment};
+use crate::http::serve::{bind, serve, stop_signal};
+use crate::kernel::actor::Role;
+use crate::kernel::clock::SystemClock;
+use cluster::{Cluster, Durability};
+
+/// The database of the development cluster.
+const DATABASE: &str = "shelfwise";
+
+/// How long the printed tokens are valid.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
+
+/// Runs the installation until Ctrl-C.
+pub async fn run(mut config: Config) -> anyhow::Result<()> {
+    ensure!(config.environment == Environment::Development, "`dev` is for SHELFWISE_ENV=development");
+    let stop = stop_signal()?;
+    fs::create_dir_all(&config.home).with_context(|| format!("cannot make {}", config.home.display()))?;
+    let cluster = if config.database.urls.is_none() {
+        eprintln!("Starting PostgreSQL …");
+        let cluster = Cluster::start(&config.home.join("postgres"), Durability::Full, &[]).await?;
+        config.database.urls = Some(database::prepare(&cluster, DATABASE).await?);
+        Some(cluster)
+    } else {
+        None
+    };
+    if config.auth.jwt_keys.is_empty() {
+        config.auth.jwt_keys.push(signing_key(&config.home)?);
+    }
+    write_dev_env(&config)?;
+    let owner = owner(urls(&config)?)?;
+    migrate::all(&owner, false).await?;
+
+    let app = Arc::new(App::new(config, Arc::new(SystemClock))?);
+    demo::prepare(&app, &owner).await?;
+    let listener = bind(&app).await?;
+    announce(&app, listener.local_addr()?.port()).await?;
+    let result = serve(Arc::clone(&app), listener, stop).await;
+    // The server's connections end before PostgreSQL does, so that its log stays quiet.
+    drop((app, owner));
+    drop(cluster);
+    result
+}
+
+/// The configuration, with the running installation's databases and keys for what is not set.
+pub fn with_running(mut config: Config) -> anyhow::Result<Config> {
+    let path = config.home.join("dev.env");
+    if config.environment != Environment::Development || config.database.urls.is_some() || !path.exists() {
+        return Ok(config);
+    }
+    let vars: std::collections::HashMap<String, String> =
+        dotenvy::from_path_iter(&path).context("dev.env cannot be read")?.collect::<Result<_, _>>()?;
+    let running = Config::from_vars(&|name| vars.get(name).cloned())?;
+    config.database.urls = running.database.urls;
+    if config.auth.jwt_keys.is_empty() {
+        config.auth = running.auth;
+    }
+    Ok(config)
+}
+
+/// The key of this installation, made at the first start.
+fn signing_key(home: &Path) -> anyhow::Result<JwtKey> {
+    let path = home.join("jwt-key");
+    if let Ok(setting) = fs::read_to_string(&path) {
+        return JwtKey::from_setting(setting.trim()).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()));
+    }
+    let key = JwtKey::generate(&format!("{DEV_KEY_PREFIX}1"))?;
+    write_private(&path, &key.to_setting())?;
+    Ok(key)
+}
+
+fn write_dev_env(config: &Config) -> anyhow::Result<()> {
+    let urls = urls(config)?;
+    let keys: Vec<String> = config.auth.jwt_keys.iter().map(JwtKey::to_setting).collect();
+    let mut text = format!(
+        "# Written by `shelfwise dev`; other commands read it.\nDATABASE_URL=\"{}\"\nJWT_KEYS=\"{}\"\n",
+        urls.runtime.expose_secret(),
+        keys.join(",")
+    );
+    if let Some(owner) = &urls.owner {
+        text.push_str(&format!("DATABASE_OWNER_URL=\"{}\"\n", owner.expose_secret()));
+    }
+    write_private(&config.home.join("dev.env"), &text)
+}
+
+/// Writes a file that only its owner may read.
+fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Tells the developer where everything is.
+async fn announce(app: &App, port: u16) -> anyhow::Result<()> {
+    let host = app.config.http.host;
+    let host = if host.is_loopback() || host.is_unspecified() { "localhost".to_owned() } else { host.to_string() };
+    let base = format!("http://{host}:{port}");
+    let admin = token::admin(&app.tokens, TOKEN_LIFETIME)?;
+    println!("\nShelfWise is running at {base}\n");
+    println!("  GraphiQL      {base}/");
+    println!("  Tenant API    {base}/graphql");
+    println!("  Admin API     {base}/admin/graphql\n");
+    println!("  Admin token\n    {admin}\n");
+    for slug in demo::SLUGS {
+        let token = token::tenant(&app.tokens, &app.control, &app.tenants, slug, Role::Owner, TOKEN_LIFETIME).await?;
+        println!("  Demo shop `{slug}`, token of its owner\n    {token}");
+        println!("    {base}/#tenant={slug}&token={token}\n");
+    }
+    println!("Ctrl-C stops everything.\n");
+    std::io::stdout().flush()?;
+    Ok(())
+}

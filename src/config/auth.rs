@@ -80,7 +80,11 @@ impl JwtKey {
         format!("{}:EdDSA:{}", self.id, BASE64.encode(self.pkcs8.expose_secret()))
     }
 
-    fn from_setting(entry: &str) -> Result<Self, String> {
+    /// Reads one entry of `JWT_KEYS`.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the key.
+    pub fn from_setting(entry: &str) -> Result<Self, String> {
         let mut parts = entry.splitn(3, ':');
         let (Some(id), Some(algorithm), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
             return Err("must look like KID:EdDSA:BASE64".to_owned());

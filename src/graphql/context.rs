@@ -123,6 +123,12 @@ impl Shop {
         result
     }
 
+    /// The operation's session, to be finished when all answers are in.
+    #[must_use]
+    pub fn session(&self) -> Arc<TenantSession> {
+        Arc::clone(&self.session)
+    }
+
     /// The loads that resolvers of this operation have in common.
     #[must_use]
     pub fn loaders(&self) -> &Loaders {

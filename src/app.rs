@@ -1,0 +1,110 @@
+//! The one place where the parts of the server are put together.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+
+use crate::auth::Tokens;
+use crate::config::Config;
+use crate::config::database::DatabaseUrls;
+use crate::control::tenants::Registry;
+use crate::db::listen::{Liveness, listen};
+use crate::db::pool::Pool;
+use crate::db::tls::Target;
+use crate::db::{ControlDb, OwnerDb, TenantDb};
+use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, tenant_schema};
+use crate::kernel::clock::Clock;
+use crate::telemetry::metrics::Metrics;
+
+/// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
+const TENANTS_CHANNEL: &str = "shelfwise_tenants";
+
+/// A server's parts, built once and shared by all requests.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// Time and ids.
+    pub clock: Arc<dyn Clock>,
+    /// The control plane's database.
+    pub control: ControlDb,
+    /// The tenants' database.
+    pub tenants: TenantDb,
+    /// Who makes schemas, where the owner's login is known.
+    pub owner: Option<OwnerDb>,
+    /// From slugs to tenants.
+    pub registry: Registry,
+    /// Signs and verifies tokens.
+    pub tokens: Tokens,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The tenants' API.
+    pub tenant_schema: TenantSchema,
+    /// The operators' API.
+    pub admin_schema: AdminSchema,
+    /// The task that hears of the registry's changes.
+    listener: tokio::task::JoinHandle<()>,
+}
+
+impl App {
+    /// Puts the parts together. Nothing is connected but the listener, which tries until it succeeds.
+    ///
+    /// # Errors
+    /// No database is configured, or a URL or key is malformed.
+    pub fn new(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let urls = urls(&config)?;
+        let database = &config.database;
+        let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
+        let listen_target = Target::from_url(urls.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
+        let control = ControlDb::new(Pool::control(runtime.clone(), database.checkout_timeout));
+        let tenants = TenantDb::new(Pool::new(
+            runtime,
+            database.pool_max,
+            database.checkout_timeout,
+            database.tenants_per_connection_max,
+        ));
+        let liveness = Liveness::default();
+        let registry = Registry::new(control.clone(), liveness.clone());
+        let heard = registry.clone();
+        #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
+        let listener =
+            tokio::spawn(listen(listen_target, TENANTS_CHANNEL, liveness, move |signal| heard.on_signal(signal)));
+        Ok(Self {
+            owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
+            tokens: Tokens::new(&config.auth)?,
+            metrics: Metrics::new()?,
+            tenant_schema: tenant_schema(),
+            admin_schema: admin_schema(),
+            config,
+            clock,
+            control,
+            tenants,
+            registry,
+            listener,
+        })
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
+
+/// The databases of a configuration.
+///
+/// # Errors
+/// None is configured.
+pub fn urls(config: &Config) -> anyhow::Result<&DatabaseUrls> {
+    config.database.urls.as_ref().context("DATABASE_URL must be set; `shelfwise dev` needs none")
+}
+
+/// The owner's door of a configuration.
+///
+/// # Errors
+/// The owner's login is not configured, or a URL is malformed.
+pub fn owner(urls: &DatabaseUrls) -> anyhow::Result<OwnerDb> {
+    let url = urls.owner.as_ref().context("DATABASE_OWNER_URL must be set for this")?;
+    let target = Target::from_url(url.expose_secret()).context("DATABASE_OWNER_URL")?;
+    Ok(OwnerDb::new(target, &urls.runtime_login()?))
+}

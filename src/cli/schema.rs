@@ -1,0 +1,52 @@
+//! `shelfwise schema`: the SDL of both APIs.
+
+use anyhow::{Context as _, bail};
+use clap::Subcommand;
+
+use crate::graphql::schema::{admin_schema, sdl_options, tenant_schema};
+
+/// Where the schemas are committed.
+const FILES: [(&str, fn() -> String); 2] = [("schema.graphql", tenant_sdl), ("schema.admin.graphql", admin_sdl)];
+
+/// What to do with the schemas.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the schema of the tenants' API.
+    Print {
+        /// The operators' API instead.
+        #[arg(long)]
+        admin: bool,
+    },
+    /// Compare `schema.graphql` and `schema.admin.graphql` of this folder with the code.
+    Check,
+}
+
+/// The SDL of the tenants' API.
+#[must_use]
+pub fn tenant_sdl() -> String {
+    tenant_schema().sdl_with_options(sdl_options())
+}
+
+/// The SDL of the operators' API.
+#[must_use]
+pub fn admin_sdl() -> String {
+    admin_schema().sdl_with_options(sdl_options())
+}
+
+/// Prints or checks.
+pub fn run(command: &Command) -> anyhow::Result<()> {
+    match command {
+        Command::Print { admin: false } => print!("{}", tenant_sdl()),
+        Command::Print { admin: true } => print!("{}", admin_sdl()),
+        Command::Check => {
+            for (path, sdl) in FILES {
+                let committed = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+                if committed != sdl() {
+                    let flag = if path.contains("admin") { " --admin" } else { "" };
+                    bail!("{path} is out of step with the code: shelfwise schema print{flag} > {path}");
+                }
+            }
+        }
+    }
+    Ok(())
+}

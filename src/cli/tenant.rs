@@ -1,0 +1,245 @@
+//! `shelfwise tenant`: what operators do with tenants at the command line.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::{Subcommand, ValueEnum};
+use indicatif::{ProgressBar, ProgressStyle};
+use secrecy::ExposeSecret as _;
+
+use super::output::{error, print_tenant, tenant_json, tenant_line};
+use crate::app::{owner, urls};
+use crate::config::Config;
+use crate::control::graphql::DEFAULT_CURRENCY;
+use crate::control::provisioning::{NewTenant, tenant_provision};
+use crate::control::tenants::{Tenant, service};
+use crate::db::pool::Pool;
+use crate::db::tls::Target;
+use crate::db::{ControlDb, TenantDb, TenantTx};
+use crate::kernel::actor::Actor;
+use crate::kernel::clock::SystemClock;
+use crate::kernel::page::{Direction, PageRequest};
+use crate::kernel::tenant::TenantCtx;
+use crate::tenant::catalog::import::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn};
+use crate::tenant::catalog::import::service::{book_import, row_error_list};
+
+/// Rows that a list reads at once.
+const PAGE_ROWS: usize = 500;
+
+/// What to do with tenants.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a tenant with its schema, first data and owner.
+    Provision {
+        /// The name in addresses.
+        slug: String,
+        /// The name for people.
+        #[arg(long)]
+        name: String,
+        /// The code of the plan.
+        #[arg(long)]
+        plan: String,
+        /// The address of the first owner.
+        #[arg(long)]
+        owner_email: String,
+        /// The currency of all prices.
+        #[arg(long, default_value = DEFAULT_CURRENCY)]
+        currency: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List all tenants.
+    List {
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close a tenant to its users; its data stays.
+    Suspend {
+        /// The tenant.
+        slug: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Open a suspended tenant again.
+    Resume {
+        /// The tenant.
+        slug: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Import a catalogue from a CSV file.
+    Import {
+        /// The tenant.
+        slug: String,
+        /// The file.
+        file: PathBuf,
+        /// What becomes of a row whose book exists already.
+        #[arg(long, value_enum, default_value_t = Conflict::Skip)]
+        on_conflict: Conflict,
+        /// What becomes of a row whose ISBN is not one.
+        #[arg(long, value_enum, default_value_t = InvalidIsbn::Reject)]
+        on_invalid_isbn: InvalidIsbn,
+        /// Print JSON and no progress bar.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// What becomes of a row whose book exists already.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum Conflict {
+    /// The book stays as it is.
+    Skip,
+    /// The book takes over what the row has.
+    Update,
+}
+
+/// What becomes of a row whose ISBN is not one.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum InvalidIsbn {
+    /// The row is rejected.
+    Reject,
+    /// The row is imported without an ISBN.
+    Drop,
+}
+
+/// Does it.
+pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Provision { slug, name, plan, owner_email, currency, json } => {
+            let owner = owner(urls(config)?)?;
+            let new = NewTenant { slug, name, plan, owner_email, currency };
+            print_tenant(&tenant_provision(&owner, &SystemClock, &new).await.map_err(error)?, json);
+        }
+        Command::List { json } => list(&databases(config)?.0, json).await?,
+        Command::Suspend { slug, reason, json } => {
+            let control = databases(config)?.0;
+            let tenant = service::tenant_suspend(&control, &SystemClock, &slug, &reason).await.map_err(error)?;
+            print_tenant(&tenant, json);
+        }
+        Command::Resume { slug, json } => {
+            let control = databases(config)?.0;
+            print_tenant(&service::tenant_resume(&control, &SystemClock, &slug).await.map_err(error)?, json);
+        }
+        Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
+            let options = ImportOptions {
+                on_conflict: match on_conflict {
+                    Conflict::Skip => OnConflict::Skip,
+                    Conflict::Update => OnConflict::Update,
+                },
+                on_invalid_isbn: match on_invalid_isbn {
+                    InvalidIsbn::Reject => OnInvalidIsbn::Reject,
+                    InvalidIsbn::Drop => OnInvalidIsbn::Drop,
+                },
+            };
+            let (control, tenants) = databases(config)?;
+            let context = context(&control, &slug).await?;
+            import(&tenants, context, &file, options, json).await?;
+        }
+    }
+    Ok(())
+}
+
+/// The databases of both planes.
+pub(super) fn databases(config: &Config) -> anyhow::Result<(ControlDb, TenantDb)> {
+    let timeout = config.database.checkout_timeout;
+    let target = Target::from_url(urls(config)?.runtime.expose_secret()).context("DATABASE_URL")?;
+    let tenants = Pool::new(target.clone(), 2, timeout, config.database.tenants_per_connection_max);
+    Ok((ControlDb::new(Pool::control(target, timeout)), TenantDb::new(tenants)))
+}
+
+/// The context of a tenant, whatever its state: an operator works on suspended ones too.
+pub(super) async fn context(control: &ControlDb, slug: &str) -> anyhow::Result<Arc<TenantCtx>> {
+    let tenant = service::tenant_by_slug(control, slug).await?.with_context(|| format!("there is no tenant `{slug}`"))?;
+    tenant.context().context("the tenant's entry holds what this version cannot read")
+}
+
+async fn list(control: &ControlDb, json: bool) -> anyhow::Result<()> {
+    let mut from = None;
+    loop {
+        let request = PageRequest { limit: PAGE_ROWS, direction: Direction::Forward, from };
+        let page = service::tenant_list(control, request).await?;
+        for tenant in &page.items {
+            println!("{}", if json { tenant_json(tenant).to_string() } else { tenant_line(tenant) });
+        }
+        // Each page starts behind the last one's end, so the loop ends with the list.
+        match page.items.last().map(|tenant: &Tenant| tenant.slug.clone()) {
+            Some(slug) if page.has_next => from = Some(slug),
+            _ => return Ok(()),
+        }
+    }
+}
+
+async fn import(
+    tenants: &TenantDb,
+    context: Arc<TenantCtx>,
+    path: &std::path::Path,
+    options: ImportOptions,
+    json: bool,
+) -> anyhow::Result<()> {
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(file.metadata()?.len()) };
+    bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}")?);
+    let currency = context.currency;
+    let session = tenants.session(context);
+    let reader = bar.wrap_read(file);
+    let on_progress = |rows: i32| bar.set_message(format!("{rows} rows"));
+    let work = async |tx: &mut TenantTx| {
+        book_import(tx, &Actor::System, &SystemClock, currency, reader, options, on_progress).await
+    };
+    let import = session.write(work).await.map_err(error)?;
+    bar.finish_and_clear();
+    if json {
+        println!("{}", import_json(&import));
+    } else {
+        println!(
+            "{} rows: {} created, {} updated, {} unchanged, {} rejected",
+            import.row_count, import.created_count, import.updated_count, import.unchanged_count, import.rejected_count
+        );
+    }
+    report_rejected(&session.read().await?, &import, json).await?;
+    session.finish().await;
+    Ok(())
+}
+
+async fn report_rejected(read: &crate::db::TenantRead, import: &Import, json: bool) -> anyhow::Result<()> {
+    let mut from = None;
+    loop {
+        let request = PageRequest { limit: PAGE_ROWS, direction: Direction::Forward, from };
+        let page = row_error_list(read, &Actor::System, import.id, request).await.map_err(error)?;
+        for (_, row) in &page.items {
+            let column = row.column_name.as_deref().unwrap_or("-");
+            if json {
+                let row = serde_json::json!({ "line": row.line, "column": row.column_name, "code": row.code, "message": row.message });
+                println!("{row}");
+            } else {
+                println!("line {}, {column}: {} {}", row.line, row.code, row.message);
+            }
+        }
+        match page.items.last() {
+            Some((position, _)) if page.has_next => from = Some(*position),
+            _ => return Ok(()),
+        }
+    }
+}
+
+fn import_json(import: &Import) -> serde_json::Value {
+    serde_json::json!({
+        "id": import.id.to_string(),
+        "status": import.status,
+        "rows": import.row_count,
+        "created": import.created_count,
+        "updated": import.updated_count,
+        "unchanged": import.unchanged_count,
+        "rejected": import.rejected_count,
+    })
+}

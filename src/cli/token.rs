@@ -1,0 +1,82 @@
+//! `shelfwise token`: tokens for development and for operators at the command line.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Subcommand;
+
+use super::tenant::{context, databases};
+use crate::auth::{Claims, Tokens};
+use crate::config::Config;
+use crate::db::{ControlDb, TenantDb};
+use crate::kernel::actor::Role;
+use crate::kernel::clock::{Clock, SystemClock};
+use crate::kernel::ids::UserId;
+use crate::tenant::identity::service::owner_first;
+
+/// How long a printed token is valid where nothing else is asked for.
+const HOURS_DEFAULT: u64 = 12;
+
+/// Whose token to print.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// An administrator's.
+    Admin {
+        /// How many hours it is valid.
+        #[arg(long, default_value_t = HOURS_DEFAULT)]
+        hours: u64,
+    },
+    /// A shop's user's: the first owner's id, with the role that is asked for.
+    Tenant {
+        /// The shop.
+        slug: String,
+        /// What the bearer may do: owner, manager, clerk or read-only.
+        #[arg(long, default_value = "owner")]
+        role: Role,
+        /// How many hours it is valid.
+        #[arg(long, default_value_t = HOURS_DEFAULT)]
+        hours: u64,
+    },
+}
+
+/// Prints the token and nothing else.
+pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
+    let tokens = Tokens::new(&config.auth)?;
+    let token = match command {
+        Command::Admin { hours } => admin(&tokens, lifetime(hours))?,
+        Command::Tenant { slug, role, hours } => {
+            let (control, tenants) = databases(config)?;
+            tenant(&tokens, &control, &tenants, &slug, role, lifetime(hours)).await?
+        }
+    };
+    println!("{token}");
+    Ok(())
+}
+
+fn lifetime(hours: u64) -> Duration {
+    Duration::from_secs(hours.saturating_mul(3600))
+}
+
+/// An administrator's token.
+pub(super) fn admin(tokens: &Tokens, lifetime: Duration) -> anyhow::Result<String> {
+    tokens.mint(&Claims::Admin { subject: "admin:cli".to_owned() }, SystemClock.now(), lifetime)
+}
+
+/// A token of a shop's first owner, with any role.
+pub(super) async fn tenant(
+    tokens: &Tokens,
+    control: &ControlDb,
+    tenants: &TenantDb,
+    slug: &str,
+    role: Role,
+    lifetime: Duration,
+) -> anyhow::Result<String> {
+    let context = context(control, slug).await?;
+    let session = tenants.session(Arc::clone(&context));
+    let owner = owner_first(&session.read().await?).await?.context("the shop has no owner")?;
+    session.finish().await;
+    let user: UserId = owner.id;
+    let claims = Claims::Tenant { slug: context.slug.clone(), tenant: context.id, user, role };
+    tokens.mint(&claims, SystemClock.now(), lifetime)
+}

@@ -1,0 +1,32 @@
+//! SQL of the fleet's versions.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use crate::db::schema::control::tenants;
+use crate::db::{DbError, OwnerTx};
+use crate::kernel::ids::TenantId;
+
+/// Tenants whose schema has not the newest migration, the oldest tenants first.
+pub async fn tenants_behind(tx: &mut OwnerTx, newest: &str) -> Result<Vec<(TenantId, String)>, DbError> {
+    let query = tenants::table
+        .filter(tenants::schema_version.lt(newest.to_owned()))
+        .filter(tenants::status.ne("deleted"))
+        .order(tenants::id)
+        .select((tenants::id, tenants::slug));
+    let rows: Vec<(Uuid, String)> = tx.load(query).await?;
+    Ok(rows.into_iter().map(|(id, slug)| (TenantId(id), slug)).collect())
+}
+
+/// Notes the version that a tenant's schema has now.
+pub async fn tenant_update_version(
+    tx: &mut OwnerTx,
+    id: TenantId,
+    version: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let update = diesel::update(tenants::table.find(id.0))
+        .set((tenants::schema_version.eq(version.to_owned()), tenants::updated_at.eq(now)));
+    tx.execute(update).await.map(drop)
+}

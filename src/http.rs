@@ -1,0 +1,11 @@
+//! The HTTP server: routes, media types, credentials, statuses.
+
+pub mod accept;
+pub mod admission;
+pub mod answer;
+pub mod graphql;
+pub mod health;
+pub mod observe;
+pub mod page;
+pub mod router;
+pub mod serve;

@@ -1,0 +1,225 @@
+//! The two GraphQL endpoints.
+
+use std::sync::Arc;
+
+use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
+use serde::Deserialize;
+use tracing::Instrument as _;
+
+use super::accept::{MediaType, check_content_type, negotiate};
+use super::observe::RequestId;
+use super::{admission, answer, page};
+use crate::app::App;
+use crate::config::Environment;
+use crate::graphql::{AdminRequest, ApiError, ErrorCode, Request as RequestCtx, Shop};
+
+/// The most bytes of a query string: documents are sent by POST, or by their hash.
+const QUERY_STRING_BYTES_MAX: usize = 16 * 1024;
+
+/// A request as the specification has it.
+#[derive(Deserialize)]
+struct Parameters {
+    query: Option<String>,
+    #[serde(rename = "operationName")]
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Option<serde_json::Map<String, serde_json::Value>>,
+    /// Accepted and passed over, as the specification allows.
+    #[serde(default, rename = "extensions")]
+    _extensions: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// `/graphql`: the tenants' API.
+pub async fn tenant(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    if page::is_wanted(&request) {
+        return page::index(&app);
+    }
+    answer(&app, request, |app, headers, uri, document| async move {
+        let shop = admission::tenant(&app, &headers, &uri).await?;
+        Ok(execute_tenant(app, shop, document).await)
+    })
+    .await
+}
+
+/// `/admin/graphql`: the operators' API.
+pub async fn admin(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    if page::is_wanted(&request) {
+        return page::index(&app);
+    }
+    answer(&app, request, |app, headers, _, document| async move {
+        let subject = admission::admin(&app, &headers)?;
+        Ok(execute_admin(app, subject, document).await)
+    })
+    .await
+}
+
+/// What both endpoints have in common: media types, the body, the deadline, the status.
+async fn answer<F>(
+    app: &Arc<App>,
+    request: Request<Body>,
+    run: impl FnOnce(Arc<App>, HeaderMap, Uri, GraphqlRequest) -> F,
+) -> Response<Body>
+where
+    F: Future<Output = Result<GraphqlResponse, ApiError>> + Send + 'static,
+{
+    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+    let media_type = match negotiate(request.headers()) {
+        Ok(media_type) => media_type,
+        Err(error) => return answer::refused(error, MediaType::Json, request_id.as_str(), &app.metrics),
+    };
+    let (parts, body) = request.into_parts();
+    let parsed = match parts.method {
+        Method::POST => read_body(app, &parts.headers, body).await,
+        Method::GET => read_query(&parts.uri),
+        _ => Err(ApiError::new(ErrorCode::MethodNotAllowed, "Use POST, or GET for queries.")),
+    };
+    let result = match parsed {
+        Ok(document) => {
+            let run = run(Arc::clone(app), parts.headers, parts.uri, document);
+            supervise(app, run).await
+        }
+        Err(error) => Err(error),
+    };
+    match result {
+        Ok(response) => answer::executed(response, media_type, request_id.as_str(), &app.metrics),
+        Err(error) => {
+            let is_method = error.code == ErrorCode::MethodNotAllowed;
+            let mut response = answer::refused(error, media_type, request_id.as_str(), &app.metrics);
+            if is_method {
+                response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, POST"));
+            }
+            response
+        }
+    }
+}
+
+/// Runs an operation in a task of its own, which outlives a client that goes away, up to the deadline. Ending it there
+/// drops its session, whose connection is rolled back and, if the server is still busy, cancelled.
+async fn supervise(
+    app: &App,
+    run: impl Future<Output = Result<GraphqlResponse, ApiError>> + Send + 'static,
+) -> Result<GraphqlResponse, ApiError> {
+    let run = tokio::time::timeout(app.config.http.request_timeout, run).in_current_span();
+    #[expect(clippy::disallowed_methods, reason = "awaited below; it must not end when the client does")]
+    match tokio::spawn(run).await {
+        Ok(Ok(result)) => result,
+        Ok(Err(_)) => Err(ApiError::new(ErrorCode::Timeout, "The operation took too long and was stopped.")),
+        Err(error) => {
+            tracing::error!(%error, "An operation panicked");
+            Err(ApiError::internal())
+        }
+    }
+}
+
+async fn execute_tenant(app: Arc<App>, shop: Option<Shop>, mut document: GraphqlRequest) -> GraphqlResponse {
+    if app.config.environment == Environment::Production && shop.is_none() {
+        document = document.disable_introspection();
+    }
+    if let Some(shop) = &shop {
+        tracing::Span::current().record("tenant.slug", shop.tenant().slug.as_str());
+    }
+    let session = shop.as_ref().map(Shop::session);
+    let document = document.data(RequestCtx::new(shop, Arc::clone(&app.clock)));
+    let mut response = app.tenant_schema.execute(document).await;
+    if let Some(session) = session {
+        session.finish().await;
+        let meter = session.meter();
+        app.metrics.sql_statements.observe(f64::from(meter.statements()));
+        app.metrics.sql_round_trips.observe(f64::from(meter.round_trips()));
+        if app.config.environment == Environment::Development {
+            // A developer sees an N+1 in the answer itself.
+            let counts = async_graphql::value!({
+                "statements": meter.statements(), "roundTrips": meter.round_trips()
+            });
+            response.extensions.insert("sql".to_owned(), counts);
+        }
+    }
+    response
+}
+
+async fn execute_admin(app: Arc<App>, subject: Option<String>, mut document: GraphqlRequest) -> GraphqlResponse {
+    if app.config.environment == Environment::Production && subject.is_none() {
+        document = document.disable_introspection();
+    }
+    let document = document.data(AdminRequest {
+        control: app.control.clone(),
+        owner: app.owner.clone(),
+        clock: Arc::clone(&app.clock),
+        subject,
+    });
+    app.admin_schema.execute(document).await
+}
+
+async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<GraphqlRequest, ApiError> {
+    check_content_type(headers)?;
+    let limit = app.config.http.body_bytes_max;
+    let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("A body has at most {limit} bytes."));
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > limit) {
+        return Err(too_large());
+    }
+    let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
+        let is_limit = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
+        if is_limit { too_large() } else { ApiError::bad_request("The body could not be read.") }
+    })?;
+    let parameters: Parameters = serde_json::from_slice(&bytes).map_err(|error| {
+        let is_batch = bytes.trim_ascii_start().starts_with(b"[");
+        let message = if is_batch { "Send one operation; batches are not served.".to_owned() } else { json_error(&error) };
+        ApiError::bad_request(message)
+    })?;
+    graphql_request(parameters)
+}
+
+/// What is wrong with a body, without quoting it.
+fn json_error(error: &serde_json::Error) -> String {
+    format!("The body is not a GraphQL request in JSON (line {}, column {}).", error.line(), error.column())
+}
+
+/// A query in the query string. A document that writes is refused: a link must not change anything.
+fn read_query(uri: &Uri) -> Result<GraphqlRequest, ApiError> {
+    let query = uri.query().unwrap_or_default();
+    if query.len() > QUERY_STRING_BYTES_MAX {
+        return Err(ApiError::new(ErrorCode::PayloadTooLarge, "The query string is too long; use POST."));
+    }
+    let mut parameters = Parameters { query: None, operation_name: None, variables: None, _extensions: None };
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        match name.as_ref() {
+            "query" => parameters.query = Some(value.into_owned()),
+            "operationName" => parameters.operation_name = Some(value.into_owned()),
+            "variables" if !value.is_empty() => {
+                let variables = serde_json::from_str(&value);
+                parameters.variables = variables.map_err(|_| ApiError::bad_request("`variables` is not a JSON object."))?;
+            }
+            _ => {}
+        }
+    }
+    let mut request = graphql_request(parameters)?;
+    // What cannot be parsed is answered by the executor, with the place of the mistake.
+    let name = request.operation_name.clone();
+    if let Ok(document) = request.parsed_query() {
+        let writes = document.operations.iter().any(|(operation_name, operation)| {
+            let is_chosen = name.is_none() || operation_name.map(|n| n.as_str()) == name.as_deref();
+            is_chosen && operation.node.ty != async_graphql::parser::types::OperationType::Query
+        });
+        if writes {
+            return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
+        }
+    }
+    Ok(request)
+}
+
+fn graphql_request(parameters: Parameters) -> Result<GraphqlRequest, ApiError> {
+    let query = parameters.query.filter(|query| !query.trim().is_empty());
+    let query = query.ok_or_else(|| ApiError::bad_request("`query` is missing."))?;
+    let mut request = GraphqlRequest::new(query);
+    if let Some(name) = parameters.operation_name.filter(|name| !name.is_empty()) {
+        request = request.operation_name(name);
+    }
+    if let Some(variables) = parameters.variables {
+        request = request.variables(Variables::from_json(serde_json::Value::Object(variables)));
+    }
+    Ok(request)
+}

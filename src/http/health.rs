@@ -1,0 +1,48 @@
+//! Health and metrics for machines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+
+use crate::app::App;
+use crate::control::tenants::service::tenant_count;
+
+/// How long readiness waits for the database.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Whether the process runs. It asks nobody: a process that is restarted because its database is away does not help.
+pub async fn live() -> &'static str {
+    "ok\n"
+}
+
+/// Whether the process can serve: its database answers.
+pub async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
+    match tokio::time::timeout(READY_TIMEOUT, tenant_count(&app.control)).await {
+        Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "Not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time\n"),
+    }
+}
+
+/// The metrics as text.
+pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
+    let pool = app.tenants.pool_state();
+    let set = |state: &str, value: u32| app.metrics.pool_connections.with_label_values(&[state]).set(value.into());
+    set("idle", pool.idle);
+    set("in_use", pool.connections.saturating_sub(pool.idle));
+    set("max", pool.size_max);
+    app.metrics.pool_permits.set(i64::try_from(pool.permits_free).unwrap_or(i64::MAX));
+    match app.metrics.encode() {
+        Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)),
+        Err(error) => {
+            tracing::error!(%error, "The metrics cannot be encoded");
+            Err(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What every request gets: an id, a span for its log lines, a count and a duration.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, State};
+use axum::http::{HeaderName, HeaderValue, Request, Response};
+use axum::middleware::Next;
+use tracing::Instrument as _;
+
+use crate::app::App;
+use crate::kernel::ids::base32_encode;
+
+/// The header that carries the request's id, both ways.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The most characters of an id that a client chose.
+const REQUEST_ID_LEN_MAX: usize = 64;
+
+/// A request's id: the client's own if it is plain, else a new one.
+#[derive(Debug, Clone, Default)]
+pub struct RequestId(Arc<str>);
+
+impl RequestId {
+    /// The id's text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Wraps a request in its id, span, count and duration.
+pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, next: Next) -> Response<Body> {
+    let started = Instant::now();
+    let id = request_id(&app, &request);
+    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!(
+        "request", request.id = id.as_str(), http.method = %request.method(), http.route = route, tenant.slug = tracing::field::Empty,
+    );
+    request.extensions_mut().insert(id.clone());
+    let mut response = next.run(request).instrument(span.clone()).await;
+
+    let status = response.status();
+    let duration = started.elapsed();
+    app.metrics.http_requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
+    app.metrics.http_duration.with_label_values(&[&route]).observe(duration.as_secs_f64());
+    let _entered = span.enter();
+    tracing::debug!(http.status = status.as_u16(), duration_ms = duration.as_secs_f64() * 1e3, "Answered a request");
+    if let Ok(value) = HeaderValue::from_str(id.as_str()) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
+    }
+    response
+}
+
+fn request_id(app: &App, request: &Request<Body>) -> RequestId {
+    let is_plain = |text: &&str| {
+        (1..=REQUEST_ID_LEN_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_plain);
+    RequestId(given.map_or_else(|| base32_encode(app.clock.new_id()).into(), Into::into))
+}

@@ -1,0 +1,96 @@
+//! Metrics in the format of Prometheus. No family has the tenant as a label: their number has no bound.
+
+use prometheus::core::Collector;
+use prometheus::{
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+/// Upper bounds of durations in seconds, from half a millisecond to the deadline.
+const DURATION_BUCKETS: &[f64] =
+    &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
+
+/// Upper bounds of counts of statements and round trips.
+const COUNT_BUCKETS: &[f64] = &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, 25.0, 50.0];
+
+/// Every family that the server keeps.
+pub struct Metrics {
+    registry: Registry,
+    /// Requests by route and HTTP status.
+    pub http_requests: IntCounterVec,
+    /// Seconds from the first byte of a request to the last of its answer's head, by route.
+    pub http_duration: HistogramVec,
+    /// Errors in GraphQL answers by code.
+    pub graphql_errors: IntCounterVec,
+    /// SQL statements of an operation.
+    pub sql_statements: Histogram,
+    /// Round trips to PostgreSQL of an operation.
+    pub sql_round_trips: Histogram,
+    /// Connections of the tenants' pool by state: `idle`, `in_use` and `max`.
+    pub pool_connections: IntGaugeVec,
+    /// Operations that may borrow a connection right now.
+    pub pool_permits: IntGauge,
+}
+
+impl Metrics {
+    /// Fresh families, all at zero.
+    ///
+    /// # Errors
+    /// Two families have one name, which is a defect.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new();
+        let histogram = |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let metrics = Self {
+            http_requests: IntCounterVec::new(
+                Opts::new("shelfwise_http_requests_total", "Requests by route and status."),
+                &["route", "status"],
+            )?,
+            http_duration: HistogramVec::new(
+                histogram("shelfwise_http_request_duration_seconds", "Duration of requests by route.", DURATION_BUCKETS),
+                &["route"],
+            )?,
+            graphql_errors: IntCounterVec::new(
+                Opts::new("shelfwise_graphql_errors_total", "Errors in GraphQL answers by code."),
+                &["code"],
+            )?,
+            sql_statements: Histogram::with_opts(histogram(
+                "shelfwise_sql_statements_per_operation",
+                "SQL statements of an operation.",
+                COUNT_BUCKETS,
+            ))?,
+            sql_round_trips: Histogram::with_opts(histogram(
+                "shelfwise_sql_round_trips_per_operation",
+                "Round trips to PostgreSQL of an operation.",
+                COUNT_BUCKETS,
+            ))?,
+            pool_connections: IntGaugeVec::new(
+                Opts::new("shelfwise_pool_connections", "Connections of the tenants' pool by state."),
+                &["state"],
+            )?,
+            pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
+            registry,
+        };
+        let families: [Box<dyn Collector>; 7] = [
+            Box::new(metrics.http_requests.clone()),
+            Box::new(metrics.http_duration.clone()),
+            Box::new(metrics.graphql_errors.clone()),
+            Box::new(metrics.sql_statements.clone()),
+            Box::new(metrics.sql_round_trips.clone()),
+            Box::new(metrics.pool_connections.clone()),
+            Box::new(metrics.pool_permits.clone()),
+        ];
+        for family in families {
+            metrics.registry.register(family)?;
+        }
+        Ok(metrics)
+    }
+
+    /// All families as text.
+    ///
+    /// # Errors
+    /// A family cannot be encoded, which is a defect.
+    pub fn encode(&self) -> Result<Vec<u8>, prometheus::Error> {
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+}
