@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn tokens_that_are_not_ours_or_not_valid_now_are_refused() {
         let key = JwtKey::generate("k1").unwrap();
-        let tokens = tokens(vec![key.clone()]);
+        let tokens = tokens(vec![key]);
         let now = SystemClock.now();
         let minute = Duration::from_secs(60);
         let check = |token: &str, what: &str| assert_eq!(tokens.verify(token, now), Err(InvalidToken), "{what}");
@@ -236,6 +236,9 @@ mod tests {
         check(&format!("{head}."), "one without signature");
         let none = "eyJhbGciOiJub25lIiwia2lkIjoiazEifQ";
         check(&format!("{none}.{}.", head.split('.').nth(1).unwrap()), "the algorithm `none`");
-        check(&format!("{none}.{}.{signature}", head.split('.').nth(1).unwrap()), "the algorithm `none` with a signature");
+        check(
+            &format!("{none}.{}.{signature}", head.split('.').nth(1).unwrap()),
+            "the algorithm `none` with a signature",
+        );
     }
 }

@@ -84,7 +84,8 @@ pub fn with_running(mut config: Config) -> anyhow::Result<Config> {
 fn signing_key(home: &Path) -> anyhow::Result<JwtKey> {
     let path = home.join("jwt-key");
     if let Ok(setting) = fs::read_to_string(&path) {
-        return JwtKey::from_setting(setting.trim()).map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()));
+        return JwtKey::from_setting(setting.trim())
+            .map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()));
     }
     let key = JwtKey::generate(&format!("{DEV_KEY_PREFIX}1"))?;
     write_private(&path, &key.to_setting())?;

@@ -5,8 +5,11 @@ use clap::Subcommand;
 
 use crate::graphql::schema::{admin_schema, sdl_options, tenant_schema};
 
+/// Makes a schema's text.
+type Sdl = fn() -> String;
+
 /// Where the schemas are committed.
-const FILES: [(&str, fn() -> String); 2] = [("schema.graphql", tenant_sdl), ("schema.admin.graphql", admin_sdl)];
+const FILES: [(&str, Sdl); 2] = [("schema.graphql", tenant_sdl), ("schema.admin.graphql", admin_sdl)];
 
 /// What to do with the schemas.
 #[derive(Debug, Subcommand)]

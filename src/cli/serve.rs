@@ -32,7 +32,11 @@ pub async fn healthcheck(config: &Config) -> anyhow::Result<()> {
         stream.write_all(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).await?;
-        ensure!(answer.starts_with("HTTP/1.1 200"), "the server answers: {}", answer.lines().next().unwrap_or_default());
+        ensure!(
+            answer.starts_with("HTTP/1.1 200"),
+            "the server answers: {}",
+            answer.lines().next().unwrap_or_default()
+        );
         Ok(())
     };
     tokio::time::timeout(HEALTHCHECK_TIMEOUT, ask).await.context("the server does not answer in time")?

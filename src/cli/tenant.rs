@@ -159,7 +159,8 @@ pub(super) fn databases(config: &Config) -> anyhow::Result<(ControlDb, TenantDb)
 
 /// The context of a tenant, whatever its state: an operator works on suspended ones too.
 pub(super) async fn context(control: &ControlDb, slug: &str) -> anyhow::Result<Arc<TenantCtx>> {
-    let tenant = service::tenant_by_slug(control, slug).await?.with_context(|| format!("there is no tenant `{slug}`"))?;
+    let tenant =
+        service::tenant_by_slug(control, slug).await?.with_context(|| format!("there is no tenant `{slug}`"))?;
     tenant.context().context("the tenant's entry holds what this version cannot read")
 }
 

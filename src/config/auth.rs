@@ -1,6 +1,7 @@
-//! - `JWT_KEYS`: `KID:ALG:BASE64` with commas between several. The first signs, all verify, so a key is rotated by
-//!   putting its successor in front. `ALG` is `EdDSA`; the base64 is a private key in PKCS #8 (DER). Unset in
-//!   development: `shelfwise dev` makes a key whose id starts with `dev-`, which other environments refuse.
+//! - `JWT_KEYS`: `KID:ALG:BASE64` with commas between several. The first signs, all verify.
+//!
+//! A key is rotated by putting its successor in front. `ALG` is `EdDSA`; the base64 is a private key in PKCS #8 (DER).
+//! Unset in development: `shelfwise dev` makes a key whose id starts with `dev-`, which other environments refuse.
 
 use std::fmt;
 

@@ -46,7 +46,11 @@ impl DatabaseConfig {
             reader.problem("DATABASE_URL", "must be set beside DATABASE_OWNER_URL");
         }
         Self {
-            urls: runtime.map(|runtime| DatabaseUrls { listen: listen.unwrap_or_else(|| runtime.clone()), runtime, owner }),
+            urls: runtime.map(|runtime| DatabaseUrls {
+                listen: listen.unwrap_or_else(|| runtime.clone()),
+                runtime,
+                owner,
+            }),
             pool_max: reader.at_least_one("DB_POOL_MAX", 10),
             checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
             tenants_per_connection_max: reader.or("DB_TENANTS_PER_CONNECTION_MAX", 300),

@@ -38,7 +38,8 @@ impl HttpConfig {
             port: reader.or("PORT", 8000),
             tenant_host_suffixes,
             request_timeout: reader.millis("REQUEST_TIMEOUT_MS", 30_000),
-            body_bytes_max: usize::try_from(reader.at_least_one("BODY_BYTES_MAX", 8 * 1024 * 1024_u64)).unwrap_or(usize::MAX),
+            body_bytes_max: usize::try_from(reader.at_least_one("BODY_BYTES_MAX", 8 * 1024 * 1024_u64))
+                .unwrap_or(usize::MAX),
         }
     }
 }

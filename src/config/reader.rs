@@ -68,7 +68,11 @@ impl<'a> Reader<'a> {
     }
 
     /// A whole number, at least one.
-    pub fn at_least_one<T: FromStr<Err: fmt::Display> + From<u8> + PartialOrd + Copy>(&mut self, name: &str, default: T) -> T {
+    pub fn at_least_one<T: FromStr<Err: fmt::Display> + From<u8> + PartialOrd + Copy>(
+        &mut self,
+        name: &str,
+        default: T,
+    ) -> T {
         let value = self.or(name, default);
         if value < T::from(1) {
             self.problem(name, "must be at least 1");

@@ -251,7 +251,10 @@ impl AdminMutation {
     ) -> ApiResult<TenantProvisionPayload> {
         let request = AdminRequest::of(ctx)?;
         let owner = request.owner.as_ref().ok_or_else(|| {
-            ApiError::new(ErrorCode::ServiceUnavailable, "This server has no DATABASE_OWNER_URL, so it makes no schemas.")
+            ApiError::new(
+                ErrorCode::ServiceUnavailable,
+                "This server has no DATABASE_OWNER_URL, so it makes no schemas.",
+            )
         })?;
         let new = NewTenant {
             slug: input.slug,

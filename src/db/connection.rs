@@ -64,9 +64,8 @@ impl bb8::ManageConnection for Manager {
     /// Connects, and refuses a login whose search path is not empty: a statement that forgot its tenant must fail.
     async fn connect(&self) -> Result<Connection, DbError> {
         let pg = connect(&self.target).await?;
-        let path: Path = diesel::sql_query("SELECT current_setting('search_path') AS search_path")
-            .get_result(&mut &pg)
-            .await?;
+        let path: Path =
+            diesel::sql_query("SELECT current_setting('search_path') AS search_path").get_result(&mut &pg).await?;
         if path.search_path.trim_matches('"').is_empty() {
             Ok(Connection { pg, dirty: AtomicBool::new(false), tenants_seen: Mutex::default() })
         } else {

@@ -48,19 +48,17 @@ impl ControlDb {
     ///
     /// # Errors
     /// No connection could be borrowed, or the statement failed.
-    pub fn load<Q, T, ST>(&self, query: Q) -> impl Future<Output = Result<Vec<T>, DbError>> + Send
+    pub async fn load<Q, T, ST>(&self, query: Q) -> Result<Vec<T>, DbError>
     where
         Q: Query<T, ST> + Send,
         T: FromSqlRow<ST, Pg> + Send + 'static,
         ST: 'static,
         Pg: QueryMetadata<Q::SqlType>,
     {
-        async move {
-            let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
-            let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned()).load(query).await;
-            held.end_unawaited();
-            rows
-        }
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned()).load(query).await;
+        held.end_unawaited();
+        rows
     }
 }
 

@@ -16,11 +16,7 @@ macro_rules! keyset {
                 query.filter($column.le(key.clone())).filter($column.lt(key).or($id.lt(id)))
             };
         }
-        if $ascending {
-            query.order(($column.asc(), $id.asc()))
-        } else {
-            query.order(($column.desc(), $id.desc()))
-        }
+        if $ascending { query.order(($column.asc(), $id.asc())) } else { query.order(($column.desc(), $id.desc())) }
     }};
 }
 

@@ -56,9 +56,7 @@ pub fn migrations(plane: Plane) -> Vec<Migration> {
         Plane::Control => ControlFiles::get(path),
         Plane::Tenant => TenantFiles::get(path),
     };
-    let text = |path: &str| {
-        read(path).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default()
-    };
+    let text = |path: &str| read(path).map(|file| String::from_utf8_lossy(&file.data).into_owned()).unwrap_or_default();
     let files: Box<dyn Iterator<Item = Cow<'static, str>>> = match plane {
         Plane::Control => Box::new(ControlFiles::iter()),
         Plane::Tenant => Box::new(TenantFiles::iter()),

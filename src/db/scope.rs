@@ -46,7 +46,10 @@ pub(super) struct Scope {
 }
 
 /// A query whose rows become values of `T`; implemented for every one.
-pub trait Query<T, ST>: AsQuery<SqlType: CompatibleType<T, Pg, SqlType = ST>, Query: QueryFragment<Pg> + QueryId> {}
+pub trait Query<T, ST>:
+    AsQuery<SqlType: CompatibleType<T, Pg, SqlType = ST>, Query: QueryFragment<Pg> + QueryId>
+{
+}
 
 impl<Q, T, ST> Query<T, ST> for Q where
     Q: AsQuery<SqlType: CompatibleType<T, Pg, SqlType = ST>, Query: QueryFragment<Pg> + QueryId>

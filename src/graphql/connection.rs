@@ -53,7 +53,9 @@ impl PageArgs {
             Some(_) => return Err(ApiError::bad_request(format!("A page has 1 to {PAGE_SIZE_MAX} items."))),
         };
         let from = cursor
-            .map(|text| C::decode_cursor(&text).map_err(|_| ApiError::bad_request("The cursor is not one of this list.")))
+            .map(|text| {
+                C::decode_cursor(&text).map_err(|_| ApiError::bad_request("The cursor is not one of this list."))
+            })
             .transpose()?;
         Ok(PageRequest { limit, direction, from })
     }
@@ -103,7 +105,12 @@ pub fn decode_parts<const N: usize>(text: &str) -> Option<[String; N]> {
 mod tests {
     use super::*;
 
-    fn parse(after: Option<&str>, before: Option<&str>, first: Option<i32>, last: Option<i32>) -> Result<PageRequest<i32>, String> {
+    fn parse(
+        after: Option<&str>,
+        before: Option<&str>,
+        first: Option<i32>,
+        last: Option<i32>,
+    ) -> Result<PageRequest<i32>, String> {
         let args = PageArgs::new(after.map(str::to_owned), before.map(str::to_owned), first, last);
         args.parse().map_err(|error| error.message.into_owned())
     }

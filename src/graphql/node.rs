@@ -12,7 +12,11 @@ use crate::tenant::catalog::import::graphql::ImportNode;
 
 /// Opens every object that has an id by it; an id of another tenant answers null, never an error.
 #[derive(Interface)]
-#[graphql(field(name = "id", ty = "ID", desc = "The object's id: opaque, unique within the shop, prefixed by the type."))]
+#[graphql(field(
+    name = "id",
+    ty = "ID",
+    desc = "The object's id: opaque, unique within the shop, prefixed by the type."
+))]
 pub enum Node {
     /// An author.
     Author(AuthorNode),

@@ -36,7 +36,8 @@ pub fn negotiate(headers: &HeaderMap) -> Result<MediaType, ApiError> {
             is_given = true;
             let mut parts = range.split(';').map(str::trim);
             let name = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts.filter_map(|part| part.strip_prefix("q=")).next().map_or(1.0, |q| q.parse().unwrap_or(0.0));
+            let quality =
+                parts.filter_map(|part| part.strip_prefix("q=")).next().map_or(1.0, |q| q.parse().unwrap_or(0.0));
             let media_type = match name.as_str() {
                 "application/graphql-response+json" | "application/*" | "*/*" => MediaType::GraphqlResponse,
                 "application/json" => MediaType::Json,
@@ -65,7 +66,9 @@ pub fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let mut parts = value.split(';').map(|part| part.trim().to_ascii_lowercase());
     let is_json = parts.next().is_some_and(|name| name == "application/json");
-    let is_utf8 = parts.filter_map(|part| part.strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned())).all(|c| c == "utf-8");
+    let is_utf8 = parts
+        .filter_map(|part| part.strip_prefix("charset=").map(|c| c.trim_matches('"').to_owned()))
+        .all(|c| c == "utf-8");
     if is_json && is_utf8 {
         Ok(())
     } else {

@@ -102,7 +102,10 @@ fn named_slugs(headers: &HeaderMap, uri: &Uri, suffixes: &[String]) -> Vec<Strin
 
 /// The label before a known suffix: `acme` of `acme.localhost:8000`.
 fn slug_of_host(host: &str, suffixes: &[String]) -> Option<String> {
-    let name = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(name, _)| name);
+    let name = host
+        .rsplit_once(':')
+        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
+        .map_or(host, |(name, _)| name);
     let name = name.to_ascii_lowercase();
     suffixes.iter().find_map(|suffix| {
         let label = name.strip_suffix(suffix.as_str())?.strip_suffix('.')?;
@@ -117,7 +120,8 @@ mod tests {
     #[test]
     fn a_label_before_a_known_suffix_is_a_slug() {
         let suffixes = ["localhost".to_owned(), "shops.example".to_owned()];
-        let check = |host: &str, slug: Option<&str>| assert_eq!(slug_of_host(host, &suffixes).as_deref(), slug, "{host}");
+        let check =
+            |host: &str, slug: Option<&str>| assert_eq!(slug_of_host(host, &suffixes).as_deref(), slug, "{host}");
         check("acme.localhost:8000", Some("acme"));
         check("ACME.localhost", Some("acme"));
         check("acme.shops.example", Some("acme"));

@@ -108,7 +108,10 @@ fn complete_errors(response: &mut GraphqlResponse, request_id: &str, metrics: &M
 
 /// The code of an error that the library made: our own resolvers' all have one. It says in words what it refused.
 fn code_of_library(message: &str) -> ErrorCode {
-    if message.starts_with("Query is too complex") || message.starts_with("Query is nested too deep") || message.starts_with("The recursion depth") {
+    if message.starts_with("Query is too complex")
+        || message.starts_with("Query is nested too deep")
+        || message.starts_with("The recursion depth")
+    {
         ErrorCode::QueryTooComplex
     } else {
         ErrorCode::BadRequest

@@ -167,7 +167,8 @@ async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Graphql
     })?;
     let parameters: Parameters = serde_json::from_slice(&bytes).map_err(|error| {
         let is_batch = bytes.trim_ascii_start().starts_with(b"[");
-        let message = if is_batch { "Send one operation; batches are not served.".to_owned() } else { json_error(&error) };
+        let message =
+            if is_batch { "Send one operation; batches are not served.".to_owned() } else { json_error(&error) };
         ApiError::bad_request(message)
     })?;
     graphql_request(parameters)
@@ -191,7 +192,8 @@ fn read_query(uri: &Uri) -> Result<GraphqlRequest, ApiError> {
             "operationName" => parameters.operation_name = Some(value.into_owned()),
             "variables" if !value.is_empty() => {
                 let variables = serde_json::from_str(&value);
-                parameters.variables = variables.map_err(|_| ApiError::bad_request("`variables` is not a JSON object."))?;
+                parameters.variables =
+                    variables.map_err(|_| ApiError::bad_request("`variables` is not a JSON object."))?;
             }
             _ => {}
         }

@@ -55,7 +55,8 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
 
 fn request_id(app: &App, request: &Request<Body>) -> RequestId {
     let is_plain = |text: &&str| {
-        (1..=REQUEST_ID_LEN_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+        (1..=REQUEST_ID_LEN_MAX).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_plain);
     RequestId(given.map_or_else(|| base32_encode(app.clock.new_id()).into(), Into::into))

@@ -22,7 +22,9 @@ pub fn is_wanted(request: &Request<Body>) -> bool {
         let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
         accept.is_some_and(|accept| accept.contains("text/html"))
     };
-    request.method() == Method::GET && request.uri().query().is_none_or(|query| !query.contains("query=")) && accepts_html()
+    request.method() == Method::GET
+        && request.uri().query().is_none_or(|query| !query.contains("query="))
+        && accepts_html()
 }
 
 /// `/`: the page. A binary that was built without npm answers the library's own, which loads its scripts from outside.

@@ -35,10 +35,7 @@ pub enum IdError {
 #[must_use]
 pub fn base32_encode(uuid: Uuid) -> String {
     let bits = uuid.as_u128();
-    (0..ENCODED_LEN)
-        .rev()
-        .map(|digit| char::from(ALPHABET[((bits >> (digit * 5)) & 31) as usize]))
-        .collect()
+    (0..ENCODED_LEN).rev().map(|digit| char::from(ALPHABET[((bits >> (digit * 5)) & 31) as usize])).collect()
 }
 
 /// Decodes what [`base32_encode`] wrote. `None` for anything else, a number over 128 bits included.

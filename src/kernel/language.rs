@@ -14,15 +14,64 @@ pub struct LanguageError;
 
 /// ISO 639-2 codes, bibliographic ones too, with the two-letter code that BCP 47 wants instead.
 const TWO_LETTERS: &[(&str, &str)] = &[
-    ("ara", "ar"), ("ben", "bn"), ("bul", "bg"), ("cat", "ca"), ("ces", "cs"), ("chi", "zh"), ("cze", "cs"),
-    ("dan", "da"), ("deu", "de"), ("dut", "nl"), ("ell", "el"), ("eng", "en"), ("est", "et"), ("eus", "eu"),
-    ("fas", "fa"), ("fin", "fi"), ("fra", "fr"), ("fre", "fr"), ("ger", "de"), ("gle", "ga"), ("gre", "el"),
-    ("heb", "he"), ("hin", "hi"), ("hrv", "hr"), ("hun", "hu"), ("ice", "is"), ("ind", "id"), ("isl", "is"),
-    ("ita", "it"), ("jpn", "ja"), ("kor", "ko"), ("lat", "la"), ("lav", "lv"), ("lit", "lt"), ("may", "ms"),
-    ("msa", "ms"), ("nld", "nl"), ("nor", "no"), ("per", "fa"), ("pol", "pl"), ("por", "pt"), ("ron", "ro"),
-    ("rum", "ro"), ("rus", "ru"), ("slk", "sk"), ("slo", "sk"), ("slv", "sl"), ("spa", "es"), ("srp", "sr"),
-    ("swe", "sv"), ("tam", "ta"), ("tha", "th"), ("tur", "tr"), ("ukr", "uk"), ("urd", "ur"), ("vie", "vi"),
-    ("wel", "cy"), ("zho", "zh"),
+    ("ara", "ar"),
+    ("ben", "bn"),
+    ("bul", "bg"),
+    ("cat", "ca"),
+    ("ces", "cs"),
+    ("chi", "zh"),
+    ("cze", "cs"),
+    ("dan", "da"),
+    ("deu", "de"),
+    ("dut", "nl"),
+    ("ell", "el"),
+    ("eng", "en"),
+    ("est", "et"),
+    ("eus", "eu"),
+    ("fas", "fa"),
+    ("fin", "fi"),
+    ("fra", "fr"),
+    ("fre", "fr"),
+    ("ger", "de"),
+    ("gle", "ga"),
+    ("gre", "el"),
+    ("heb", "he"),
+    ("hin", "hi"),
+    ("hrv", "hr"),
+    ("hun", "hu"),
+    ("ice", "is"),
+    ("ind", "id"),
+    ("isl", "is"),
+    ("ita", "it"),
+    ("jpn", "ja"),
+    ("kor", "ko"),
+    ("lat", "la"),
+    ("lav", "lv"),
+    ("lit", "lt"),
+    ("may", "ms"),
+    ("msa", "ms"),
+    ("nld", "nl"),
+    ("nor", "no"),
+    ("per", "fa"),
+    ("pol", "pl"),
+    ("por", "pt"),
+    ("ron", "ro"),
+    ("rum", "ro"),
+    ("rus", "ru"),
+    ("slk", "sk"),
+    ("slo", "sk"),
+    ("slv", "sl"),
+    ("spa", "es"),
+    ("srp", "sr"),
+    ("swe", "sv"),
+    ("tam", "ta"),
+    ("tha", "th"),
+    ("tur", "tr"),
+    ("ukr", "uk"),
+    ("urd", "ur"),
+    ("vie", "vi"),
+    ("wel", "cy"),
+    ("zho", "zh"),
 ];
 
 impl LanguageTag {
@@ -46,7 +95,8 @@ impl FromStr for LanguageTag {
             return Err(LanguageError);
         }
         let language = language.to_ascii_lowercase();
-        let language = TWO_LETTERS.iter().find(|(long, _)| *long == language).map_or(language.as_str(), |(_, short)| short);
+        let language =
+            TWO_LETTERS.iter().find(|(long, _)| *long == language).map_or(language.as_str(), |(_, short)| short);
         match region {
             None => Ok(Self(language.to_owned())),
             Some(region) if region.len() == 2 && is_letters(region) => {

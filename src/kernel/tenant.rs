@@ -18,12 +18,65 @@ pub const SLUG_LEN_MAX: usize = 40;
 
 /// Names that stand for the platform itself in host names, paths or mail.
 const RESERVED: &[&str] = &[
-    "account", "accounts", "admin", "administrator", "api", "app", "apps", "assets", "auth", "autoconfig", "billing",
-    "blog", "cdn", "console", "control", "dashboard", "default", "demo", "dev", "docs", "ftp", "graphql", "health",
-    "help", "host", "imap", "internal", "localhost", "login", "mail", "metrics", "mta-sts", "new", "null", "platform",
-    "pop", "postgres", "postmaster", "production", "public", "root", "sales", "security", "shelfwise", "signup", "smtp",
-    "staging", "static", "status", "support", "system", "tenant", "tenants", "test", "undefined", "webhook", "webhooks",
-    "webmaster", "www",
+    "account",
+    "accounts",
+    "admin",
+    "administrator",
+    "api",
+    "app",
+    "apps",
+    "assets",
+    "auth",
+    "autoconfig",
+    "billing",
+    "blog",
+    "cdn",
+    "console",
+    "control",
+    "dashboard",
+    "default",
+    "demo",
+    "dev",
+    "docs",
+    "ftp",
+    "graphql",
+    "health",
+    "help",
+    "host",
+    "imap",
+    "internal",
+    "localhost",
+    "login",
+    "mail",
+    "metrics",
+    "mta-sts",
+    "new",
+    "null",
+    "platform",
+    "pop",
+    "postgres",
+    "postmaster",
+    "production",
+    "public",
+    "root",
+    "sales",
+    "security",
+    "shelfwise",
+    "signup",
+    "smtp",
+    "staging",
+    "static",
+    "status",
+    "support",
+    "system",
+    "tenant",
+    "tenants",
+    "test",
+    "undefined",
+    "webhook",
+    "webhooks",
+    "webmaster",
+    "www",
 ];
 
 /// Why a text is not a slug.
@@ -33,7 +86,9 @@ pub enum SlugError {
     #[error("a slug has {SLUG_LEN_MIN} to {SLUG_LEN_MAX} characters")]
     Length,
     /// A character other than lower-case letters, digits and single inner hyphens, or no letter first.
-    #[error("a slug has lower-case letters, digits and single hyphens, starts with a letter and does not end with a hyphen")]
+    #[error(
+        "a slug has lower-case letters, digits and single hyphens, starts with a letter and does not end with a hyphen"
+    )]
     Characters,
     /// One of the platform's own names.
     #[error("this slug is reserved")]
@@ -123,7 +178,8 @@ mod tests {
 
     #[test]
     fn slugs_are_dns_labels_that_are_not_ours() {
-        let check = |text: &str, error: Option<SlugError>| assert_eq!(text.parse::<TenantSlug>().err(), error, "{text}");
+        let check =
+            |text: &str, error: Option<SlugError>| assert_eq!(text.parse::<TenantSlug>().err(), error, "{text}");
         check("acme", None);
         check("a-1-b", None);
         check(&"a".repeat(40), None);

@@ -11,8 +11,9 @@ pub fn tidy(text: &str) -> String {
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The form under which two spellings of one name meet: lower case, no accents, letters and digits alone,
-/// words parted by single spaces. `"Éric-Emmanuel  SCHMITT"` and `"eric emmanuel schmitt"` fold alike.
+/// The form under which two spellings of one name meet.
+///
+/// Lower case, no accents, letters and digits alone, words parted by single spaces: `"Éric-Emmanuel  SCHMITT"` and `"eric emmanuel schmitt"` fold alike.
 #[must_use]
 pub fn fold(text: &str) -> String {
     let plain: String = text

@@ -2,7 +2,8 @@
 
 use prometheus::core::Collector;
 use prometheus::{
-    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 /// Upper bounds of durations in seconds, from half a millisecond to the deadline.
@@ -38,14 +39,19 @@ impl Metrics {
     /// Two families have one name, which is a defect.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let histogram = |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histogram =
+            |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let metrics = Self {
             http_requests: IntCounterVec::new(
                 Opts::new("shelfwise_http_requests_total", "Requests by route and status."),
                 &["route", "status"],
             )?,
             http_duration: HistogramVec::new(
-                histogram("shelfwise_http_request_duration_seconds", "Duration of requests by route.", DURATION_BUCKETS),
+                histogram(
+                    "shelfwise_http_request_duration_seconds",
+                    "Duration of requests by route.",
+                    DURATION_BUCKETS,
+                ),
                 &["route"],
             )?,
             graphql_errors: IntCounterVec::new(

@@ -27,8 +27,12 @@ const START_POLL: Duration = Duration::from_millis(20);
 const WATCHDOG: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server"#;
 
 /// Where server binaries are, beside the folders of `PATH`.
-const USUAL_PLACES: &[&str] =
-    &["/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/opt/homebrew/opt/postgresql@*/bin", "/usr/local/opt/postgresql@*/bin"];
+const USUAL_PLACES: &[&str] = &[
+    "/usr/lib/postgresql/*/bin",
+    "/usr/pgsql-*/bin",
+    "/opt/homebrew/opt/postgresql@*/bin",
+    "/usr/local/opt/postgresql@*/bin",
+];
 
 /// A running cluster.
 pub struct Cluster {
@@ -60,7 +64,8 @@ impl Cluster {
         if !data.join("PG_VERSION").exists() {
             initialise(&bin, &user, &data)?;
         }
-        let password = fs::read_to_string(data.join("superuser.password")).context("the cluster's password is missing")?;
+        let password =
+            fs::read_to_string(data.join("superuser.password")).context("the cluster's password is missing")?;
 
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
         let log_path = data.with_extension("log");
@@ -154,9 +159,11 @@ impl ServerUser {
         }
         let passwd = fs::read_to_string("/etc/passwd")?;
         let find = |name: &str| {
-            passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name).and_then(
-                |fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)),
-            )
+            passwd
+                .lines()
+                .map(|line| line.split(':').collect::<Vec<_>>())
+                .find(|fields| fields[0] == name)
+                .and_then(|fields| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))
         };
         let other = find("postgres").or_else(|| find("nobody")).context("root needs a user `postgres` or `nobody`")?;
         Ok(Self { other: Some(other) })
@@ -231,7 +238,15 @@ fn initialise(bin: &Path, user: &ServerUser, data: &Path) -> anyhow::Result<()> 
     user.own(&password_path)?;
     let output = user
         .command(bin.join("initdb"))
-        .args(["--encoding=UTF8", "--locale=C", "--auth=scram-sha-256", "--no-sync", "--username", SUPERUSER, "--pwfile"])
+        .args([
+            "--encoding=UTF8",
+            "--locale=C",
+            "--auth=scram-sha-256",
+            "--no-sync",
+            "--username",
+            SUPERUSER,
+            "--pwfile",
+        ])
         .arg(&password_path)
         .arg("-D")
         .arg(data)
@@ -248,9 +263,10 @@ fn find_binaries() -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = USUAL_PLACES.iter().flat_map(|pattern| expand(pattern));
     let has_server = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
-    std::env::split_paths(&path).chain(usual).find(has_server).context(
-        "no PostgreSQL server found: run script/bootstrap, or set DATABASE_URL and DATABASE_OWNER_URL",
-    )
+    std::env::split_paths(&path)
+        .chain(usual)
+        .find(has_server)
+        .context("no PostgreSQL server found: run script/bootstrap, or set DATABASE_URL and DATABASE_OWNER_URL")
 }
 
 /// The folders that a pattern with one `*` in its inner part names, the highest version first.
@@ -267,7 +283,7 @@ fn expand(pattern: &str) -> Vec<PathBuf> {
             Some((version, PathBuf::from(format!("{parent}/{name}{after}"))))
         })
         .collect();
-    found.sort_by(|a, b| b.0.cmp(&a.0));
+    found.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
     found.into_iter().map(|(_, folder)| folder).collect()
 }
 

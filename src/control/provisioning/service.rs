@@ -29,13 +29,14 @@ pub async fn tenant_provision(owner: &OwnerDb, clock: &dyn Clock, new: &NewTenan
                 let message = format!("There is no plan `{}`.", valid.plan);
                 return Err(ControlError::refused(ControlErrorCode::PlanNotFound, message, &["input", "plan"]));
             }
-            let tenant = repo::tenant_insert(tx, id, &valid, &version, clock.now()).await.map_err(|error| match error {
-                DbError::Unique(constraint) if constraint == "tenants_slug_key" => {
-                    let message = format!("The slug `{}` is taken.", valid.slug);
-                    ControlError::refused(ControlErrorCode::SlugTaken, message, &["input", "slug"])
-                }
-                error => error.into(),
-            })?;
+            let tenant =
+                repo::tenant_insert(tx, id, &valid, &version, clock.now()).await.map_err(|error| match error {
+                    DbError::Unique(constraint) if constraint == "tenants_slug_key" => {
+                        let message = format!("The slug `{}` is taken.", valid.slug);
+                        ControlError::refused(ControlErrorCode::SlugTaken, message, &["input", "slug"])
+                    }
+                    error => error.into(),
+                })?;
             let tenant = tenant.ok_or_else(|| DbError::Other("the new tenant's row was not returned".to_owned()))?;
             tx.batch(&tenant_script(&schema, owner.runtime_login())).await?;
             let context = tenant.context().ok_or_else(|| DbError::Other("the new tenant has no context".to_owned()))?;

@@ -106,9 +106,8 @@ fn filtered(filter: &BookFilter) -> books::BoxedQuery<'static, Pg> {
         query.filter(books::archived_at.is_null())
     };
     if let Some(category) = filter.category {
-        let subtree = categories::table
-            .filter(categories::path.contains(vec![category.0]))
-            .select(categories::id.nullable());
+        let subtree =
+            categories::table.filter(categories::path.contains(vec![category.0])).select(categories::id.nullable());
         query = query.filter(books::category_id.eq_any(subtree));
     }
     if let Some(author) = filter.author {
@@ -185,11 +184,7 @@ pub async fn book_update_archived(
     now: DateTime<Utc>,
 ) -> Result<Book, DbError> {
     let update = diesel::update(books::table.filter(books::id.eq(id.0)))
-        .set((
-            books::archived_at.eq(archived_at),
-            books::version.eq(books::version + 1),
-            books::updated_at.eq(now),
-        ))
+        .set((books::archived_at.eq(archived_at), books::version.eq(books::version + 1), books::updated_at.eq(now)))
         .returning(Book::as_returning());
     tx.one(update).await
 }

@@ -102,11 +102,7 @@ pub async fn category_lock(tx: &mut TenantTx, id: CategoryId) -> Result<Option<C
 }
 
 /// Writes a category's fields and counts the version up.
-pub async fn category_update(
-    tx: &mut TenantTx,
-    category: &Category,
-    now: DateTime<Utc>,
-) -> Result<Category, DbError> {
+pub async fn category_update(tx: &mut TenantTx, category: &Category, now: DateTime<Utc>) -> Result<Category, DbError> {
     let update = diesel::update(categories::table.filter(categories::id.eq(category.id.0)))
         .set((
             categories::name.eq(category.name.clone()),
@@ -131,7 +127,12 @@ pub async fn subtree_depth(read: &TenantRead, category: &Category) -> Result<usi
 }
 
 /// Gives everything below a category its new way from the root, after the category itself was moved.
-pub async fn descendants_move(tx: &mut TenantTx, id: CategoryId, old_len: usize, new_path: Vec<Uuid>) -> Result<(), DbError> {
+pub async fn descendants_move(
+    tx: &mut TenantTx,
+    id: CategoryId,
+    old_len: usize,
+    new_path: Vec<Uuid>,
+) -> Result<(), DbError> {
     let old_len = i32::try_from(old_len).unwrap_or(i32::MAX);
     let statement = "UPDATE categories SET path = $1 || path[$2 + 1:] WHERE path @> ARRAY[$3] AND id <> $3";
     let update = diesel::sql_query(statement)

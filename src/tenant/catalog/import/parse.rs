@@ -120,10 +120,9 @@ impl<R: Read> Rows<R> {
             let message = format!("The record has {} cells, the header {}.", self.record.len(), self.header.len());
             return Err(self.error(None, RowErrorCode::RowMalformed, message));
         }
-        let title = self
-            .cell(Column::Title)
-            .or_else(|| self.cell(Column::OriginalTitle))
-            .ok_or_else(|| self.error(Some(Column::Title), RowErrorCode::TitleInvalid, "There is no title.".to_owned()))?;
+        let title = self.cell(Column::Title).or_else(|| self.cell(Column::OriginalTitle)).ok_or_else(|| {
+            self.error(Some(Column::Title), RowErrorCode::TitleInvalid, "There is no title.".to_owned())
+        })?;
         let (title, title_key) = validate::title(&title).map_err(|_| {
             let message = format!("The title has more than {TITLE_LEN_MAX} characters.");
             self.error(Some(Column::Title), RowErrorCode::TitleInvalid, message)
@@ -154,7 +153,8 @@ impl<R: Read> Rows<R> {
         let authors = authors(&self.cell(Column::Authors).unwrap_or_default());
         let is_too_long = |(name, _): &(String, String)| name.chars().count() > NAME_LEN_MAX;
         if authors.len() > AUTHORS_MAX || authors.iter().any(is_too_long) {
-            let message = format!("A book has at most {AUTHORS_MAX} authors with names of at most {NAME_LEN_MAX} characters.");
+            let message =
+                format!("A book has at most {AUTHORS_MAX} authors with names of at most {NAME_LEN_MAX} characters.");
             return Err(self.error(Some(Column::Authors), RowErrorCode::AuthorsInvalid, message));
         }
         Ok(authors)
@@ -214,7 +214,8 @@ impl<R: Read> Rows<R> {
     }
 
     fn error(&self, column: Option<Column>, code: RowErrorCode, message: String) -> RowError {
-        let column_name = column.and_then(|column| self.place(column)).and_then(|place| self.header.get(place).cloned());
+        let column_name =
+            column.and_then(|column| self.place(column)).and_then(|place| self.header.get(place).cloned());
         RowError { line: self.line(), column_name, code: code.as_str().to_owned(), message }
     }
 }
@@ -286,7 +287,9 @@ mod tests {
 
     #[test]
     fn lines_are_counted_whatever_ends_them() {
-        for csv in ["title\n\n\"a\nb\"\n\n\nEmma\n", "title\r\n\r\n\"a\r\nb\"\r\n\r\n\r\nEmma", "title\r\r\"a\rb\"\r\r\rEmma"] {
+        for csv in
+            ["title\n\n\"a\nb\"\n\n\nEmma\n", "title\r\n\r\n\"a\r\nb\"\r\n\r\n\r\nEmma", "title\r\r\"a\rb\"\r\r\rEmma"]
+        {
             let lines: Vec<_> = read(csv.as_bytes()).unwrap().into_iter().map(|row| row.unwrap().line).collect();
             assert_eq!(lines, [3, 7], "{csv:?}");
         }

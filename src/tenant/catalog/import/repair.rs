@@ -32,7 +32,9 @@ pub fn filled(cell: &str) -> Option<String> {
     (!is_empty).then_some(text)
 }
 
-/// The ISBN of a record. The short one comes first: a spreadsheet takes its zeros, which can be put back, while it
+/// The ISBN of a record.
+///
+/// The short one comes first: a spreadsheet takes its zeros, which can be put back, while it
 /// rounds the long one to a number such as `9.78043902348e+12`, of which nothing can be known.
 ///
 /// # Errors
@@ -56,8 +58,10 @@ pub fn whole_number(text: &str) -> Option<i32> {
     whole.parse().ok()
 }
 
-/// The authors that a cell names: parted by semicolons if it has any, else by commas. A suffix such as `Jr.` belongs
-/// to the name before it, and a name that comes twice counts once. Each with its folded form.
+/// The authors that a cell names, each with its folded form.
+///
+/// They are parted by semicolons if the cell has any, else by commas. A suffix such as `Jr.` belongs
+/// to the name before it, and a name that comes twice counts once.
 #[must_use]
 pub fn authors(cell: &str) -> Vec<(String, String)> {
     let separator = if cell.contains(';') { ';' } else { ',' };

@@ -38,7 +38,11 @@ pub struct Known {
 }
 
 /// Books by ISBN, and books without one by folded title.
-pub async fn known_books(read: &TenantRead, isbns: Vec<String>, title_keys: Vec<String>) -> Result<Vec<Known>, DbError> {
+pub async fn known_books(
+    read: &TenantRead,
+    isbns: Vec<String>,
+    title_keys: Vec<String>,
+) -> Result<Vec<Known>, DbError> {
     let by_isbn = books::table.filter(books::isbn13.eq_any(isbns)).select(Known::as_select());
     let by_title = books::table
         .filter(books::isbn13.is_null())
@@ -134,10 +138,11 @@ pub async fn book_authors_replace(
 ) -> Result<(), DbError> {
     let delete = diesel::sql_query("DELETE FROM book_authors WHERE book_id = ANY($1)");
     tx.execute(delete.bind::<Array<SqlUuid>, _>(books)).await?;
-    let insert = diesel::sql_query("INSERT INTO book_authors (book_id, position, author_id) SELECT * FROM unnest($1, $2, $3)")
-        .bind::<Array<SqlUuid>, _>(authors.iter().map(|(book, _, _)| *book).collect::<Vec<_>>())
-        .bind::<Array<SmallInt>, _>(authors.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
-        .bind::<Array<SqlUuid>, _>(authors.iter().map(|(_, _, author)| *author).collect::<Vec<_>>());
+    let insert =
+        diesel::sql_query("INSERT INTO book_authors (book_id, position, author_id) SELECT * FROM unnest($1, $2, $3)")
+            .bind::<Array<SqlUuid>, _>(authors.iter().map(|(book, _, _)| *book).collect::<Vec<_>>())
+            .bind::<Array<SmallInt>, _>(authors.iter().map(|(_, position, _)| *position).collect::<Vec<_>>())
+            .bind::<Array<SqlUuid>, _>(authors.iter().map(|(_, _, author)| *author).collect::<Vec<_>>());
     tx.execute(insert).await.map(drop)
 }
 

@@ -37,9 +37,8 @@ impl BookFilterInput {
                 .map(Money::minor)
                 .map_err(|error| ApiError::bad_request(format!("`{}`: {error}.", amount.0)))
         };
-        let language = |text: String| {
-            text.parse().map_err(|error| ApiError::bad_request(format!("`{text}`: {error}.")))
-        };
+        let language =
+            |text: String| text.parse().map_err(|error| ApiError::bad_request(format!("`{text}`: {error}.")));
         Ok(BookFilter {
             category: self.category_id.as_ref().map(parse_id).transpose()?,
             author: self.author_id.as_ref().map(parse_id).transpose()?,
