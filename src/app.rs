@@ -106,5 +106,6 @@ pub fn urls(config: &Config) -> anyhow::Result<&DatabaseUrls> {
 pub fn owner(urls: &DatabaseUrls) -> anyhow::Result<OwnerDb> {
     let url = urls.owner.as_ref().context("DATABASE_OWNER_URL must be set for this")?;
     let target = Target::from_url(url.expose_secret()).context("DATABASE_OWNER_URL")?;
-    Ok(OwnerDb::new(target, &urls.runtime_login()?))
+    let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
+    Ok(OwnerDb::new(target, runtime.config.get_user().context("DATABASE_URL names no user")?))
 }

@@ -3,7 +3,7 @@
 pub mod dev;
 mod migrate;
 mod output;
-mod schema;
+pub mod schema;
 mod serve;
 mod tenant;
 mod token;

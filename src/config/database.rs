@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use url::Url;
 
 use super::Reader;
@@ -55,18 +55,6 @@ impl DatabaseConfig {
             checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
             tenants_per_connection_max: reader.or("DB_TENANTS_PER_CONNECTION_MAX", 300),
         }
-    }
-}
-
-impl DatabaseUrls {
-    /// The name of the runtime login, to which migrations grant.
-    ///
-    /// # Errors
-    /// The URL names no user.
-    pub fn runtime_login(&self) -> anyhow::Result<String> {
-        let url = Url::parse(self.runtime.expose_secret())?;
-        anyhow::ensure!(!url.username().is_empty(), "DATABASE_URL names no user");
-        Ok(url.username().to_owned())
     }
 }
 

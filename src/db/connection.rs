@@ -85,8 +85,11 @@ impl bb8::ManageConnection for Manager {
     }
 }
 
-/// Opens one connection. Its driver task ends with it.
-pub(crate) async fn connect(target: &Target) -> Result<AsyncPgConnection, DbError> {
+/// Opens one connection, outside of any pool. Its driver task ends with it.
+///
+/// # Errors
+/// The server is unreachable or refuses the login.
+pub async fn connect(target: &Target) -> Result<AsyncPgConnection, DbError> {
     let unreachable = |error: &dyn std::error::Error| DbError::Unreachable(chain(error));
     let (client, connection) = target.config.connect(target.tls.clone()).await.map_err(|error| unreachable(&error))?;
     AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(|error| unreachable(&error))

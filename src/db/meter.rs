@@ -4,18 +4,22 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 /// Statements and round trips of one operation.
 ///
-/// A round trip begins when a statement is sent while no other is on its way: siblings that are pipelined share one.
-/// Openings and closings that nobody waits for are part of the statement they travel with.
+/// A statement's trip is one later than the latest whose answer was there when it was sent: siblings that travel
+/// together share one. Openings and closings that nobody waits for are part of the statement they travel with.
 #[derive(Debug, Default)]
 pub struct Meter {
     statements: AtomicU32,
+    /// Trips whose answers have come.
+    answered: AtomicU32,
     round_trips: AtomicU32,
-    in_flight: AtomicU32,
     abandoned: AtomicBool,
 }
 
 /// A statement on its way. Dropped before [`InFlight::arrived`], it was abandoned: the server may still be at it.
-pub struct InFlight<'a>(&'a Meter);
+pub struct InFlight<'a> {
+    meter: &'a Meter,
+    trip: u32,
+}
 
 impl Meter {
     /// Counts a statement as sent.
@@ -26,10 +30,9 @@ impl Meter {
 
     /// Counts a wait for the server that is no statement: an awaited BEGIN or COMMIT.
     pub fn wait(&self) -> InFlight<'_> {
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) == 0 {
-            self.round_trips.fetch_add(1, Ordering::Relaxed);
-        }
-        InFlight(self)
+        let trip = self.answered.load(Ordering::Relaxed) + 1;
+        self.round_trips.fetch_max(trip, Ordering::Relaxed);
+        InFlight { meter: self, trip }
     }
 
     /// Statements sent so far.
@@ -51,14 +54,13 @@ impl Meter {
 impl InFlight<'_> {
     /// The answer has come, be it an error.
     pub fn arrived(self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.meter.answered.fetch_max(self.trip, Ordering::Relaxed);
         std::mem::forget(self);
     }
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.0.abandoned.store(true, Ordering::Relaxed);
+        self.meter.abandoned.store(true, Ordering::Relaxed);
     }
 }

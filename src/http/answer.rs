@@ -35,15 +35,25 @@ fn status_of(code: ErrorCode) -> StatusCode {
 #[must_use]
 pub fn refused(error: ApiError, media_type: MediaType, request_id: &str, metrics: &Metrics) -> Response<Body> {
     let status = status_of(error.code);
+    render(&error_response(error, request_id, metrics), status, media_type)
+}
+
+/// The answer to a document that was refused before it was executed: as the executor's own, so that those who asked for
+/// plain JSON get status 200.
+#[must_use]
+pub fn refused_document(error: ApiError, media_type: MediaType, request_id: &str, metrics: &Metrics) -> Response<Body> {
+    let status = if media_type == MediaType::GraphqlResponse { status_of(error.code) } else { StatusCode::OK };
+    render(&error_response(error, request_id, metrics), status, media_type)
+}
+
+fn error_response(error: ApiError, request_id: &str, metrics: &Metrics) -> GraphqlResponse {
     let mut server_error = ServerError::new(error.message.clone(), None);
     let graphql_error: async_graphql::Error = error.into();
     server_error.extensions = graphql_error.extensions;
     server_error.source = graphql_error.source;
     let mut response = GraphqlResponse::from_errors(vec![server_error]);
     complete_errors(&mut response, request_id, metrics);
-    // A refusal before GraphQL is plain HTTP, whatever the media type; but what is wrong with the document itself is
-    // answered with 200 to those who asked for plain JSON, as an executed one would be.
-    render(&response, status, media_type)
+    response
 }
 
 /// The answer of an operation.

@@ -77,7 +77,10 @@ where
         _ => Err(ApiError::new(ErrorCode::MethodNotAllowed, "Use POST, or GET for queries.")),
     };
     let result = match parsed {
-        Ok(document) => {
+        Ok(mut document) => {
+            if let Err(error) = check_variables(&mut document) {
+                return answer::refused_document(error, media_type, request_id.as_str(), &app.metrics);
+            }
             let run = run(Arc::clone(app), parts.headers, parts.uri, document);
             supervise(app, run).await
         }
@@ -211,6 +214,30 @@ fn read_query(uri: &Uri) -> Result<GraphqlRequest, ApiError> {
         }
     }
     Ok(request)
+}
+
+/// Refuses an operation that lacks a variable which it requires. The library notices only when a resolver asks for the
+/// value, by when others may have run.
+fn check_variables(request: &mut GraphqlRequest) -> Result<(), ApiError> {
+    let name = request.operation_name.clone();
+    let variables = request.variables.clone();
+    // What cannot be parsed is answered by the executor, with the place of the mistake.
+    let Ok(document) = request.parsed_query() else { return Ok(()) };
+    for (operation_name, operation) in document.operations.iter() {
+        if name.is_some() && operation_name.map(|n| n.as_str()) != name.as_deref() {
+            continue;
+        }
+        for definition in &operation.node.variable_definitions {
+            let definition = &definition.node;
+            let is_required = !definition.var_type.node.nullable && definition.default_value.is_none();
+            let value = variables.get(&definition.name.node);
+            if is_required && value.is_none_or(|value| *value == async_graphql::Value::Null) {
+                let message = format!("The variable `${}` is required.", definition.name.node);
+                return Err(ApiError::bad_request(message));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn graphql_request(parameters: Parameters) -> Result<GraphqlRequest, ApiError> {

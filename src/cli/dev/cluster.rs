@@ -23,8 +23,12 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause between two looks at a starting server.
 const START_POLL: Duration = Duration::from_millis(20);
 
-/// Runs the server and waits for the end of standard input.
+/// Runs the server, waits for the end of standard input, and stops it.
 const WATCHDOG: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server"#;
+
+/// The same, and removes the data files, whose folder is `$0`.
+const WATCHDOG_REMOVING: &str =
+    r#""$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server; rm -rf "$0"/*"#;
 
 /// Where server binaries are, beside the folders of `PATH`.
 const USUAL_PLACES: &[&str] = &[
@@ -72,7 +76,8 @@ impl Cluster {
         let log = fs::File::create(&log_path)?;
         user.own(&log_path)?;
         let mut command = user.command("sh");
-        command.args(["-c", WATCHDOG, "sh"]).arg(bin.join("postgres")).arg("-D").arg(&data);
+        let watchdog = if durability == Durability::None { WATCHDOG_REMOVING } else { WATCHDOG };
+        command.args(["-c", watchdog]).arg(&data).arg(bin.join("postgres")).arg("-D").arg(&data);
         let port_text = port.to_string();
         let mut all = vec![
             ("port", port_text.as_str()),

@@ -1,0 +1,123 @@
+//! Commands against a database that is there.
+
+use std::process::{Command, Output};
+
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use shelfwise::app::owner;
+use shelfwise::config::auth::JwtKey;
+use shelfwise::config::database::DatabaseUrls;
+use shelfwise::db::migrate::migrate_control;
+
+use crate::harness::cluster::own_database;
+
+/// Runs a command in an environment that has nothing but what it is given.
+fn shelfwise(urls: &DatabaseUrls, key: &str, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_shelfwise"))
+        .args(arguments)
+        .env_clear()
+        .current_dir(std::env::temp_dir())
+        .env("DATABASE_URL", urls.runtime.expose_secret())
+        .env("DATABASE_OWNER_URL", urls.owner.as_ref().unwrap().expose_secret())
+        .env("JWT_KEYS", key)
+        .output()
+        .unwrap()
+}
+
+fn text(output: &[u8]) -> String {
+    String::from_utf8(output.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&output.stdout)))
+}
+
+#[tokio::test]
+async fn an_operator_does_it_all_at_the_command_line() {
+    let (_, urls) = own_database().await;
+    let key = JwtKey::generate("test-1").unwrap().to_setting();
+    let run = |arguments: &[&str]| shelfwise(&urls, &key, arguments);
+
+    assert_eq!(json(&run(&["migrate", "--json"]))["control"], 1);
+    assert_eq!(json(&run(&["migrate", "--json"]))["control"], 0);
+    let provision =
+        ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];
+    assert_eq!(json(&run(&provision))["status"], "active");
+    let again = run(&provision);
+    assert!(!again.status.success());
+    assert_eq!(text(&again.stderr), "shelfwise: The slug `acme` is taken.\n");
+    assert_eq!(
+        json(&run(&["tenant", "suspend", "acme", "--reason", "unpaid", "--json"]))["suspensionReason"],
+        "unpaid"
+    );
+    assert_eq!(json(&run(&["tenant", "resume", "acme", "--json"]))["status"], "active");
+    assert_eq!(json(&run(&["tenant", "list", "--json"]))["slug"], "acme");
+    let suspend = run(&["tenant", "suspend", "nobody", "--reason", "x"]);
+    assert_eq!(text(&suspend.stderr), "shelfwise: There is no tenant `nobody`.\n");
+
+    let csv = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(csv.path(), "title,stock\nEmma,3\nBad,x\n").unwrap();
+    let import = run(&["tenant", "import", "acme", csv.path().to_str().unwrap(), "--json"]);
+    let lines: Vec<Value> = text(&import.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["created"], &lines[0]["rejected"]), (&Value::from(1), &Value::from(1)));
+    assert_eq!((&lines[1]["line"], &lines[1]["code"]), (&Value::from(3), &Value::from("STOCK_INVALID")));
+    assert!(
+        text(&run(&["tenant", "import", "acme", csv.path().to_str().unwrap()]).stdout)
+            .starts_with("2 rows: 0 created, 0 updated, 1 unchanged, 1 rejected\nline 3")
+    );
+
+    for arguments in [&["token", "admin"][..], &["token", "tenant", "acme", "--role", "clerk"]] {
+        let token = text(&run(arguments).stdout);
+        assert_eq!(token.lines().count(), 1, "one token and nothing else");
+        assert_eq!(token.trim().split('.').count(), 3);
+    }
+    assert!(!run(&["token", "tenant", "nobody"]).status.success());
+    assert!(!run(&["token", "tenant", "acme", "--role", "king"]).status.success());
+}
+
+#[test]
+fn the_schemas_are_printed_and_a_wrong_configuration_is_told_at_once() {
+    let run = |arguments: &[&str], vars: &[(&str, &str)]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shelfwise"));
+        command
+            .args(arguments)
+            .env_clear()
+            .current_dir(std::env::temp_dir())
+            .envs(vars.iter().copied())
+            .output()
+            .unwrap()
+    };
+    assert_eq!(text(&run(&["schema", "print"], &[]).stdout), include_str!("../../../schema.graphql"));
+    assert_eq!(text(&run(&["schema", "print", "--admin"], &[]).stdout), include_str!("../../../schema.admin.graphql"));
+    let wrong = run(&["serve"], &[("PORT", "x"), ("SHELFWISE_ENV", "production"), ("DB_POOL_MAX", "0")]);
+    let error = text(&wrong.stderr);
+    assert!(!wrong.status.success());
+    for name in ["PORT", "JWT_KEYS", "DB_POOL_MAX"] {
+        assert!(error.contains(name), "{error}");
+    }
+    let missing = run(&["serve"], &[]);
+    assert!(text(&missing.stderr).contains("DATABASE_URL"));
+}
+
+/// Migrations are granted to whichever login the URL names.
+#[tokio::test]
+async fn the_runtime_login_may_have_any_name() {
+    let (name, mut urls) = own_database().await;
+    let psql = crate::harness::cluster::psql_of(&name).await;
+    psql.batch_execute(
+        "CREATE ROLE \"odd name\" LOGIN NOINHERIT PASSWORD 'x'; ALTER ROLE \"odd name\" SET search_path = ''",
+    )
+    .await
+    .unwrap();
+    let url = urls.runtime.expose_secret().replace("postgres://shelfwise:", "postgres://odd%20name:");
+    let password = url.split("odd%20name:").nth(1).unwrap().split('@').next().unwrap().to_owned();
+    psql.batch_execute(&format!("ALTER ROLE \"odd name\" PASSWORD '{password}'")).await.unwrap();
+    urls.runtime = url.into();
+    migrate_control(&owner(&urls).unwrap()).await.unwrap();
+    let key = JwtKey::generate("test-1").unwrap().to_setting();
+    let provision =
+        ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];
+    assert_eq!(json(&shelfwise(&urls, &key, &provision))["slug"], "acme");
+    assert!(shelfwise(&urls, &key, &["token", "tenant", "acme"]).status.success());
+}

@@ -1,0 +1,140 @@
+//! `shelfwise dev`: from nothing to a running installation, and to nothing again.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use serde_json::{Value, json};
+
+/// A running `dev`, with what it printed.
+struct Dev {
+    child: Child,
+    printed: Vec<String>,
+}
+
+fn command(home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_shelfwise"));
+    #[expect(clippy::disallowed_methods, reason = "the test's own PATH finds PostgreSQL")]
+    let path = std::env::var_os("PATH").unwrap();
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", path)
+        .env("SHELFWISE_HOME", home)
+        .env("PORT", "0")
+        .current_dir(home);
+    command
+}
+
+impl Dev {
+    /// Starts it and waits for the last line of its greeting.
+    fn start(home: &Path) -> Self {
+        let mut child = command(home, &["dev"]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut printed = Vec::new();
+        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
+            let is_last = line.contains("Ctrl-C stops everything");
+            printed.push(line);
+            if is_last {
+                return Self { child, printed };
+            }
+        }
+        panic!("dev ended: {:?}\n{}", child.wait(), printed.join("\n"));
+    }
+
+    fn line_after(&self, text: &str) -> &str {
+        let index = self
+            .printed
+            .iter()
+            .position(|line| line.contains(text))
+            .unwrap_or_else(|| panic!("{text}: {:?}", self.printed));
+        self.printed[index + 1].trim()
+    }
+
+    fn base_url(&self) -> &str {
+        self.printed.iter().find_map(|line| line.strip_prefix("ShelfWise is running at ")).unwrap()
+    }
+
+    /// Sends a signal to it alone, as Ctrl-C would to the group in the foreground.
+    fn stop(mut self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        self.child.wait().unwrap();
+    }
+}
+
+fn server_of(home: &Path) -> String {
+    std::fs::read_to_string(home.join("postgres/data/postmaster.pid")).unwrap().lines().next().unwrap().to_owned()
+}
+
+fn is_running(pid: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z"))
+}
+
+/// Waits until a process is gone; it has been told to go.
+fn wait_until_gone(pid: &str) {
+    let started = std::time::Instant::now();
+    while is_running(pid) {
+        assert!(started.elapsed() < std::time::Duration::from_secs(20), "PostgreSQL is still running");
+        std::thread::yield_now();
+    }
+}
+
+async fn gql(url: &str, token: &str, query: &str) -> Value {
+    let request = reqwest::Client::new().post(url).bearer_auth(token).json(&json!({ "query": query }));
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn it_starts_from_nothing_keeps_its_data_and_stops_all_it_started() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path());
+    let (base, admin, acme) = (dev.base_url().to_owned(), dev.line_after("Admin token"), dev.line_after("shop `acme`"));
+    let tenants = gql(&format!("{base}/admin/graphql"), admin, "{ tenants { nodes { slug } } }").await;
+    assert_eq!(tenants["data"]["tenants"]["nodes"], json!([{ "slug": "acme" }, { "slug": "borealis" }]));
+    let books = gql(&format!("{base}/graphql"), acme, "{ books(first: 1) { totalCount nodes { title } } }").await;
+    assert_eq!(books["data"]["books"]["totalCount"], 24, "{books}");
+    assert!(books["data"]["books"]["nodes"][0]["title"].as_str().unwrap().starts_with("acme "));
+    let made = gql(
+        &format!("{base}/graphql"),
+        acme,
+        "mutation { authorCreate(input: { name: \"Kept\" }) { author { name } } }",
+    )
+    .await;
+    assert_eq!(made["data"]["authorCreate"]["author"]["name"], "Kept");
+
+    // Other commands find the running installation.
+    let token = command(home.path(), &["token", "tenant", "borealis"]).output().unwrap();
+    let token = String::from_utf8(token.stdout).unwrap();
+    let books = gql(&format!("{base}/graphql"), token.trim(), "{ books(first: 1) { nodes { title } } }").await;
+    assert!(books["data"]["books"]["nodes"][0]["title"].as_str().unwrap().starts_with("borealis "), "{books}");
+    let list = command(home.path(), &["tenant", "list"]).output().unwrap();
+    assert_eq!(String::from_utf8(list.stdout).unwrap().lines().count(), 2);
+
+    // A second one over the same home is refused and does no harm.
+    let second = command(home.path(), &["dev"]).output().unwrap();
+    assert!(!second.status.success());
+
+    let server = server_of(home.path());
+    dev.stop("-INT");
+    assert!(!is_running(&server), "Ctrl-C waits for PostgreSQL");
+
+    let dev = Dev::start(home.path());
+    let acme = dev.line_after("shop `acme`").to_owned();
+    let kept = gql(
+        &format!("{}/graphql", dev.base_url()),
+        &acme,
+        "{ authors(filter: { nameContains: \"kept\" }) { totalCount } books { totalCount } }",
+    )
+    .await;
+    assert_eq!(
+        (&kept["data"]["authors"]["totalCount"], &kept["data"]["books"]["totalCount"]),
+        (&json!(1), &json!(24)),
+        "{kept}"
+    );
+
+    // Even a death without a word takes PostgreSQL along.
+    let server = server_of(home.path());
+    dev.stop("-KILL");
+    wait_until_gone(&server);
+}

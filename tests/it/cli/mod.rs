@@ -1,0 +1,4 @@
+//! The binary as a person runs it.
+
+mod commands;
+mod dev;

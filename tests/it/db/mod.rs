@@ -1,0 +1,5 @@
+//! The doors to PostgreSQL.
+
+mod pool;
+mod tls;
+mod unsafe_ways;

@@ -1,0 +1,67 @@
+//! One cluster for the whole run. It ends with this process, by whatever death.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use shelfwise::app::owner;
+use shelfwise::cli::dev::cluster::{Cluster, Durability};
+use shelfwise::cli::dev::database::prepare;
+use shelfwise::config::database::DatabaseUrls;
+use shelfwise::db::migrate::migrate_control;
+use tokio_postgres::NoTls;
+
+/// The database that most tests share; each has tenants of its own in it.
+const SHARED_DATABASE: &str = "shelfwise";
+
+static SHARED: OnceLock<(Cluster, DatabaseUrls)> = OnceLock::new();
+
+/// The cluster, and the database in it that has the control plane's tables.
+fn shared() -> &'static (Cluster, DatabaseUrls) {
+    SHARED.get_or_init(|| {
+        // A thread and runtime of its own: the first test's runtime ends with the first test.
+        let start = || {
+            tokio::runtime::Runtime::new().unwrap().block_on(async {
+                let folder = format!("{}/cluster-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+                let cluster = Cluster::start(folder.as_ref(), Durability::None, &[("max_connections", "200")]).await;
+                let cluster = cluster.expect("PostgreSQL starts");
+                let urls = prepare(&cluster, SHARED_DATABASE).await.expect("the database is made");
+                migrate_control(&owner(&urls).unwrap()).await.expect("the control plane is migrated");
+                (cluster, urls)
+            })
+        };
+        std::thread::spawn(start).join().expect("the cluster starts")
+    })
+}
+
+/// How to reach the shared database.
+pub fn shared_urls() -> DatabaseUrls {
+    shared().1.clone()
+}
+
+/// A database of a test's own, without any of our tables.
+pub async fn own_database() -> (String, DatabaseUrls) {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // All databases share the logins, and PostgreSQL does not let two sessions alter one role at once.
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let name = format!("own_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    let _one = ONE_AT_A_TIME.lock().await;
+    let urls = prepare(&shared().0, &name).await.expect("the database is made");
+    (name, urls)
+}
+
+/// A superuser's connection to the shared database: what psql would be beside the server.
+pub async fn psql() -> tokio_postgres::Client {
+    psql_of(SHARED_DATABASE).await
+}
+
+/// A superuser's connection to a database.
+pub async fn psql_of(database: &str) -> tokio_postgres::Client {
+    connect(&shared().0.superuser_url(database)).await
+}
+
+/// A plain connection by a URL.
+pub async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("PostgreSQL answers");
+    tokio::spawn(connection);
+    client
+}

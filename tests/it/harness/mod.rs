@@ -1,0 +1,8 @@
+//! The only code of the tests that touches plumbing.
+
+pub mod client;
+pub mod cluster;
+pub mod world;
+
+pub use client::{Client, GqlResponse};
+pub use world::{World, world};

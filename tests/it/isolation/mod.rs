@@ -1,0 +1,6 @@
+//! What one shop does is nothing to another, whatever happens in between.
+
+mod cancellation;
+mod reuse;
+mod walk;
+mod wall;

@@ -1,0 +1,205 @@
+//! A walk over the schema: every field that takes an id answers another shop's id as it answers one that nobody has.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{BaseType, FieldDefinition, TypeKind, TypeSystemDefinition};
+use serde_json::{Value, json};
+use shelfwise::cli::schema::tenant_sdl;
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
+use shelfwise::kernel::ids::{AuthorId, BookId, CategoryId, ImportId};
+
+use crate::graphql_helpers::{author, book, category};
+use crate::harness::{Client, world};
+
+/// Every operation that takes an id, with the kind of id and, for mutations, what must not change. A field of the schema
+/// that is not here fails the test.
+const OPERATIONS: &[(&str, &str, &str)] = &[
+    ("Query.author(id)", "author", "query($id: ID!) { r: author(id: $id) { id name } }"),
+    ("Query.book(id)", "book", "query($id: ID!) { r: book(id: $id) { id title } }"),
+    ("Query.category(id)", "category", "query($id: ID!) { r: category(id: $id) { id name } }"),
+    ("Query.import(id)", "import", "query($id: ID!) { r: import(id: $id) { id status } }"),
+    ("Query.node(id)", "book", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.node(id)", "author", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.node(id)", "category", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.node(id)", "import", "query($id: ID!) { r: node(id: $id) { id } }"),
+    (
+        "BookFilterInput.authorId",
+        "author",
+        "query($id: ID!) { r: books(filter: { authorId: $id }) { totalCount nodes { id } } }",
+    ),
+    (
+        "BookFilterInput.categoryId",
+        "category",
+        "query($id: ID!) { r: books(filter: { categoryId: $id }) { totalCount nodes { id } } }",
+    ),
+    (
+        "CategoryFilterInput.withinId",
+        "category",
+        "query($id: ID!) { r: categories(filter: { withinId: $id }) { totalCount nodes { id } } }",
+    ),
+    (
+        "Mutation.authorArchive(id)",
+        "author",
+        "mutation($id: ID!) { r: authorArchive(id: $id) { author { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.authorUnarchive(id)",
+        "author",
+        "mutation($id: ID!) { r: authorUnarchive(id: $id) { author { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.authorUpdate(id)",
+        "author",
+        "mutation($id: ID!) { r: authorUpdate(id: $id, version: 1, input: { name: \"Taken Over\" }) { author { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.bookArchive(id)",
+        "book",
+        "mutation($id: ID!) { r: bookArchive(id: $id) { book { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.bookUnarchive(id)",
+        "book",
+        "mutation($id: ID!) { r: bookUnarchive(id: $id) { book { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.bookUpdate(id)",
+        "book",
+        "mutation($id: ID!) { r: bookUpdate(id: $id, version: 1, input: { title: \"Taken Over\" }) { book { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.categoryArchive(id)",
+        "category",
+        "mutation($id: ID!) { r: categoryArchive(id: $id) { category { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.categoryUnarchive(id)",
+        "category",
+        "mutation($id: ID!) { r: categoryUnarchive(id: $id) { category { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.categoryUpdate(id)",
+        "category",
+        "mutation($id: ID!) { r: categoryUpdate(id: $id, version: 1, input: { name: \"Taken Over\" }) { category { id } userErrors { code } } }",
+    ),
+    (
+        "BookCreateInput.authorIds",
+        "author",
+        "mutation($id: ID!) { r: bookCreate(input: { title: \"X\", authorIds: [$id] }) { book { id } userErrors { code } } }",
+    ),
+    (
+        "BookCreateInput.categoryId",
+        "category",
+        "mutation($id: ID!) { r: bookCreate(input: { title: \"X\", categoryId: $id }) { book { id } userErrors { code } } }",
+    ),
+    (
+        "BookUpdateInput.authorIds",
+        "author",
+        "mutation($id: ID!, $own: ID!) { r: bookUpdate(id: $own, version: 1, input: { authorIds: [$id] }) { book { id } userErrors { code } } }",
+    ),
+    (
+        "BookUpdateInput.categoryId",
+        "category",
+        "mutation($id: ID!, $own: ID!) { r: bookUpdate(id: $own, version: 1, input: { categoryId: $id }) { book { id } userErrors { code } } }",
+    ),
+    (
+        "CategoryCreateInput.parentId",
+        "category",
+        "mutation($id: ID!) { r: categoryCreate(input: { name: \"X\", parentId: $id }) { category { id } userErrors { code } } }",
+    ),
+    (
+        "CategoryUpdateInput.parentId",
+        "category",
+        "mutation($id: ID!, $ownCategory: ID!) { r: categoryUpdate(id: $ownCategory, version: 1, input: { parentId: $id }) { category { id } userErrors { code } } }",
+    ),
+];
+
+/// Every place of the schema that takes an id: `Type.field(argument)` or `Input.field`.
+fn places() -> BTreeSet<String> {
+    let document = parse_schema(tenant_sdl()).unwrap();
+    let mut places = BTreeSet::new();
+    for definition in document.definitions {
+        let TypeSystemDefinition::Type(definition) = definition else { continue };
+        let name = definition.node.name.node.to_string();
+        match definition.node.kind {
+            TypeKind::Object(object) => {
+                for field in object.fields {
+                    let FieldDefinition { name: field, arguments, .. } = field.node;
+                    for argument in arguments {
+                        if is_id(&argument.node.ty.node.base) {
+                            places.insert(format!("{name}.{}({})", field.node, argument.node.name.node));
+                        }
+                    }
+                }
+            }
+            TypeKind::InputObject(input) => {
+                for field in input.fields {
+                    if is_id(&field.node.ty.node.base) {
+                        places.insert(format!("{name}.{}", field.node.name.node));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    places
+}
+
+fn is_id(base: &BaseType) -> bool {
+    match base {
+        BaseType::Named(name) => name == "ID",
+        BaseType::List(inner) => is_id(&inner.base),
+    }
+}
+
+#[test]
+fn every_place_that_takes_an_id_is_walked() {
+    let walked: BTreeSet<String> = OPERATIONS.iter().map(|(place, _, _)| (*place).to_owned()).collect();
+    assert_eq!(places(), walked);
+}
+
+#[tokio::test]
+async fn another_shops_id_is_answered_as_one_that_nobody_has() {
+    world(async |world| {
+        let (owner, other) = (world.owner(), world.other_owner());
+        // The shop that is attacked is the test's own; the one that attacks must end as it began.
+        let import =
+            owner.data("mutation { bookImport(input: { csv: \"title\\nT\\n\" }) { import { id } } }", json!({})).await;
+        let foreign: BTreeMap<&str, String> = BTreeMap::from([
+            ("author", author(&owner, "Ann").await),
+            ("book", book(&owner, json!({ "title": "Emma" })).await),
+            ("category", category(&owner, "Mine", None).await),
+            ("import", import["bookImport"]["import"]["id"].as_str().unwrap().to_owned()),
+        ]);
+        let nobody: BTreeMap<&str, String> = BTreeMap::from([
+            ("author", AuthorId(SystemClock.new_id()).to_string()),
+            ("book", BookId(SystemClock.new_id()).to_string()),
+            ("category", CategoryId(SystemClock.new_id()).to_string()),
+            ("import", ImportId(SystemClock.new_id()).to_string()),
+        ]);
+        let own_category = other.data("{ categories(first: 1) { nodes { id } } }", json!({})).await;
+        let own_category = &own_category["categories"]["nodes"][0]["id"];
+        let before = crate::harness::world::fingerprint(&world.a).await;
+        for (place, kind, query) in OPERATIONS {
+            let with_foreign = answer(&other, query, &foreign[kind], own_category).await;
+            let with_nobodys = answer(&other, query, &nobody[kind], own_category).await;
+            assert_eq!(with_foreign, with_nobodys, "{place}");
+            assert_eq!(crate::harness::world::fingerprint(&world.a).await, before, "{place} changed the other shop");
+        }
+    })
+    .await;
+}
+
+/// The answer as text, with the id and the request's id taken out.
+async fn answer(client: &Client<'_>, query: &str, id: &str, own_category: &Value) -> String {
+    // The attacker's own book does not exist either: what counts is that the answers are alike.
+    let variables = json!({ "id": id, "own": "book_01h455vb4pex5vsknk084sn02q", "ownCategory": own_category });
+    let response = client.gql(query, variables).await;
+    let mut body = response.body;
+    body.as_object_mut().unwrap().remove("extensions");
+    if let Some(errors) = body.get_mut("errors") {
+        errors[0]["extensions"]["requestId"] = json!("…");
+    }
+    format!("{} {}", response.status, body.to_string().replace(id, "…"))
+}
