@@ -1,0 +1,156 @@
+//! The schemas as contracts: in step with the code, described, named by the rules, and documented.
+
+use async_graphql::Positioned;
+use async_graphql::parser::parse_schema;
+use async_graphql::parser::types::{ConstDirective, FieldDefinition, TypeDefinition, TypeKind, TypeSystemDefinition};
+use shelfwise::cli::schema::{admin_sdl, tenant_sdl};
+use shelfwise::config::VARIABLES;
+use shelfwise::graphql::ErrorCode;
+use shelfwise::graphql::schema::{QUERY_COMPLEXITY_MAX, QUERY_DEPTH_MAX};
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
+
+/// Both schemas, with the file each is committed as.
+fn schemas() -> [(&'static str, String, &'static str); 2] {
+    [
+        ("schema.graphql", tenant_sdl(), include_str!("../schema.graphql")),
+        ("schema.admin.graphql", admin_sdl(), include_str!("../schema.admin.graphql")),
+    ]
+}
+
+fn types(sdl: &str) -> Vec<TypeDefinition> {
+    let definitions = parse_schema(sdl).unwrap().definitions;
+    let types = definitions.into_iter().filter_map(|definition| match definition {
+        TypeSystemDefinition::Type(definition) => Some(definition.node),
+        _ => None,
+    });
+    types.collect()
+}
+
+fn fields(kind: &TypeKind) -> &[Positioned<FieldDefinition>] {
+    match kind {
+        TypeKind::Object(object) => &object.fields,
+        TypeKind::Interface(interface) => &interface.fields,
+        _ => &[],
+    }
+}
+
+#[test]
+fn the_committed_schemas_are_the_codes() {
+    for (file, sdl, committed) in schemas() {
+        assert_eq!(sdl, committed, "{file}: print the schema again");
+    }
+}
+
+#[test]
+fn everything_is_described() {
+    let mut silent = Vec::new();
+    for (file, sdl, _) in schemas() {
+        for definition in types(&sdl) {
+            let name = &definition.name.node;
+            if definition.description.is_none() {
+                silent.push(format!("{file} {name}"));
+            }
+            for field in fields(&definition.kind) {
+                if field.node.description.is_none() {
+                    silent.push(format!("{file} {name}.{}", field.node.name.node));
+                }
+                // `id`, `slug` and `input` say all there is to say.
+                let plain = ["id", "slug", "input", "isbn"];
+                for argument in field.node.arguments.iter().filter(|a| !plain.contains(&a.node.name.node.as_str())) {
+                    if argument.node.description.is_none() {
+                        silent.push(format!("{file} {name}.{}({})", field.node.name.node, argument.node.name.node));
+                    }
+                }
+            }
+            match &definition.kind {
+                TypeKind::InputObject(input) => silent.extend(
+                    input.fields.iter().filter(|f| f.node.description.is_none()).map(|f| format!("{file} {name}.{}", f.node.name.node)),
+                ),
+                TypeKind::Enum(values) => silent.extend(
+                    values.values.iter().filter(|v| v.node.description.is_none()).map(|v| format!("{file} {name}.{}", v.node.value.node)),
+                ),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(silent, Vec::<String>::new());
+}
+
+#[test]
+fn names_keep_the_rules() {
+    const VERBS: &[&str] = &["Create", "Update", "Archive", "Unarchive", "Import", "Provision", "Suspend", "Resume"];
+    let mut odd = Vec::new();
+    for (file, sdl, _) in schemas() {
+        for definition in types(&sdl) {
+            let name = definition.name.node.as_str();
+            if name == "Mutation" {
+                for field in fields(&definition.kind) {
+                    let field = &field.node;
+                    let mutation = field.name.node.as_str();
+                    let mut letters = mutation.chars();
+                    let payload: String =
+                        letters.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(letters).chain("Payload!".chars()).collect();
+                    if !VERBS.iter().any(|verb| mutation.ends_with(verb)) || field.ty.node.to_string() != payload {
+                        odd.push(format!("{file} {mutation}: entityVerb with its own payload, never null"));
+                    }
+                }
+            }
+            if name.ends_with("Payload") && !fields(&definition.kind).iter().any(|field| field.node.name.node == "userErrors") {
+                odd.push(format!("{file} {name}: no userErrors"));
+            }
+            if matches!(definition.kind, TypeKind::Enum(_)) && name.ends_with("Enum") {
+                odd.push(format!("{file} {name}: no suffix"));
+            }
+            for field in fields(&definition.kind) {
+                let is_bool = field.node.ty.node.to_string().starts_with("Boolean");
+                let field_name = field.node.name.node.as_str();
+                if is_bool && !["is", "has", "viewerCan"].iter().any(|prefix| field_name.starts_with(prefix)) {
+                    odd.push(format!("{file} {name}.{field_name}: isX or hasX"));
+                }
+            }
+        }
+    }
+    assert_eq!(odd, Vec::<String>::new());
+}
+
+#[test]
+fn a_deprecated_field_says_until_when_and_is_gone_then() {
+    let now = SystemClock.now().format("%Y-%m-%d").to_string();
+    for (file, sdl, _) in schemas() {
+        for definition in types(&sdl) {
+            for field in fields(&definition.kind) {
+                for directive in field.node.directives.iter().filter(|d| d.node.name.node == "deprecated") {
+                    let reason = reason(&directive.node);
+                    let place = format!("{file} {}.{}: {reason}", definition.name.node, field.node.name.node);
+                    let date = reason.split("Removal on ").nth(1).and_then(|rest| rest.get(..10));
+                    let date = date.unwrap_or_else(|| panic!("{place}: no date"));
+                    assert!(reason.starts_with("Use `") && reason.ends_with(" UTC."), "{place}");
+                    assert!(date > now.as_str(), "{place}: overdue");
+                }
+            }
+        }
+    }
+}
+
+fn reason(directive: &ConstDirective) -> String {
+    directive.get_argument("reason").map(|value| value.node.to_string().trim_matches('"').to_owned()).unwrap_or_default()
+}
+
+#[test]
+fn limits_are_set() {
+    assert!((10..=30).contains(&QUERY_DEPTH_MAX));
+    assert!((1_000..=100_000).contains(&QUERY_COMPLEXITY_MAX));
+}
+
+#[test]
+fn the_readme_lists_every_error_code_and_variable() {
+    let readme = include_str!("../README.md");
+    for code in ErrorCode::ALL {
+        assert!(readme.contains(&format!("`{}`", code.as_str())), "{} is not in the README", code.as_str());
+    }
+    let mut rest = readme;
+    for name in VARIABLES {
+        let place = rest.find(&format!("| `{name}`")).unwrap_or_else(|| panic!("{name} is missing or out of order"));
+        rest = &rest[place..];
+    }
+}
