@@ -74,8 +74,8 @@ impl Config {
     /// All problems of all variables at once.
     pub fn from_env() -> Result<Self, ConfigError> {
         // A missing file is the usual case; a malformed one must not be half read.
-        match dotenvy::dotenv() {
-            Ok(_) => {}
+        match dotenvy::from_path(".env") {
+            Ok(()) => {}
             Err(error) if error.not_found() => {}
             Err(error) => return Err(ConfigError::single(".env", &error.to_string())),
         }

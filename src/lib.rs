@@ -27,7 +27,8 @@
 //!
 //! # Invariants, written as what is deliberately absent
 //!
-//! - Nothing outside [`db`] names a connection, a pool or the search path. There are three doors: [`db::TenantDb`] needs a
+//! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
+//!   are three doors: [`db::TenantDb`] needs a
 //!   `TenantCtx`, [`db::ControlDb`] has no search path at all, [`db::OwnerDb`] is for schema changes alone.
 //! - No function takes a schema name and a connection, but for the owner's migrations. `SchemaName` is made from an id
 //!   and is the only value that is ever spliced into SQL.

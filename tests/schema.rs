@@ -1,5 +1,7 @@
 //! The schemas as contracts: in step with the code, described, named by the rules, and documented.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use async_graphql::Positioned;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ConstDirective, FieldDefinition, TypeDefinition, TypeKind, TypeSystemDefinition};
@@ -47,7 +49,8 @@ fn everything_is_described() {
     for (file, sdl, _) in schemas() {
         for definition in types(&sdl) {
             let name = &definition.name.node;
-            if definition.description.is_none() {
+            // The library makes connections and gives them no description; their fields have one.
+            if definition.description.is_none() && !name.ends_with("Connection") {
                 silent.push(format!("{file} {name}"));
             }
             for field in fields(&definition.kind) {
@@ -64,10 +67,18 @@ fn everything_is_described() {
             }
             match &definition.kind {
                 TypeKind::InputObject(input) => silent.extend(
-                    input.fields.iter().filter(|f| f.node.description.is_none()).map(|f| format!("{file} {name}.{}", f.node.name.node)),
+                    input
+                        .fields
+                        .iter()
+                        .filter(|f| f.node.description.is_none())
+                        .map(|f| format!("{file} {name}.{}", f.node.name.node)),
                 ),
                 TypeKind::Enum(values) => silent.extend(
-                    values.values.iter().filter(|v| v.node.description.is_none()).map(|v| format!("{file} {name}.{}", v.node.value.node)),
+                    values
+                        .values
+                        .iter()
+                        .filter(|v| v.node.description.is_none())
+                        .map(|v| format!("{file} {name}.{}", v.node.value.node)),
                 ),
                 _ => {}
             }
@@ -88,14 +99,21 @@ fn names_keep_the_rules() {
                     let field = &field.node;
                     let mutation = field.name.node.as_str();
                     let mut letters = mutation.chars();
-                    let payload: String =
-                        letters.next().map(|c| c.to_ascii_uppercase()).into_iter().chain(letters).chain("Payload!".chars()).collect();
+                    let payload: String = letters
+                        .next()
+                        .map(|c| c.to_ascii_uppercase())
+                        .into_iter()
+                        .chain(letters)
+                        .chain("Payload!".chars())
+                        .collect();
                     if !VERBS.iter().any(|verb| mutation.ends_with(verb)) || field.ty.node.to_string() != payload {
                         odd.push(format!("{file} {mutation}: entityVerb with its own payload, never null"));
                     }
                 }
             }
-            if name.ends_with("Payload") && !fields(&definition.kind).iter().any(|field| field.node.name.node == "userErrors") {
+            if name.ends_with("Payload")
+                && !fields(&definition.kind).iter().any(|field| field.node.name.node == "userErrors")
+            {
                 odd.push(format!("{file} {name}: no userErrors"));
             }
             if matches!(definition.kind, TypeKind::Enum(_)) && name.ends_with("Enum") {
@@ -133,7 +151,10 @@ fn a_deprecated_field_says_until_when_and_is_gone_then() {
 }
 
 fn reason(directive: &ConstDirective) -> String {
-    directive.get_argument("reason").map(|value| value.node.to_string().trim_matches('"').to_owned()).unwrap_or_default()
+    directive
+        .get_argument("reason")
+        .map(|value| value.node.to_string().trim_matches('"').to_owned())
+        .unwrap_or_default()
 }
 
 #[test]

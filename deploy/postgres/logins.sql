@@ -25,8 +25,11 @@ $$;
 -- PgBouncer refuses.
 ALTER ROLE shelfwise_owner SET search_path = '';
 ALTER ROLE shelfwise SET search_path = '';
--- Bounds of the server's side; a request's own deadline is shorter.
-ALTER ROLE shelfwise SET statement_timeout = '30s';
+-- Errors are told apart by PostgreSQL's own words where they have no code of their own.
+ALTER ROLE shelfwise_owner SET lc_messages = 'C';
+ALTER ROLE shelfwise SET lc_messages = 'C';
+-- Bounds of the server's side, behind REQUEST_TIMEOUT_MS, whose default is 30 seconds.
+ALTER ROLE shelfwise SET statement_timeout = '60s';
 ALTER ROLE shelfwise SET lock_timeout = '5s';
 ALTER ROLE shelfwise SET idle_in_transaction_session_timeout = '60s';
 

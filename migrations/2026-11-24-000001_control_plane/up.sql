@@ -109,5 +109,5 @@ AS $$
 $$;
 
 GRANT SELECT ON control.plans TO {runtime};
-GRANT SELECT, INSERT, UPDATE ON control.tenants TO {runtime};
+GRANT SELECT, UPDATE ON control.tenants TO {runtime};
 GRANT SELECT, INSERT, UPDATE, DELETE ON control.jobs TO {runtime};

@@ -51,7 +51,10 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     }
     write_dev_env(&config)?;
     let owner = owner(urls(&config)?)?;
-    migrate::all(&owner, false).await?;
+    let (_, outcome) = migrate::all(&owner, false).await?;
+    for (slug, error) in &outcome.failed {
+        eprintln!("The tenant `{slug}` was not migrated: {error}");
+    }
 
     let app = Arc::new(App::new(config, Arc::new(SystemClock))?);
     demo::prepare(&app, &owner).await?;
@@ -67,13 +70,14 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
 /// The configuration, with the running installation's databases and keys for what is not set.
 pub fn with_running(mut config: Config) -> anyhow::Result<Config> {
     let path = config.home.join("dev.env");
-    if config.environment != Environment::Development || config.database.urls.is_some() || !path.exists() {
+    let is_complete = config.database.urls.is_some() && !config.auth.jwt_keys.is_empty();
+    if config.environment != Environment::Development || is_complete || !path.exists() {
         return Ok(config);
     }
     let vars: std::collections::HashMap<String, String> =
         dotenvy::from_path_iter(&path).context("dev.env cannot be read")?.collect::<Result<_, _>>()?;
     let running = Config::from_vars(&|name| vars.get(name).cloned())?;
-    config.database.urls = running.database.urls;
+    config.database.urls = config.database.urls.or(running.database.urls);
     if config.auth.jwt_keys.is_empty() {
         config.auth = running.auth;
     }

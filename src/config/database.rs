@@ -42,8 +42,8 @@ impl DatabaseConfig {
         let runtime = url(reader, "DATABASE_URL");
         let owner = url(reader, "DATABASE_OWNER_URL");
         let listen = url(reader, "DATABASE_LISTEN_URL");
-        if runtime.is_none() && reader.text("DATABASE_URL").is_none() && owner.is_some() {
-            reader.problem("DATABASE_URL", "must be set beside DATABASE_OWNER_URL");
+        if reader.text("DATABASE_URL").is_none() && (owner.is_some() || listen.is_some()) {
+            reader.problem("DATABASE_URL", "must be set beside DATABASE_OWNER_URL and DATABASE_LISTEN_URL");
         }
         Self {
             urls: runtime.map(|runtime| DatabaseUrls {
@@ -53,7 +53,7 @@ impl DatabaseConfig {
             }),
             pool_max: reader.at_least_one("DB_POOL_MAX", 10),
             checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
-            tenants_per_connection_max: reader.or("DB_TENANTS_PER_CONNECTION_MAX", 300),
+            tenants_per_connection_max: usize::from(reader.at_least_one("DB_TENANTS_PER_CONNECTION_MAX", 300_u16)),
         }
     }
 }

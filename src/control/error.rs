@@ -19,6 +19,8 @@ pub enum ControlErrorCode {
     OwnerEmailInvalid,
     /// No currency that shops trade in has this code.
     CurrencyInvalid,
+    /// The reason is blank or too long.
+    ReasonInvalid,
     /// There is no tenant with this slug.
     TenantNotFound,
     /// The tenant's status does not allow this.

@@ -51,6 +51,7 @@ impl From<TenantStatus> for TenantStatusValue {
     }
 }
 
+/// A bookshop on the platform.
 #[Object(name = "Tenant")]
 impl TenantNode {
     /// The tenant's id.
@@ -169,6 +170,7 @@ impl TenantTotal {
 /// Reads the platform.
 pub struct AdminQuery;
 
+/// Reads the platform.
 #[Object(name = "Query")]
 impl AdminQuery {
     /// A tenant by slug; null where there is none.
@@ -241,6 +243,7 @@ payload!(
 /// Changes the platform.
 pub struct AdminMutation;
 
+/// Changes the platform.
 #[Object(name = "Mutation")]
 impl AdminMutation {
     /// Makes a tenant with its schema, first data and owner: all of it, or nothing.

@@ -41,6 +41,8 @@ pub async fn migrate_all(
             let newest = &newest;
             async move {
                 let migrate = async |tx: &mut OwnerTx| {
+                    // Two runs at once take turns at each tenant; the second finds nothing left to do.
+                    repo::tenant_lock(tx, id).await?;
                     migrate_tenant(tx, &SchemaName::from(id)).await?;
                     repo::tenant_update_version(tx, id, newest, clock.now()).await
                 };

@@ -69,9 +69,7 @@ impl bb8::ManageConnection for Manager {
         if path.search_path.trim_matches('"').is_empty() {
             Ok(Connection { pg, dirty: AtomicBool::new(false), tenants_seen: Mutex::default() })
         } else {
-            Err(DbError::Other(
-                "the runtime login's search path is not empty: run deploy/postgres/logins.sql".to_owned(),
-            ))
+            Err(DbError::Other("the login's search path is not empty: run deploy/postgres/logins.sql".to_owned()))
         }
     }
 

@@ -86,8 +86,10 @@ pub fn newest_version(plane: Plane) -> String {
 pub async fn migrate_control(owner: &OwnerDb) -> Result<usize, DbError> {
     owner
         .write(async |tx: &mut OwnerTx| {
+            // Whoever comes second waits for as long as the first one takes.
             tx.batch(&format!(
-                "SELECT pg_catalog.pg_advisory_xact_lock({ADVISORY_LOCK}); CREATE SCHEMA IF NOT EXISTS control;"
+                "SET LOCAL lock_timeout = 0; SELECT pg_catalog.pg_advisory_xact_lock({ADVISORY_LOCK});
+                 SET LOCAL lock_timeout = '2s'; CREATE SCHEMA IF NOT EXISTS control;"
             ))
             .await?;
             let pending = pending(tx, Plane::Control, "control").await?;

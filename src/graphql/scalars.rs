@@ -11,6 +11,7 @@ use super::error::{ApiError, ApiResult};
 #[derive(Debug, Clone)]
 pub struct Decimal(pub String);
 
+/// An exact decimal number, written as a string such as "12.90". A number literal is taken as well.
 #[Scalar(name = "Decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -34,6 +35,7 @@ impl ScalarType for Decimal {
 #[derive(Debug, Clone)]
 pub struct Isbn13(pub String);
 
+/// An ISBN-13: thirteen digits without hyphens.
 #[Scalar(name = "Isbn13")]
 impl ScalarType for Isbn13 {
     fn parse(value: Value) -> InputValueResult<Self> {

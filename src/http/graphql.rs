@@ -15,6 +15,7 @@ use super::{admission, answer, page};
 use crate::app::App;
 use crate::config::Environment;
 use crate::graphql::{AdminRequest, ApiError, ErrorCode, Request as RequestCtx, Shop};
+use crate::kernel::actor::Actor;
 
 /// The most bytes of a query string: documents are sent by POST, or by their hash.
 const QUERY_STRING_BYTES_MAX: usize = 16 * 1024;
@@ -72,7 +73,11 @@ where
     };
     let (parts, body) = request.into_parts();
     let parsed = match parts.method {
-        Method::POST => read_body(app, &parts.headers, body).await,
+        Method::POST => {
+            let reading = read_body(app, &parts.headers, body);
+            let too_slow = || ApiError::new(ErrorCode::Timeout, "The body took too long to arrive.");
+            tokio::time::timeout(app.config.http.request_timeout, reading).await.unwrap_or_else(|_| Err(too_slow()))
+        }
         Method::GET => read_query(&parts.uri),
         _ => Err(ApiError::new(ErrorCode::MethodNotAllowed, "Use POST, or GET for queries.")),
     };
@@ -118,7 +123,8 @@ async fn supervise(
 }
 
 async fn execute_tenant(app: Arc<App>, shop: Option<Shop>, mut document: GraphqlRequest) -> GraphqlResponse {
-    if app.config.environment == Environment::Production && shop.is_none() {
+    let is_stranger = shop.as_ref().is_none_or(|shop| *shop.actor() == Actor::Anonymous);
+    if app.config.environment == Environment::Production && is_stranger {
         document = document.disable_introspection();
     }
     if let Some(shop) = &shop {
@@ -223,6 +229,10 @@ fn check_variables(request: &mut GraphqlRequest) -> Result<(), ApiError> {
     let variables = request.variables.clone();
     // What cannot be parsed is answered by the executor, with the place of the mistake.
     let Ok(document) = request.parsed_query() else { return Ok(()) };
+    // Which operation is meant is not clear without a name: the executor says so.
+    if name.is_none() && document.operations.iter().count() > 1 {
+        return Ok(());
+    }
     for (operation_name, operation) in document.operations.iter() {
         if name.is_some() && operation_name.map(|n| n.as_str()) != name.as_deref() {
             continue;

@@ -8,7 +8,8 @@ use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 
 use crate::app::App;
-use crate::control::tenants::service::tenant_count;
+use crate::control::tenants::service::tenant_list;
+use crate::kernel::page::{Direction, PageRequest};
 
 /// How long readiness waits for the database.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
@@ -20,11 +21,12 @@ pub async fn live() -> &'static str {
 
 /// Whether the process can serve: its database answers.
 pub async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
-    match tokio::time::timeout(READY_TIMEOUT, tenant_count(&app.control)).await {
+    let first = PageRequest { limit: 1, direction: Direction::Forward, from: None };
+    match tokio::time::timeout(READY_TIMEOUT, tenant_list(&app.control, first)).await {
         Ok(Ok(_)) => (StatusCode::OK, "ready\n"),
         Ok(Err(error)) => {
             tracing::warn!(%error, "Not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n")
+            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer as it should\n")
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer in time\n"),
     }

@@ -1,7 +1,7 @@
 //! What every request gets: an id, a span for its log lines, a count and a duration.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
@@ -14,6 +14,9 @@ use crate::kernel::ids::base32_encode;
 
 /// The header that carries the request's id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// A request that takes longer is logged at `info`, as refused ones are; the rest at `debug`.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// The most characters of an id that a client chose.
 const REQUEST_ID_LEN_MAX: usize = 64;
@@ -46,7 +49,12 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     app.metrics.http_requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
     app.metrics.http_duration.with_label_values(&[&route]).observe(duration.as_secs_f64());
     let _entered = span.enter();
-    tracing::debug!(http.status = status.as_u16(), duration_ms = duration.as_secs_f64() * 1e3, "Answered a request");
+    let duration_ms = duration.as_secs_f64() * 1e3;
+    if status.is_success() && duration < SLOW {
+        tracing::debug!(http.status = status.as_u16(), duration_ms, "Answered a request");
+    } else {
+        tracing::info!(http.status = status.as_u16(), duration_ms, "Answered a request");
+    }
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         response.headers_mut().insert(X_REQUEST_ID, value);
     }

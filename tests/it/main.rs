@@ -1,5 +1,8 @@
 //! All integration tests, in one binary: it links once, and shares one PostgreSQL cluster.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test awaits its tasks and reads its own environment")]
+
 mod cli;
 mod control;
 mod db;

@@ -19,6 +19,12 @@ pub async fn tenants_behind(tx: &mut OwnerTx, newest: &str) -> Result<Vec<(Tenan
     Ok(rows.into_iter().map(|(id, slug)| (TenantId(id), slug)).collect())
 }
 
+/// Keeps a tenant from being changed by others until the transaction ends.
+pub async fn tenant_lock(tx: &mut OwnerTx, id: TenantId) -> Result<(), DbError> {
+    let rows: Vec<Uuid> = tx.load(tenants::table.find(id.0).select(tenants::id).for_update()).await?;
+    if rows.is_empty() { Err(DbError::Other("the tenant is gone".to_owned())) } else { Ok(()) }
+}
+
 /// Notes the version that a tenant's schema has now.
 pub async fn tenant_update_version(
     tx: &mut OwnerTx,

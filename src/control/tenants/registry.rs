@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::future::Cache;
+use moka::ops::compute::{CompResult, Op};
 
 use super::model::TenantStatus;
 use super::repo;
@@ -42,7 +43,10 @@ pub enum Lookup {
 #[derive(Clone)]
 struct Entry {
     lookup: Lookup,
+    /// When the row was read.
     read_at: Instant,
+    /// When the row was last asked for, be it in vain.
+    asked_at: Instant,
     /// A change was notified while the row was being read: what was read may be what was there before.
     doubtful: bool,
 }
@@ -71,27 +75,37 @@ impl Registry {
     /// # Errors
     /// The database is unreachable, and nothing recent is known of the slug.
     pub async fn resolve(&self, slug: &TenantSlug) -> Result<Lookup, DbError> {
-        let known = self.entries.get(slug).await;
-        if let Some(entry) = &known {
-            let is_heard = self.liveness.is_alive() && !entry.doubtful;
-            let trust = if is_heard { TRUST_MAX } else { TRUST_UNHEARD };
-            if entry.read_at.elapsed() < trust {
-                return Ok(entry.lookup.clone());
+        if let Some(entry) = self.entries.get(slug).await
+            && self.is_trusted(&entry)
+        {
+            return Ok(entry.lookup);
+        }
+        // One after the other for each slug: who waited finds what the first one read.
+        let refresh = |known: Option<moka::Entry<TenantSlug, Entry>>| async move {
+            let known = known.map(moka::Entry::into_value);
+            if known.as_ref().is_some_and(|entry| self.is_trusted(entry)) {
+                return Ok(Op::Nop);
             }
-            self.entries.invalidate(slug).await;
-        }
-        // Whoever asks meanwhile waits for this one query.
-        match self.entries.try_get_with_by_ref(slug, self.read(slug)).await {
-            Ok(entry) => Ok(entry.lookup),
-            Err(error) => match known {
-                Some(entry) if entry.lookup != Lookup::Unknown && entry.read_at.elapsed() < STALE_MAX => {
-                    tracing::warn!(tenant.slug = %slug, error = %error, "Served a tenant from a stale registry entry");
-                    self.entries.insert(slug.clone(), entry.clone()).await;
-                    Ok(entry.lookup)
+            match (self.read(slug).await, known) {
+                (Ok(entry), _) => Ok(Op::Put(entry)),
+                (Err(error), Some(entry)) if entry.lookup != Lookup::Unknown && entry.read_at.elapsed() < STALE_MAX => {
+                    tracing::warn!(tenant.slug = %slug, %error, "Serving a tenant from a stale registry entry");
+                    Ok(Op::Put(Entry { asked_at: Instant::now(), ..entry }))
                 }
-                _ => Err((*error).clone()),
-            },
+                (Err(error), _) => Err(error),
+            }
+        };
+        match self.entries.entry_by_ref(slug).and_try_compute_with(refresh).await? {
+            CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry) => {
+                Ok(entry.into_value().lookup)
+            }
+            CompResult::StillNone(_) | CompResult::Removed(_) => Ok(Lookup::Unknown),
         }
+    }
+
+    fn is_trusted(&self, entry: &Entry) -> bool {
+        let is_heard = self.liveness.is_alive() && !entry.doubtful;
+        entry.asked_at.elapsed() < if is_heard { TRUST_MAX } else { TRUST_UNHEARD }
     }
 
     /// Takes notice of a change: a payload is the slug that changed, a new connection means that any may have.
@@ -121,6 +135,6 @@ impl Registry {
             },
         };
         let doubtful = AtomicU64::load(&self.generation, Ordering::Acquire) != generation;
-        Ok(Entry { lookup, read_at, doubtful })
+        Ok(Entry { lookup, read_at, asked_at: read_at, doubtful })
     }
 }

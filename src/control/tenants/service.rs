@@ -6,6 +6,10 @@ use crate::control::error::{ControlError, ControlErrorCode};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::Clock;
 use crate::kernel::page::{Page, PageRequest};
+use crate::kernel::text::tidy;
+
+/// The most characters of a reason.
+const REASON_LEN_MAX: usize = 500;
 
 /// The tenant with a slug.
 ///
@@ -34,15 +38,20 @@ pub async fn tenant_count(control: &ControlDb) -> Result<i64, DbError> {
 /// Closes a tenant to its users; its data stays. Suspending a suspended tenant changes the reason.
 ///
 /// # Errors
-/// There is no such tenant, or it is on its way out.
+/// There is no such tenant, it is on its way out, or the reason is blank or too long.
 pub async fn tenant_suspend(
     control: &ControlDb,
     clock: &dyn Clock,
     slug: &str,
     reason: &str,
 ) -> Result<Tenant, ControlError> {
+    let reason = tidy(reason);
+    if !(1..=REASON_LEN_MAX).contains(&reason.chars().count()) {
+        let message = format!("A reason has 1 to {REASON_LEN_MAX} characters.");
+        return Err(ControlError::refused(ControlErrorCode::ReasonInvalid, message, &["reason"]));
+    }
     let allowed = [TenantStatus::Active, TenantStatus::Suspended];
-    change_status(control, clock, slug, &allowed, TenantStatus::Suspended, Some(reason)).await
+    change_status(control, clock, slug, &allowed, TenantStatus::Suspended, Some(&reason)).await
 }
 
 /// Opens a suspended tenant again. Resuming an active tenant changes nothing.
@@ -73,6 +82,9 @@ async fn change_status(
                     format!("The tenant is {}; it cannot become {}.", tenant.status, to.as_str()),
                     &["slug"],
                 ));
+            }
+            if tenant.status() == to && tenant.suspension_reason.as_deref() == reason {
+                return Ok(tenant);
             }
             repo::tenant_update_status(tx, &tenant, to, reason, clock.now()).await?.ok_or_else(not_found)
         })

@@ -4,6 +4,7 @@
 //! the same file twice changes nothing: a book is recognised by its ISBN, or, without one, by title and authors.
 //! One import is one transaction.
 
+pub mod error;
 pub mod graphql;
 pub mod model;
 pub mod parse;

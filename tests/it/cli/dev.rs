@@ -14,7 +14,6 @@ struct Dev {
 
 fn command(home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_shelfwise"));
-    #[expect(clippy::disallowed_methods, reason = "the test's own PATH finds PostgreSQL")]
     let path = std::env::var_os("PATH").unwrap();
     command
         .args(arguments)

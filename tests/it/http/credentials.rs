@@ -113,6 +113,9 @@ async fn introspection_is_shut_to_strangers_in_production() {
     crate::harness::world::world_with(&[("SHELFWISE_ENV", "production")], async |world| {
         let stranger = world.stranger().gql(query, json!({})).await;
         assert!(!stranger.body.to_string().contains("Book"), "{}", stranger.body);
+        // Naming a shop that exists opens nothing.
+        let named = world.stranger().with_header("x-tenant", world.a.slug.as_str()).gql(query, json!({})).await;
+        assert_eq!(named.body, stranger.body.clone());
         let owner = world.owner().gql(query, json!({})).await;
         assert!(owner.body.to_string().contains("Book"));
         assert_eq!(owner.body.get("extensions"), None, "no counts outside of development");

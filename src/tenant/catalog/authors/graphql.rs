@@ -24,6 +24,7 @@ impl From<Author> for AuthorNode {
     }
 }
 
+/// Somebody who wrote books.
 #[Object(name = "Author")]
 impl AuthorNode {
     /// The author's id.

@@ -40,6 +40,7 @@ pub struct PublishedOn {
     day: Option<u8>,
 }
 
+/// What the shop sells, or means to.
 #[Object(name = "Book")]
 impl BookNode {
     /// The book's id.

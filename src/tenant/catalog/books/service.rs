@@ -141,8 +141,8 @@ pub async fn book_set_archived(
     Ok(repo::book_update_archived(tx, id, archived.then_some(now), now).await?)
 }
 
-/// A book's fields with the patch applied. Stored values are taken over as they are: a rule that became stricter since
-/// they were written must not keep another field from being changed.
+/// A book's fields with the patch applied. What is stored was valid when it was written; a rule that becomes stricter comes
+/// with a migration of what is stored.
 fn patched(book: &Book, patch: &BookPatch, currency: Currency) -> Result<BookFields, Vec<CatalogRefusal>> {
     let mut refusals = Vec::new();
     let mut keep = validate::Keep(&mut refusals);

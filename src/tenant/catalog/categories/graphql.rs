@@ -25,6 +25,7 @@ impl From<Category> for CategoryNode {
     }
 }
 
+/// A shelf of the shop, perhaps within another.
 #[Object(name = "Category")]
 impl CategoryNode {
     /// The category's id.
@@ -46,7 +47,7 @@ impl CategoryNode {
     }
 
     /// The categories directly within this one and in use, in the order of their names.
-    #[graphql(complexity = "5 * child_complexity")]
+    #[graphql(complexity = "page_cost(Some(100), None, child_complexity)")]
     async fn children(&self, ctx: &Context<'_>) -> ApiResult<Vec<CategoryNode>> {
         let children = load(&Shop::of(ctx)?.loaders().categories_by_parent, self.0.id).await?;
         Ok(children.iter().cloned().map(CategoryNode).collect())

@@ -4,7 +4,8 @@ use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError, RowErrorCode};
+use super::error::RowErrorCode;
+use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError};
 use super::service;
 use crate::graphql::connection::{PageArgs, connection, page_cost};
 use crate::graphql::node::CatalogUserError;
@@ -69,6 +70,7 @@ impl From<RowError> for ImportRowError {
     }
 }
 
+/// One run of the catalogue import, with its report.
 #[Object(name = "Import")]
 impl ImportNode {
     /// The import's id.

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read};
 
-use super::model::{OnInvalidIsbn, Row, RowError, RowErrorCode};
+use super::error::RowErrorCode;
+use super::model::{OnInvalidIsbn, Row, RowError};
 use super::repair::{authors, decode, filled, isbn, whole_number};
 use crate::kernel::money::{Currency, Money};
 use crate::kernel::partial_date::PartialDate;

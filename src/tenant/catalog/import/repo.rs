@@ -53,12 +53,10 @@ pub async fn known_books(
     Ok(known)
 }
 
-/// The folded name and id of every category in use, the ones nearer to a root first.
-pub async fn category_names(read: &TenantRead) -> Result<Vec<(String, Uuid)>, DbError> {
-    let query = categories::table
-        .filter(categories::archived_at.is_null())
-        .order((categories::path, categories::id))
-        .select((categories::name_key, categories::id));
+/// The folded name of every category in use, and the way to it from its root.
+pub async fn category_names(read: &TenantRead) -> Result<Vec<(String, Vec<Uuid>)>, DbError> {
+    let query =
+        categories::table.filter(categories::archived_at.is_null()).select((categories::name_key, categories::path));
     read.load(query).await
 }
 
@@ -111,7 +109,8 @@ pub async fn books_insert(tx: &mut TenantTx, rows: &[Placed<'_>], now: DateTime<
 pub async fn books_update(tx: &mut TenantTx, rows: &[Placed<'_>], now: DateTime<Utc>) -> Result<(), DbError> {
     let statement = "UPDATE books SET
              category_id = coalesce(new.category_id, books.category_id),
-             title = new.title, title_key = new.title_key, authors_key = new.authors_key,
+             title = new.title, title_key = new.title_key,
+             authors_key = CASE WHEN new.authors_key = '' THEN books.authors_key ELSE new.authors_key END,
              isbn13 = coalesce(new.isbn13, books.isbn13),
              price_minor = coalesce(new.price_minor, books.price_minor),
              price_currency = coalesce(new.price_currency, books.price_currency),

@@ -5,7 +5,8 @@ use std::io::Read;
 
 use uuid::Uuid;
 
-use super::model::{Identity, Import, ImportOptions, OnConflict, Row, RowError, RowErrorCode};
+use super::error::RowErrorCode;
+use super::model::{Identity, Import, ImportOptions, OnConflict, Row, RowError};
 use super::parse::{FileError, Rows};
 use super::repo::{self, Known, Placed};
 use crate::db::{TenantRead, TenantTx};
@@ -47,7 +48,7 @@ pub async fn book_import(
     actor.require(Permission::CatalogImport)?;
     let started_at = clock.now();
     let mut rows = Rows::new(file, currency, options.on_invalid_isbn).map_err(unreadable)?;
-    let categories: HashMap<String, Uuid> = repo::category_names(tx).await?.into_iter().rev().collect();
+    let categories = category_names(tx).await?;
     let mut report = Report::default();
     let mut chunk = Vec::with_capacity(CHUNK_ROWS);
     loop {
@@ -110,6 +111,13 @@ fn unreadable(error: FileError) -> CatalogError {
     CatalogError::refused(CatalogErrorCode::CsvInvalid, format!("{error}."), &["input", "csv"])
 }
 
+/// Categories by their folded names; of several with one name, the one nearest to a root.
+async fn category_names(read: &TenantRead) -> Result<HashMap<String, Uuid>, CatalogError> {
+    let mut categories = repo::category_names(read).await?;
+    categories.sort_by_key(|(_, path)| std::cmp::Reverse(path.len()));
+    Ok(categories.into_iter().filter_map(|(name_key, path)| Some((name_key, *path.last()?))).collect())
+}
+
 type RowAndCategory = (Row, Option<Uuid>);
 
 fn with_category(row: Row, categories: &HashMap<String, Uuid>) -> Result<RowAndCategory, RowError> {
@@ -155,8 +163,9 @@ async fn import_chunk(
     if !changed.is_empty() {
         repo::books_update(tx, &changed, now).await?;
     }
-    new.extend(changed);
-    if new.is_empty() { Ok(()) } else { write_authors(tx, clock, &new).await }
+    // A row without authors leaves those that the book has.
+    let named: Vec<Placed<'_>> = new.into_iter().chain(changed).filter(|(_, _, row)| !row.authors.is_empty()).collect();
+    if named.is_empty() { Ok(()) } else { write_authors(tx, clock, &named).await }
 }
 
 /// The rows of a chunk, each book once: of several rows for one the first is taken, or the last where rows update.
@@ -205,7 +214,7 @@ fn differs(book: &Known, row: &Row, category: Option<Uuid>) -> bool {
         new.is_some() && new != old
     }
     book.title != row.title
-        || book.authors_key != row.authors_key()
+        || (!row.authors.is_empty() && book.authors_key != row.authors_key())
         || is_new(category, book.category_id)
         || is_new(row.price.map(|price| price.minor()), book.price_minor)
         || is_new(row.language.as_ref().map(ToString::to_string), book.language.clone())

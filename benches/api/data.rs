@@ -1,0 +1,217 @@
+//! The cluster under measurement: shops with the same books under the same ids, so that pgbench can ask what we ask.
+
+use std::io::Write as _;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use secrecy::ExposeSecret as _;
+use shelfwise::app::owner;
+use shelfwise::auth::{Claims, Tokens};
+use shelfwise::cli::dev::cluster::{Cluster, Durability};
+use shelfwise::cli::dev::database::prepare;
+use shelfwise::config::auth::{AuthConfig, JwtKey};
+use shelfwise::config::database::DatabaseUrls;
+use shelfwise::control::provisioning::{NewTenant, tenant_provision};
+use shelfwise::db::migrate::migrate_control;
+use shelfwise::db::pool::Pool;
+use shelfwise::db::tls::Target;
+use shelfwise::db::{DbError, TenantDb, TenantTx};
+use shelfwise::kernel::actor::{Actor, Role};
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
+use shelfwise::kernel::ids::UserId;
+use shelfwise::kernel::tenant::TenantCtx;
+use shelfwise::tenant::catalog::import::model::ImportOptions;
+use shelfwise::tenant::catalog::import::service::book_import;
+use tokio_postgres::NoTls;
+
+/// Shops that are asked at random.
+pub const TENANTS: usize = 100;
+
+/// Shops that are made to time the making.
+const PROVISIONED: usize = 200;
+
+/// Books of each shop.
+const BOOKS: usize = 500;
+
+/// Everything that the measurements share.
+pub struct Bench {
+    cluster: Cluster,
+    urls: DatabaseUrls,
+    key: JwtKey,
+    shops: Vec<Arc<TenantCtx>>,
+    folder: tempfile::TempDir,
+    pub postgres_pid: u32,
+    pub provision_median: Duration,
+    pub provision_total: Duration,
+}
+
+impl Bench {
+    pub async fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("shelfwise-bench").tempdir_in("/var/tmp").unwrap();
+        open_to_all(folder.path());
+        let settings = [("shared_buffers", "512MB"), ("max_connections", "100"), ("autovacuum", "off")];
+        let cluster = Cluster::start(&folder.path().join("cluster"), Durability::Full, &settings).await.unwrap();
+        let urls = prepare(&cluster, "shelfwise").await.unwrap();
+        let owner = owner(&urls).unwrap();
+        migrate_control(&owner).await.unwrap();
+
+        let (mut shops, mut times) = (Vec::new(), Vec::new());
+        let started = Instant::now();
+        for number in 0..PROVISIONED {
+            let one = Instant::now();
+            let new = NewTenant {
+                slug: format!("shop-{number}"),
+                name: "Shop".to_owned(),
+                plan: "free".to_owned(),
+                owner_email: "owner@shop.example".to_owned(),
+                currency: "EUR".to_owned(),
+            };
+            shops.push(tenant_provision(&owner, &SystemClock, &new).await.unwrap().context().unwrap());
+            times.push(one.elapsed());
+        }
+        let provision_total = started.elapsed();
+        times.sort_unstable();
+        shops.truncate(TENANTS);
+        let pid = std::fs::read_to_string(std::fs::canonicalize(folder.path().join("cluster/data")).unwrap().join("postmaster.pid"));
+        let postgres_pid = pid.unwrap().lines().next().unwrap().parse().unwrap();
+        let key = JwtKey::generate("bench-1").unwrap();
+        let provision_median = times[times.len() / 2];
+        let bench = Self { cluster, urls, key, shops, folder, postgres_pid, provision_median, provision_total };
+        bench.fill().await;
+        bench
+    }
+
+    /// Fills the first shop by an import and copies its rows to the others, ids and all.
+    async fn fill(&self) {
+        let mut csv = "title,authors,category,price,stock,year,language\n".to_owned();
+        for book in 0..BOOKS {
+            let (one, two) = (book * 7 % 211, book * 13 % 193);
+            csv.push_str(&format!(
+                "A Book of Some Length Number {book},\"Author Number {one}, Second Author {two}\",{},{}.90,{},{},eng\n",
+                ["Fiction", "Non-fiction", "Children", "Comics"][book % 4],
+                5 + book % 40,
+                book % 9,
+                1800 + book % 220
+            ));
+        }
+        let target = Target::from_url(self.urls.runtime.expose_secret()).unwrap();
+        let tenants = TenantDb::new(Pool::new(target, 1, Duration::from_secs(5), 300));
+        let session = tenants.session(Arc::clone(&self.shops[0]));
+        let currency = self.shops[0].currency;
+        let work = async |tx: &mut TenantTx| {
+            let import = book_import(tx, &Actor::System, &SystemClock, currency, csv.as_bytes(), ImportOptions::default(), |_| {}).await;
+            import.map_err(|error| DbError::Other(format!("{error:?}")))
+        };
+        assert_eq!(session.write(work).await.unwrap().created_count as usize, BOOKS);
+
+        let psql = self.psql().await;
+        let first = &self.shops[0].schema;
+        for shop in &self.shops[1..] {
+            let to = &shop.schema;
+            let columns = "id, title, title_key, authors_key, isbn13, category_id, price_minor, price_currency, language,
+                published_year, published_month, published_day, stock, version, archived_at, created_at, updated_at";
+            psql.batch_execute(&format!(
+                r#"DELETE FROM "{to}".categories;
+                   INSERT INTO "{to}".categories SELECT * FROM "{first}".categories;
+                   INSERT INTO "{to}".authors SELECT * FROM "{first}".authors;
+                   INSERT INTO "{to}".books ({columns}) SELECT {columns} FROM "{first}".books;
+                   INSERT INTO "{to}".book_authors SELECT * FROM "{first}".book_authors;"#
+            ))
+            .await
+            .unwrap();
+        }
+        psql.batch_execute("VACUUM ANALYZE").await.unwrap();
+    }
+
+    /// Enters tenants into the registry until there are so many; nobody asks for their schemas.
+    pub async fn register_more(&self, total: i32) {
+        let statement = "INSERT INTO control.tenants (id, slug, schema_name, name, plan, currency, status, schema_version, created_at, updated_at)
+            SELECT gen_random_uuid(), 'more-' || n, 'none-' || n, 'More', 'free', 'EUR', 'active', '0', now(), now()
+            FROM generate_series((SELECT count(*) FROM control.tenants) + 1, $1) n";
+        self.psql().await.execute(statement, &[&i64::from(total)]).await.unwrap();
+    }
+
+    /// What the server is started with.
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("DATABASE_URL", self.urls.runtime.expose_secret().to_owned()),
+            ("SHELFWISE_ENV", "production".to_owned()),
+            ("JWT_KEYS", self.key.to_setting()),
+            ("LOG_LEVEL", "info".to_owned()),
+            ("DB_POOL_MAX", "8".to_owned()),
+        ]
+    }
+
+    /// A token for each shop.
+    pub fn tokens(&self) -> Vec<String> {
+        let tokens = Tokens::new(&AuthConfig { jwt_keys: vec![self.key.clone()] }).unwrap();
+        let token = |shop: &Arc<TenantCtx>| {
+            let user = UserId(SystemClock.new_id());
+            let claims = Claims::Tenant { slug: shop.slug.clone(), tenant: shop.id, user, role: Role::Owner };
+            tokens.mint(&claims, SystemClock.now(), Duration::from_secs(3600)).unwrap()
+        };
+        self.shops.iter().map(token).collect()
+    }
+
+    /// The same statements as the catalogue query's, by pgbench with prepared statements and the path set: transactions
+    /// a second.
+    pub async fn pgbench(&self, seconds: u64) -> f64 {
+        let psql = self.psql().await;
+        let first = &self.shops[0].schema;
+        let page = format!(r#"SELECT id, category_id FROM "{first}".books WHERE archived_at IS NULL ORDER BY id LIMIT 20"#);
+        let list = async |column: &str| -> String {
+            let query = format!("SELECT string_agg(DISTINCT {column}::text, ',') FROM ({page}) p");
+            psql.query_one(&query, &[]).await.unwrap().get(0)
+        };
+        let (books, categories) = (list("id").await, list("category_id").await);
+        let schemas: Vec<String> = self.shops.iter().map(|shop| format!("'{}, pg_temp'", shop.schema)).collect();
+        let script = format!(
+            "\\set shop random(1, {TENANTS})
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+SELECT set_config('search_path', (ARRAY[{}])[:shop], true);
+SELECT id, title, title_key, isbn13, category_id, price_minor, price_currency, language, published_year, published_month, published_day, stock, version, archived_at, created_at, updated_at, price_key, published_key FROM books WHERE archived_at IS NULL ORDER BY id ASC LIMIT 21;
+SELECT book_authors.book_id, authors.id, authors.name, authors.name_key, authors.version, authors.archived_at, authors.created_at, authors.updated_at FROM book_authors INNER JOIN authors ON book_authors.author_id = authors.id WHERE book_authors.book_id = ANY('{{{books}}}'::uuid[]) ORDER BY book_authors.book_id, book_authors.position;
+SELECT id, name, name_key, parent_id, path, version, archived_at, created_at, updated_at FROM categories WHERE id = ANY('{{{categories}}}'::uuid[]);
+COMMIT;
+",
+            schemas.join(",")
+        );
+        let path = self.folder.path().join("catalogue.sql");
+        std::fs::File::create(&path).unwrap().write_all(script.as_bytes()).unwrap();
+        let output = tokio::task::spawn_blocking({
+            let url = self.cluster.superuser_url("shelfwise");
+            let seconds = seconds.to_string();
+            move || {
+                Command::new(pgbench())
+                    .args(["-n", "-M", "prepared", "-c", "16", "-j", "2", "-T", &seconds, "-f"])
+                    .arg(path)
+                    .arg(url)
+                    .output()
+                    .unwrap()
+            }
+        });
+        let output = output.await.unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")).and_then(|rest| rest.split(' ').next());
+        rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr))).parse().unwrap()
+    }
+
+    async fn psql(&self) -> tokio_postgres::Client {
+        let (client, connection) = tokio_postgres::connect(&self.cluster.superuser_url("shelfwise"), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+}
+
+/// The server may run as another user, who must be able to walk there.
+fn open_to_all(folder: &std::path::Path) {
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(folder, permissions).unwrap();
+}
+
+/// pgbench, on the path or beside the server's binaries.
+fn pgbench() -> std::path::PathBuf {
+    let usual = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin/pgbench"));
+    usual.filter(|path| path.is_file()).max().unwrap_or_else(|| "pgbench".into())
+}

@@ -1,0 +1,107 @@
+//! A load of requests on kept connections: as little client as there can be, so that the server gets the processor.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+/// A request, ready to be written.
+#[derive(Clone)]
+pub struct Request(Arc<[u8]>);
+
+impl Request {
+    pub fn graphql(query: &str, token: &str) -> Self {
+        let body = serde_json::json!({ "query": query }).to_string();
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+             Accept: application/graphql-response+json\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        Self([head.as_bytes(), body.as_bytes()].concat().into())
+    }
+}
+
+/// How long each request took.
+pub struct Load(Vec<Duration>);
+
+impl Load {
+    /// Sends requests at random from so many clients for so long.
+    pub async fn run(port: u16, requests: &[Request], clients: usize, duration: Duration) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let tasks: Vec<_> = (0..clients)
+            .map(|client| tokio::spawn(client_loop(port, requests.to_vec(), Arc::clone(&stop), client as u64 + 1)))
+            .collect();
+        tokio::time::sleep(duration).await;
+        stop.store(true, Ordering::Relaxed);
+        let mut latencies = Vec::new();
+        for task in tasks {
+            latencies.extend(task.await.unwrap());
+        }
+        latencies.sort_unstable();
+        Self(latencies)
+    }
+
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn quantile(&self, quantile: f64) -> Duration {
+        self.0[((self.0.len() - 1) as f64 * quantile) as usize]
+    }
+}
+
+async fn client_loop(port: u16, requests: Vec<Request>, stop: Arc<AtomicBool>, seed: u64) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let mut latencies = Vec::with_capacity(100_000);
+    let mut buffer = Vec::with_capacity(64 * 1024);
+    let mut random = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    while !stop.load(Ordering::Relaxed) {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let request = &requests[(random >> 33) as usize % requests.len()];
+        let started = Instant::now();
+        let body = exchange(&mut stream, request, &mut buffer).await;
+        assert!(!body.windows(8).any(|window| window == b"\"errors\""), "{}", String::from_utf8_lossy(body));
+        latencies.push(started.elapsed());
+    }
+    latencies
+}
+
+/// Sends a request and reads its answer; both sides keep the connection.
+async fn exchange<'a>(stream: &mut TcpStream, request: &Request, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+    stream.write_all(&request.0).await.unwrap();
+    buffer.clear();
+    loop {
+        assert!(stream.read_buf(buffer).await.unwrap() > 0, "the server closed the connection");
+        let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
+        let text = std::str::from_utf8(&buffer[..head]).unwrap().to_ascii_lowercase();
+        assert!(text.starts_with("http/1.1 200"), "{text}");
+        let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+        let end = head + 4 + length.parse::<usize>().unwrap();
+        while buffer.len() < end {
+            assert!(stream.read_buf(buffer).await.unwrap() > 0, "the server closed the connection");
+        }
+        return &buffer[head + 4..end];
+    }
+}
+
+/// Statements and round trips of a request, by the server's own counters around a warm one.
+pub async fn sql_counts(port: u16, request: &Request) -> (u64, u64) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut buffer = Vec::new();
+    exchange(&mut stream, request, &mut buffer).await;
+    let metrics = Request(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice().into());
+    let mut sums = Vec::new();
+    for _ in 0..2 {
+        let text = String::from_utf8(exchange(&mut stream, &metrics, &mut buffer).await.to_vec()).unwrap();
+        let sum = |family: &str| {
+            let line = text.lines().find_map(|line| line.strip_prefix(&format!("{family}_sum "))).unwrap();
+            line.parse::<f64>().unwrap() as u64
+        };
+        sums.push((sum("shelfwise_sql_statements_per_operation"), sum("shelfwise_sql_round_trips_per_operation")));
+        exchange(&mut stream, request, &mut buffer).await;
+    }
+    (sums[1].0 - sums[0].0, sums[1].1 - sums[0].1)
+}

@@ -1,0 +1,113 @@
+//! What the server costs, as ratios measured in one run on one machine: against pgbench on the same SQL and cluster,
+//! against PostgreSQL's own processor time, and against an axum handler that does nothing.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that fails has nothing to say")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks and reads its own environment")]
+
+mod data;
+mod load;
+mod process;
+
+use std::time::{Duration, Instant};
+
+use data::{Bench, TENANTS};
+use load::{Load, Request};
+use process::{Process, cpu_of, cpu_of_tree};
+
+/// How long each load lasts.
+const SECONDS: u64 = 8;
+
+/// Clients that send one request after the other.
+const CLIENTS: usize = 16;
+
+/// The query of the first page of any shop.
+const CATALOGUE: &str = "{books(first:20){nodes{title price{amount} authors{nodes{name}} category{name}}}}";
+
+fn main() {
+    if std::env::args().any(|argument| argument == "bare") {
+        return process::serve_bare();
+    }
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run());
+}
+
+async fn run() {
+    let bench = Bench::start().await;
+    let server = Process::server(&bench);
+    let requests: Vec<Request> = bench.tokens().iter().map(|token| Request::graphql(CATALOGUE, token)).collect();
+    println!("\n{TENANTS} tenants, {CLIENTS} clients, {SECONDS} s each\n");
+
+    println!("provisioning");
+    println!("  median {:.1} ms, {TENANTS} tenants in {:.1} s", bench.provision_median.as_secs_f64() * 1e3, bench.provision_total.as_secs_f64());
+
+    let (statements, round_trips) = load::sql_counts(server.port, &requests[0]).await;
+    println!("\ncatalogue: {CATALOGUE}");
+    println!("  {statements} statements in {round_trips} round trips");
+    // Once through all tenants, so that both sides are measured warm.
+    Load::run(server.port, &requests, CLIENTS, Duration::from_secs(3)).await;
+    bench.pgbench(3).await;
+    let mut best: Option<(f64, String)> = None;
+    for round in 1..=3 {
+        let (ours, theirs) = (catalogue(&bench, &server, &requests).await, bench.pgbench(SECONDS).await);
+        let line = format!(
+            "rate {:.0}/s, pgbench {:.0}/s: ratio {:.2}; server CPU {:.0} µs, PostgreSQL's {:.0} µs: ratio {:.2}; p50 {:.1} ms, p99 {:.1} ms",
+            ours.rate,
+            theirs,
+            ours.rate / theirs,
+            ours.server_us,
+            ours.postgres_us,
+            ours.server_us / ours.postgres_us,
+            ours.p50.as_secs_f64() * 1e3,
+            ours.p99.as_secs_f64() * 1e3,
+        );
+        println!("  round {round}: {line}");
+        if best.as_ref().is_none_or(|(ratio, _)| ours.rate / theirs > *ratio) {
+            best = Some((ours.rate / theirs, line));
+        }
+    }
+
+    println!("\n{{__typename}}");
+    let typename = vec![Request::graphql("{__typename}", &bench.tokens()[0])];
+    let bare = Process::bare();
+    Load::run(server.port, &typename, CLIENTS, Duration::from_secs(1)).await;
+    Load::run(bare.port, &typename, CLIENTS, Duration::from_secs(1)).await;
+    let ours = cpu_per_request(&server, &typename).await;
+    let theirs = cpu_per_request(&bare, &typename).await;
+    println!("  server CPU {ours:.1} µs, bare axum {theirs:.1} µs: ratio {:.2}", ours / theirs);
+
+    bench.register_more(1_000).await;
+    println!("\nmemory with 1,000 tenants registered and after all this: {} MB resident", server.resident_bytes() / 1_000_000);
+    if let Some((_, line)) = best {
+        println!("\nbest round of the catalogue: {line}");
+    }
+}
+
+/// What a load of the catalogue query cost.
+struct Cost {
+    rate: f64,
+    server_us: f64,
+    postgres_us: f64,
+    p50: Duration,
+    p99: Duration,
+}
+
+async fn catalogue(bench: &Bench, server: &Process, requests: &[Request]) -> Cost {
+    let before = (cpu_of(server.pid), cpu_of_tree(bench.postgres_pid));
+    let started = Instant::now();
+    let load = Load::run(server.port, requests, CLIENTS, Duration::from_secs(SECONDS)).await;
+    let elapsed = started.elapsed().as_secs_f64();
+    let after = (cpu_of(server.pid), cpu_of_tree(bench.postgres_pid));
+    let count = load.count() as f64;
+    Cost {
+        rate: count / elapsed,
+        server_us: (after.0 - before.0).as_secs_f64() * 1e6 / count,
+        postgres_us: (after.1 - before.1).as_secs_f64() * 1e6 / count,
+        p50: load.quantile(0.5),
+        p99: load.quantile(0.99),
+    }
+}
+
+async fn cpu_per_request(process: &Process, requests: &[Request]) -> f64 {
+    let before = cpu_of(process.pid);
+    let load = Load::run(process.port, requests, CLIENTS, Duration::from_secs(4)).await;
+    (cpu_of(process.pid) - before).as_secs_f64() * 1e6 / load.count() as f64
+}
