@@ -1,7 +1,7 @@
 //! What the server costs, as ratios measured in one run on one machine: against pgbench on the same SQL and cluster,
 //! against PostgreSQL's own processor time, and against an axum handler that does nothing.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a benchmark that fails has nothing to say")]
+#![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks and reads its own environment")]
 
 mod data;
