@@ -14,6 +14,7 @@ use crate::db::pool::Pool;
 use crate::db::tls::Target;
 use crate::db::{ControlDb, OwnerDb, TenantDb};
 use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, tenant_schema};
+use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::telemetry::metrics::Metrics;
 
@@ -38,6 +39,8 @@ pub struct App {
     pub tokens: Tokens,
     /// What is counted.
     pub metrics: Metrics,
+    /// Parsed documents.
+    pub documents: Documents,
     /// The tenants' API.
     pub tenant_schema: TenantSchema,
     /// The operators' API.
@@ -73,6 +76,7 @@ impl App {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
             tokens: Tokens::new(&config.auth)?,
             metrics: Metrics::new()?,
+            documents: Documents::default(),
             tenant_schema: tenant_schema(),
             admin_schema: admin_schema(),
             config,

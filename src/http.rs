@@ -3,9 +3,11 @@
 pub mod accept;
 pub mod admission;
 pub mod answer;
+pub mod documents;
 pub mod graphql;
 pub mod health;
 pub mod observe;
+pub mod outliving;
 pub mod page;
 pub mod router;
 pub mod serve;

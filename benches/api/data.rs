@@ -73,7 +73,9 @@ impl Bench {
         let provision_total = started.elapsed();
         times.sort_unstable();
         shops.truncate(TENANTS);
-        let pid = std::fs::read_to_string(std::fs::canonicalize(folder.path().join("cluster/data")).unwrap().join("postmaster.pid"));
+        let pid = std::fs::read_to_string(
+            std::fs::canonicalize(folder.path().join("cluster/data")).unwrap().join("postmaster.pid"),
+        );
         let postgres_pid = pid.unwrap().lines().next().unwrap().parse().unwrap();
         let key = JwtKey::generate("bench-1").unwrap();
         let provision_median = times[times.len() / 2];
@@ -100,7 +102,16 @@ impl Bench {
         let session = tenants.session(Arc::clone(&self.shops[0]));
         let currency = self.shops[0].currency;
         let work = async |tx: &mut TenantTx| {
-            let import = book_import(tx, &Actor::System, &SystemClock, currency, csv.as_bytes(), ImportOptions::default(), |_| {}).await;
+            let import = book_import(
+                tx,
+                &Actor::System,
+                &SystemClock,
+                currency,
+                csv.as_bytes(),
+                ImportOptions::default(),
+                |_| {},
+            )
+            .await;
             import.map_err(|error| DbError::Other(format!("{error:?}")))
         };
         assert_eq!(session.write(work).await.unwrap().created_count as usize, BOOKS);
@@ -109,7 +120,8 @@ impl Bench {
         let first = &self.shops[0].schema;
         for shop in &self.shops[1..] {
             let to = &shop.schema;
-            let columns = "id, title, title_key, authors_key, isbn13, category_id, price_minor, price_currency, language,
+            let columns =
+                "id, title, title_key, authors_key, isbn13, category_id, price_minor, price_currency, language,
                 published_year, published_month, published_day, stock, version, archived_at, created_at, updated_at";
             psql.batch_execute(&format!(
                 r#"DELETE FROM "{to}".categories;
@@ -159,7 +171,8 @@ impl Bench {
     pub async fn pgbench(&self, seconds: u64) -> f64 {
         let psql = self.psql().await;
         let first = &self.shops[0].schema;
-        let page = format!(r#"SELECT id, category_id FROM "{first}".books WHERE archived_at IS NULL ORDER BY id LIMIT 20"#);
+        let page =
+            format!(r#"SELECT id, category_id FROM "{first}".books WHERE archived_at IS NULL ORDER BY id LIMIT 20"#);
         let list = async |column: &str| -> String {
             let query = format!("SELECT string_agg(DISTINCT {column}::text, ',') FROM ({page}) p");
             psql.query_one(&query, &[]).await.unwrap().get(0)
@@ -198,7 +211,8 @@ COMMIT;
     }
 
     async fn psql(&self) -> tokio_postgres::Client {
-        let (client, connection) = tokio_postgres::connect(&self.cluster.superuser_url("shelfwise"), NoTls).await.unwrap();
+        let (client, connection) =
+            tokio_postgres::connect(&self.cluster.superuser_url("shelfwise"), NoTls).await.unwrap();
         tokio::spawn(connection);
         client
     }
@@ -212,6 +226,10 @@ fn open_to_all(folder: &std::path::Path) {
 
 /// pgbench, on the path or beside the server's binaries.
 fn pgbench() -> std::path::PathBuf {
-    let usual = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin/pgbench"));
+    let usual = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path().join("bin/pgbench"));
     usual.filter(|path| path.is_file()).max().unwrap_or_else(|| "pgbench".into())
 }

@@ -37,7 +37,11 @@ async fn run() {
     println!("\n{TENANTS} tenants, {CLIENTS} clients, {SECONDS} s each\n");
 
     println!("provisioning");
-    println!("  median {:.1} ms, {TENANTS} tenants in {:.1} s", bench.provision_median.as_secs_f64() * 1e3, bench.provision_total.as_secs_f64());
+    println!(
+        "  median {:.1} ms, {TENANTS} tenants in {:.1} s",
+        bench.provision_median.as_secs_f64() * 1e3,
+        bench.provision_total.as_secs_f64()
+    );
 
     let (statements, round_trips) = load::sql_counts(server.port, &requests[0]).await;
     println!("\ncatalogue: {CATALOGUE}");
@@ -75,7 +79,10 @@ async fn run() {
     println!("  server CPU {ours:.1} µs, bare axum {theirs:.1} µs: ratio {:.2}", ours / theirs);
 
     bench.register_more(1_000).await;
-    println!("\nmemory with 1,000 tenants registered and after all this: {} MB resident", server.resident_bytes() / 1_000_000);
+    println!(
+        "\nmemory with 1,000 tenants registered and after all this: {} MB resident",
+        server.resident_bytes() / 1_000_000
+    );
     if let Some((_, line)) = best {
         println!("\nbest round of the catalogue: {line}");
     }

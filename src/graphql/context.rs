@@ -1,6 +1,6 @@
 //! What every resolver finds in its context.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_graphql::Context;
 
@@ -23,7 +23,8 @@ pub struct Shop {
     tenant: Arc<TenantCtx>,
     actor: Actor,
     session: Arc<TenantSession>,
-    loaders: Loaders,
+    /// Made when the first relation is resolved.
+    loaders: OnceLock<Loaders>,
 }
 
 /// One operation of the control plane, by an administrator who has shown a token.
@@ -72,8 +73,7 @@ impl Shop {
     /// The operation's part of one shop.
     #[must_use]
     pub fn new(tenant: Arc<TenantCtx>, actor: Actor, session: Arc<TenantSession>) -> Self {
-        let loaders = Loaders::new(&session);
-        Self { tenant, actor, session, loaders }
+        Self { tenant, actor, session, loaders: OnceLock::new() }
     }
 
     /// The shop that the resolver runs in.
@@ -118,7 +118,9 @@ impl Shop {
     ) -> Result<T, E> {
         let result = self.session.write(work).await;
         // What was loaded before the write must not be answered after it.
-        self.loaders.clear().await;
+        if let Some(loaders) = self.loaders.get() {
+            loaders.clear().await;
+        }
         tracing::debug!(action, is_ok = result.is_ok(), "Ran a mutation");
         result
     }
@@ -132,7 +134,7 @@ impl Shop {
     /// The loads that resolvers of this operation have in common.
     #[must_use]
     pub fn loaders(&self) -> &Loaders {
-        &self.loaders
+        self.loaders.get_or_init(|| Loaders::new(&self.session))
     }
 }
 

@@ -1,16 +1,19 @@
 //! The two GraphQL endpoints.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Request, Response, Uri, header};
+use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
 use tracing::Instrument as _;
 
 use super::accept::{MediaType, check_content_type, negotiate};
 use super::observe::RequestId;
+use super::outliving::Outliving;
 use super::{admission, answer, page};
 use crate::app::App;
 use crate::config::Environment;
@@ -33,14 +36,20 @@ struct Parameters {
     _extensions: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
+/// An operation under way. Boxed where it is made: it is large, and is handed on several times before it runs.
+type Running = BoxFuture<'static, Result<GraphqlResponse, ApiError>>;
+
 /// `/graphql`: the tenants' API.
 pub async fn tenant(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
     if page::is_wanted(&request) {
         return page::index(&app);
     }
-    answer(&app, request, |app, headers, uri, document| async move {
-        let shop = admission::tenant(&app, &headers, &uri).await?;
-        Ok(execute_tenant(app, shop, document).await)
+    answer(&app, request, |app, headers, uri, document| {
+        async move {
+            let shop = admission::tenant(&app, &headers, &uri).await?;
+            Ok(execute_tenant(app, shop, document).await)
+        }
+        .boxed()
     })
     .await
 }
@@ -50,22 +59,22 @@ pub async fn admin(State(app): State<Arc<App>>, request: Request<Body>) -> Respo
     if page::is_wanted(&request) {
         return page::index(&app);
     }
-    answer(&app, request, |app, headers, _, document| async move {
-        let subject = admission::admin(&app, &headers)?;
-        Ok(execute_admin(app, subject, document).await)
+    answer(&app, request, |app, headers, _, document| {
+        async move {
+            let subject = admission::admin(&app, &headers)?;
+            Ok(execute_admin(app, subject, document).await)
+        }
+        .boxed()
     })
     .await
 }
 
 /// What both endpoints have in common: media types, the body, the deadline, the status.
-async fn answer<F>(
+async fn answer(
     app: &Arc<App>,
     request: Request<Body>,
-    run: impl FnOnce(Arc<App>, HeaderMap, Uri, GraphqlRequest) -> F,
-) -> Response<Body>
-where
-    F: Future<Output = Result<GraphqlResponse, ApiError>> + Send + 'static,
-{
+    run: impl FnOnce(Arc<App>, HeaderMap, Uri, GraphqlRequest) -> Running,
+) -> Response<Body> {
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
     let media_type = match negotiate(request.headers()) {
         Ok(media_type) => media_type,
@@ -83,6 +92,7 @@ where
     };
     let result = match parsed {
         Ok(mut document) => {
+            app.documents.parse(&mut document);
             if let Err(error) = check_variables(&mut document) {
                 return answer::refused_document(error, media_type, request_id.as_str(), &app.metrics);
             }
@@ -104,19 +114,15 @@ where
     }
 }
 
-/// Runs an operation in a task of its own, which outlives a client that goes away, up to the deadline. Ending it there
-/// drops its session, whose connection is rolled back and, if the server is still busy, cancelled.
-async fn supervise(
-    app: &App,
-    run: impl Future<Output = Result<GraphqlResponse, ApiError>> + Send + 'static,
-) -> Result<GraphqlResponse, ApiError> {
-    let run = tokio::time::timeout(app.config.http.request_timeout, run).in_current_span();
-    #[expect(clippy::disallowed_methods, reason = "awaited below; it must not end when the client does")]
-    match tokio::spawn(run).await {
+/// Runs an operation up to its deadline, to its end even if the client goes away. Ending it at the deadline drops its
+/// session, whose connection is rolled back and, if the server is still busy, cancelled.
+async fn supervise(app: &App, run: Running) -> Result<GraphqlResponse, ApiError> {
+    let bounded = tokio::time::timeout(app.config.http.request_timeout, run).in_current_span();
+    match Outliving::new(AssertUnwindSafe(bounded).catch_unwind().boxed()).await {
         Ok(Ok(result)) => result,
         Ok(Err(_)) => Err(ApiError::new(ErrorCode::Timeout, "The operation took too long and was stopped.")),
-        Err(error) => {
-            tracing::error!(%error, "An operation panicked");
+        Err(_) => {
+            tracing::error!("An operation panicked");
             Err(ApiError::internal())
         }
     }

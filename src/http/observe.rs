@@ -39,7 +39,11 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     let id = request_id(&app, &request);
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let span = tracing::info_span!(
-        "request", request.id = id.as_str(), http.method = %request.method(), http.route = route, tenant.slug = tracing::field::Empty,
+        "request",
+        request.id = id.as_str(),
+        http.method = request.method().as_str(),
+        http.route = route,
+        tenant.slug = tracing::field::Empty,
     );
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
