@@ -29,7 +29,7 @@ use tokio_postgres::NoTls;
 pub const TENANTS: usize = 100;
 
 /// Shops that are made to time the making.
-const PROVISIONED: usize = 200;
+pub const PROVISIONED: usize = 200;
 
 /// Books of each shop.
 const BOOKS: usize = 500;

@@ -13,11 +13,11 @@ const BYTES_MAX: u64 = 4 * 1024 * 1024;
 const DOCUMENT_BYTES_MAX: usize = 16 * 1024;
 
 /// The cache. A document is code of a client's and holds no data, so all tenants share it.
-pub struct Documents(Cache<Box<str>, Arc<ExecutableDocument>>);
+pub struct Documents(Cache<Arc<str>, Arc<ExecutableDocument>>);
 
 impl Default for Documents {
     fn default() -> Self {
-        let weigher = |text: &Box<str>, _: &Arc<ExecutableDocument>| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let weigher = |text: &Arc<str>, _: &Arc<ExecutableDocument>| u32::try_from(text.len()).unwrap_or(u32::MAX);
         Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weigher).build())
     }
 }

@@ -55,3 +55,30 @@ async fn a_server_without_its_database_lives_and_is_not_ready() {
     assert_eq!(ask("/health/ready").await, 503);
     assert_eq!(ask("/metrics").await, 200);
 }
+
+#[tokio::test]
+async fn a_server_that_is_told_to_stop_finishes_what_is_under_way() {
+    let world = crate::harness::World::start(&[]).await;
+    let psql = crate::harness::cluster::psql().await;
+    psql.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{}".books IN ACCESS EXCLUSIVE MODE"#, world.a.schema))
+        .await
+        .unwrap();
+    let request = world.owner().request("{ books { totalCount } }", json!({}));
+    let under_way = tokio::spawn(request.send());
+    // The request waits for the lock; PostgreSQL tells when it does.
+    let waiting = "SELECT count(*) FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+                   WHERE NOT granted AND c.relnamespace = $1::text::regnamespace";
+    let schema = format!("\"{}\"", world.a.schema);
+    while psql.query_one(waiting, &[&schema]).await.unwrap().get::<_, i64>(0) == 0 {}
+
+    let base_url = world.base_url.clone();
+    let http = world.http.clone();
+    let ending = tokio::spawn(world.end());
+    // No new connection is taken, and the old one is not broken off.
+    while http.get(format!("{base_url}/health/live")).send().await.is_ok() {}
+    assert!(!under_way.is_finished() && !ending.is_finished());
+    psql.batch_execute("ROLLBACK").await.unwrap();
+    let response = under_way.await.unwrap().unwrap();
+    assert_eq!(response.status().as_u16(), 200);
+    ending.await.unwrap();
+}
