@@ -13,7 +13,8 @@ use crate::db::listen::{Liveness, listen};
 use crate::db::pool::Pool;
 use crate::db::tls::Target;
 use crate::db::{ControlDb, OwnerDb, TenantDb};
-use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, tenant_schema};
+use crate::graphql::cost::Costs;
+use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
 use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::telemetry::metrics::Metrics;
@@ -41,6 +42,10 @@ pub struct App {
     pub metrics: Metrics,
     /// Parsed documents.
     pub documents: Documents,
+    /// What operations of the tenants' API may cost.
+    pub tenant_costs: Costs,
+    /// What operations of the operators' API may cost.
+    pub admin_costs: Costs,
     /// The tenants' API.
     pub tenant_schema: TenantSchema,
     /// The operators' API.
@@ -72,13 +77,16 @@ impl App {
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let listener =
             tokio::spawn(listen(listen_target, TENANTS_CHANNEL, liveness, move |signal| heard.on_signal(signal)));
+        let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
             tokens: Tokens::new(&config.auth)?,
             metrics: Metrics::new()?,
             documents: Documents::default(),
-            tenant_schema: tenant_schema(),
-            admin_schema: admin_schema(),
+            tenant_costs: Costs::new(&tenant_schema.sdl_with_options(sdl_options())),
+            admin_costs: Costs::new(&admin_schema.sdl_with_options(sdl_options())),
+            tenant_schema,
+            admin_schema,
             config,
             clock,
             control,

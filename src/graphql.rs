@@ -4,7 +4,9 @@
 
 pub mod connection;
 pub mod context;
+pub mod cost;
 pub mod error;
+pub mod guard;
 pub mod loaders;
 pub mod node;
 pub mod payload;

@@ -7,8 +7,8 @@ use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ConstDirective, FieldDefinition, TypeDefinition, TypeKind, TypeSystemDefinition};
 use shelfwise::cli::schema::{admin_sdl, tenant_sdl};
 use shelfwise::config::VARIABLES;
-use shelfwise::graphql::ErrorCode;
-use shelfwise::graphql::schema::{QUERY_COMPLEXITY_MAX, QUERY_DEPTH_MAX};
+use shelfwise::graphql::cost::COST_MAX;
+use shelfwise::graphql::{ErrorCode, guard};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 
 /// Both schemas, with the file each is committed as.
@@ -159,8 +159,9 @@ fn reason(directive: &ConstDirective) -> String {
 
 #[test]
 fn limits_are_set() {
-    assert!((10..=30).contains(&QUERY_DEPTH_MAX));
-    assert!((1_000..=100_000).contains(&QUERY_COMPLEXITY_MAX));
+    assert!((13..=20).contains(&guard::DEPTH_MAX), "deep enough for introspection, and no deeper");
+    assert!((1_000..=100_000).contains(&COST_MAX));
+    const { assert!(guard::MUTATION_FIELDS_MAX <= 5) };
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::error::ControlErrorCode;
 use super::provisioning::{NewTenant, tenant_provision};
 use super::tenants::{Tenant, TenantStatus, service};
 use crate::failure::Refusal;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::{AdminRequest, ApiError, ApiResult, ErrorCode};
 use crate::kernel::actor::Actor;
@@ -180,7 +180,6 @@ impl AdminQuery {
     }
 
     /// Tenants in the order of their slugs.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn tenants(
         &self,
         ctx: &Context<'_>,

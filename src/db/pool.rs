@@ -12,6 +12,9 @@ use super::tls::Target;
 /// A connection is closed at this age; its backend gives back what it gathered.
 const LIFETIME_MAX: Duration = Duration::from_secs(20 * 60);
 
+/// How long a new connection may take to be made.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// The most connections of the control plane's pool: short look-ups and rare changes.
 const CONTROL_POOL_MAX: u32 = 4;
 
@@ -53,7 +56,9 @@ impl Pool {
             .max_size(size_max)
             .min_idle(None)
             .max_lifetime(LIFETIME_MAX)
-            .connection_timeout(checkout_timeout)
+            .connection_timeout(CONNECT_TIMEOUT)
+            // A server that refuses is answered for at once, instead of being asked until the time is up.
+            .retry_connection(false)
             .queue_strategy(bb8::QueueStrategy::Lifo)
             .error_sink(Box::new(LogSink))
             .build_unchecked(Manager::new(target.clone(), tenants_per_connection_max));

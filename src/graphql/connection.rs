@@ -61,13 +61,6 @@ impl PageArgs {
     }
 }
 
-/// The bound on what a connection may cost: its page size times what an item costs.
-#[must_use]
-pub fn page_cost(first: Option<i32>, last: Option<i32>, item_cost: usize) -> usize {
-    let size = first.or(last).and_then(|count| usize::try_from(count).ok()).unwrap_or(PAGE_SIZE_DEFAULT);
-    size.min(PAGE_SIZE_MAX).saturating_mul(item_cost).saturating_add(1)
-}
-
 /// A connection of a page's items. `edge` gives each its cursor and its node.
 pub fn connection<T, C, N, F>(page: Page<T>, fields: F, edge: impl Fn(T) -> (C, N)) -> Connection<C, N, F>
 where

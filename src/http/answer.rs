@@ -38,6 +38,14 @@ pub fn refused(error: ApiError, media_type: MediaType, request_id: &str, metrics
     render(&error_response(error, request_id, metrics), status, media_type)
 }
 
+/// The answer to a method that the path does not have.
+#[must_use]
+pub fn not_allowed(error: ApiError, media_type: MediaType, request_id: &str, metrics: &Metrics) -> Response<Body> {
+    let mut response = refused(error, media_type, request_id, metrics);
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+    response
+}
+
 /// The answer to a document that was refused before it was executed: as the executor's own, so that those who asked for
 /// plain JSON get status 200.
 #[must_use]
@@ -118,14 +126,7 @@ fn complete_errors(response: &mut GraphqlResponse, request_id: &str, metrics: &M
 
 /// The code of an error that the library made: our own resolvers' all have one. It says in words what it refused.
 fn code_of_library(message: &str) -> ErrorCode {
-    if message.starts_with("Query is too complex")
-        || message.starts_with("Query is nested too deep")
-        || message.starts_with("The recursion depth")
-    {
-        ErrorCode::QueryTooComplex
-    } else {
-        ErrorCode::BadRequest
-    }
+    if message.starts_with("The recursion depth") { ErrorCode::QueryTooComplex } else { ErrorCode::BadRequest }
 }
 
 /// Writes the answer. Without execution there is no `data` entry, which the library's own writer always has.

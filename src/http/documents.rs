@@ -1,4 +1,4 @@
-//! Parsed documents, remembered by their text: parsing costs more than executing a small one.
+//! Documents that have passed the guard, parsed and remembered by their text: parsing costs more than executing a small one.
 
 use std::sync::Arc;
 
@@ -6,10 +6,12 @@ use async_graphql::Request;
 use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 
+use crate::graphql::{ApiError, guard};
+
 /// Bytes of documents' texts that are remembered in all.
 const BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// A longer document is parsed each time; clients of shops do not send such twice.
+/// A longer document is read each time; clients of shops do not send such twice.
 const DOCUMENT_BYTES_MAX: usize = 16 * 1024;
 
 /// The cache. A document is code of a client's and holds no data, so all tenants share it.
@@ -23,16 +25,26 @@ impl Default for Documents {
 }
 
 impl Documents {
-    /// Gives a request its parsed document. What cannot be parsed is left to the executor, which says where it is wrong.
-    pub fn parse(&self, request: &mut Request) {
-        if request.query.len() > DOCUMENT_BYTES_MAX {
-            return;
-        }
-        if let Some(document) = self.0.get(request.query.as_str()) {
-            request.set_parsed_query((*document).clone());
-        } else if let Ok(document) = request.parsed_query() {
-            let document = Arc::new(document.clone());
-            self.0.insert(request.query.as_str().into(), document);
-        }
+    /// Lets a request's document pass the guard and gives the request what was parsed. `None`: it cannot be parsed, which is
+    /// for the executor to explain.
+    ///
+    /// # Errors
+    /// The bound that the document breaks.
+    pub fn admit(&self, request: &mut Request) -> Result<Option<Arc<ExecutableDocument>>, ApiError> {
+        let text = request.query.as_str();
+        let known = if text.len() <= DOCUMENT_BYTES_MAX { self.0.get(text) } else { None };
+        let document = match known {
+            Some(document) => document,
+            None => {
+                let Some(document) = guard::parse(text)? else { return Ok(None) };
+                let document = Arc::new(document);
+                if text.len() <= DOCUMENT_BYTES_MAX {
+                    self.0.insert(text.into(), Arc::clone(&document));
+                }
+                document
+            }
+        };
+        request.set_parsed_query((*document).clone());
+        Ok(Some(document))
     }
 }

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use async_graphql::parser::types::{OperationDefinition, OperationType};
 use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
 use axum::body::Body;
 use axum::extract::State;
@@ -12,11 +13,13 @@ use serde::Deserialize;
 use tracing::Instrument as _;
 
 use super::accept::{MediaType, check_content_type, negotiate};
+use super::answer::not_allowed;
 use super::observe::RequestId;
 use super::outliving::Outliving;
 use super::{admission, answer, page};
 use crate::app::App;
 use crate::config::Environment;
+use crate::graphql::cost::{COST_MAX, Costs};
 use crate::graphql::{AdminRequest, ApiError, ErrorCode, Request as RequestCtx, Shop};
 use crate::kernel::actor::Actor;
 
@@ -44,7 +47,7 @@ pub async fn tenant(State(app): State<Arc<App>>, request: Request<Body>) -> Resp
     if page::is_wanted(&request) {
         return page::index(&app);
     }
-    answer(&app, request, |app, headers, uri, document| {
+    answer(&app, request, &app.tenant_costs, |app, headers, uri, document| {
         async move {
             let shop = admission::tenant(&app, &headers, &uri).await?;
             Ok(execute_tenant(app, shop, document).await)
@@ -59,7 +62,7 @@ pub async fn admin(State(app): State<Arc<App>>, request: Request<Body>) -> Respo
     if page::is_wanted(&request) {
         return page::index(&app);
     }
-    answer(&app, request, |app, headers, _, document| {
+    answer(&app, request, &app.admin_costs, |app, headers, _, document| {
         async move {
             let subject = admission::admin(&app, &headers)?;
             Ok(execute_admin(app, subject, document).await)
@@ -73,6 +76,7 @@ pub async fn admin(State(app): State<Arc<App>>, request: Request<Body>) -> Respo
 async fn answer(
     app: &Arc<App>,
     request: Request<Body>,
+    costs: &Costs,
     run: impl FnOnce(Arc<App>, HeaderMap, Uri, GraphqlRequest) -> Running,
 ) -> Response<Body> {
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
@@ -92,26 +96,49 @@ async fn answer(
     };
     let result = match parsed {
         Ok(mut document) => {
-            app.documents.parse(&mut document);
-            if let Err(error) = check_variables(&mut document) {
-                return answer::refused_document(error, media_type, request_id.as_str(), &app.metrics);
-            }
+            let cost = match admit(app, costs, &mut document, parts.method == Method::GET) {
+                Ok(cost) => cost,
+                Err(error) if error.code == ErrorCode::MethodNotAllowed => {
+                    return not_allowed(error, media_type, request_id.as_str(), &app.metrics);
+                }
+                Err(error) => return answer::refused_document(error, media_type, request_id.as_str(), &app.metrics),
+            };
             let run = run(Arc::clone(app), parts.headers, parts.uri, document);
-            supervise(app, run).await
+            supervise(app, run).await.map(|mut response| {
+                let cost = async_graphql::value!({ "requested": cost, "limit": COST_MAX });
+                response.extensions.insert("cost".to_owned(), cost);
+                response
+            })
         }
         Err(error) => Err(error),
     };
     match result {
         Ok(response) => answer::executed(response, media_type, request_id.as_str(), &app.metrics),
-        Err(error) => {
-            let is_method = error.code == ErrorCode::MethodNotAllowed;
-            let mut response = answer::refused(error, media_type, request_id.as_str(), &app.metrics);
-            if is_method {
-                response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, POST"));
-            }
-            response
+        Err(error) if error.code == ErrorCode::MethodNotAllowed => {
+            not_allowed(error, media_type, request_id.as_str(), &app.metrics)
         }
+        Err(error) => answer::refused(error, media_type, request_id.as_str(), &app.metrics),
     }
+}
+
+/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost; what cannot be parsed
+/// costs nothing and is explained by the executor.
+fn admit(app: &App, costs: &Costs, request: &mut GraphqlRequest, by_get: bool) -> Result<u64, ApiError> {
+    let Some(document) = app.documents.admit(request)? else { return Ok(0) };
+    // Which operation is meant may not be clear, or it may not exist: the executor says so.
+    let name = request.operation_name.as_deref();
+    let mut operations = document.operations.iter();
+    let operation = match name {
+        Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known.as_str() == name)),
+        None => operations.next().filter(|_| operations.next().is_none()),
+    };
+    let Some((_, operation)) = operation else { return Ok(0) };
+    let operation = &operation.node;
+    if by_get && operation.ty != OperationType::Query {
+        return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
+    }
+    check_variables(operation, &request.variables)?;
+    costs.check(&document, operation, &request.variables)
 }
 
 /// Runs an operation up to its deadline, to its end even if the client goes away. Ending it at the deadline drops its
@@ -213,44 +240,19 @@ fn read_query(uri: &Uri) -> Result<GraphqlRequest, ApiError> {
             _ => {}
         }
     }
-    let mut request = graphql_request(parameters)?;
-    // What cannot be parsed is answered by the executor, with the place of the mistake.
-    let name = request.operation_name.clone();
-    if let Ok(document) = request.parsed_query() {
-        let writes = document.operations.iter().any(|(operation_name, operation)| {
-            let is_chosen = name.is_none() || operation_name.map(|n| n.as_str()) == name.as_deref();
-            is_chosen && operation.node.ty != async_graphql::parser::types::OperationType::Query
-        });
-        if writes {
-            return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
-        }
-    }
-    Ok(request)
+    graphql_request(parameters)
 }
 
 /// Refuses an operation that lacks a variable which it requires. The library notices only when a resolver asks for the
 /// value, by when others may have run.
-fn check_variables(request: &mut GraphqlRequest) -> Result<(), ApiError> {
-    let name = request.operation_name.clone();
-    let variables = request.variables.clone();
-    // What cannot be parsed is answered by the executor, with the place of the mistake.
-    let Ok(document) = request.parsed_query() else { return Ok(()) };
-    // Which operation is meant is not clear without a name: the executor says so.
-    if name.is_none() && document.operations.iter().count() > 1 {
-        return Ok(());
-    }
-    for (operation_name, operation) in document.operations.iter() {
-        if name.is_some() && operation_name.map(|n| n.as_str()) != name.as_deref() {
-            continue;
-        }
-        for definition in &operation.node.variable_definitions {
-            let definition = &definition.node;
-            let is_required = !definition.var_type.node.nullable && definition.default_value.is_none();
-            let value = variables.get(&definition.name.node);
-            if is_required && value.is_none_or(|value| *value == async_graphql::Value::Null) {
-                let message = format!("The variable `${}` is required.", definition.name.node);
-                return Err(ApiError::bad_request(message));
-            }
+fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ApiError> {
+    for definition in &operation.variable_definitions {
+        let definition = &definition.node;
+        let is_required = !definition.var_type.node.nullable && definition.default_value.is_none();
+        let value = variables.get(&definition.name.node);
+        if is_required && value.is_none_or(|value| *value == async_graphql::Value::Null) {
+            let message = format!("The variable `${}` is required.", definition.name.node);
+            return Err(ApiError::bad_request(message));
         }
     }
     Ok(())

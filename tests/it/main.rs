@@ -9,6 +9,7 @@ mod db;
 mod graphql;
 use graphql::shelf as graphql_helpers;
 mod harness;
+mod hostile;
 mod http;
 mod isolation;
 mod migrations;

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::model::{Author, AuthorFilter, AuthorPosition};
 use super::service;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
@@ -150,7 +150,6 @@ impl AuthorQuery {
     }
 
     /// Authors in the order of their names.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn authors(
         &self,
         ctx: &Context<'_>,

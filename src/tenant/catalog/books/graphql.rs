@@ -11,7 +11,7 @@ pub use list::{BookConnection, BookQuery};
 pub use mutation::BookMutation;
 
 use super::model::Book;
-use crate::graphql::connection::{PageArgs, page_cost};
+use crate::graphql::connection::PageArgs;
 use crate::graphql::loaders::load;
 use crate::graphql::scalars::{Isbn13, Money};
 use crate::graphql::{ApiResult, Shop};
@@ -59,7 +59,6 @@ impl BookNode {
     }
 
     /// The authors in the order of the title page.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn authors(
         &self,
         ctx: &Context<'_>,

@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::model::{Category, CategoryFilter, CategoryPosition};
 use super::service;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::loaders::load;
 use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
@@ -47,7 +47,6 @@ impl CategoryNode {
     }
 
     /// The categories directly within this one and in use, in the order of their names.
-    #[graphql(complexity = "page_cost(Some(100), None, child_complexity)")]
     async fn children(&self, ctx: &Context<'_>) -> ApiResult<Vec<CategoryNode>> {
         let children = load(&Shop::of(ctx)?.loaders().categories_by_parent, self.0.id).await?;
         Ok(children.iter().cloned().map(CategoryNode).collect())
@@ -163,7 +162,6 @@ impl CategoryQuery {
     }
 
     /// Categories in the order of their names.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn categories(
         &self,
         ctx: &Context<'_>,

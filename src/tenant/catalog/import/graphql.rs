@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::error::RowErrorCode;
 use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError};
 use super::service;
-use crate::graphql::connection::{PageArgs, connection, page_cost};
+use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
@@ -99,7 +99,6 @@ impl ImportNode {
     }
 
     /// The rejected rows in the order of the file.
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn row_errors(
         &self,
         ctx: &Context<'_>,

@@ -5,7 +5,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use super::BookNode;
 use super::input::BookFilterInput;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts, page_cost};
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiError, ApiResult, Shop};
@@ -140,7 +140,6 @@ impl BookQuery {
 
     /// Books, in the order of entry, or the best match first where there is a search.
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
-    #[graphql(complexity = "page_cost(first, last, child_complexity)")]
     async fn books(
         &self,
         ctx: &Context<'_>,

@@ -1,0 +1,75 @@
+//! Refuses hostile documents before any library walks them.
+//!
+//! A library that follows each fragment spread anew takes time exponential in the length of a document. So a document
+//! is first read letter by letter ([`lexical`]), which bounds what the parser will meet, then parsed, and then measured
+//! as if it were expanded, each fragment once ([`shape`]). All three are linear in its bytes. What passes is small when
+//! expanded, so that whatever the library does with it is small too.
+
+pub mod lexical;
+pub mod shape;
+
+use async_graphql::parser::types::ExecutableDocument;
+
+pub use lexical::{DOCUMENT_BYTES_MAX, NESTING_MAX, TOKENS_MAX};
+pub use shape::{
+    ALIASES_MAX, DEPTH_MAX, DIRECTIVES_MAX, FRAGMENTS_MAX, MUTATION_FIELDS_MAX, QUERY_FIELDS_MAX, SELECTIONS_MAX,
+};
+
+use super::error::{ApiError, ErrorCode};
+
+/// Which bound a document breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Excess {
+    /// Its text is too long.
+    #[error("the document has more than {DOCUMENT_BYTES_MAX} bytes")]
+    Bytes,
+    /// It has too many names, numbers, texts and signs.
+    #[error("the document has more than {TOKENS_MAX} tokens")]
+    Tokens,
+    /// Its braces, brackets and parentheses are nested too deep.
+    #[error("the document nests deeper than {NESTING_MAX} levels")]
+    Nesting,
+    /// It has too many fragments.
+    #[error("the document has more than {FRAGMENTS_MAX} fragments")]
+    Fragments,
+    /// A fragment leads back to itself.
+    #[error("a fragment contains itself")]
+    Circle,
+    /// It selects too much once its fragments are expanded.
+    #[error("the document selects more than {SELECTIONS_MAX} fields once its fragments are expanded")]
+    Selections,
+    /// Its selections are nested too deep once its fragments are expanded.
+    #[error("the selections nest deeper than {DEPTH_MAX} levels once the fragments are expanded")]
+    Depth,
+    /// It gives too many fields another name.
+    #[error("the document has more than {ALIASES_MAX} aliases once its fragments are expanded")]
+    Aliases,
+    /// It has too many directives.
+    #[error("the document has more than {DIRECTIVES_MAX} directives once its fragments are expanded")]
+    Directives,
+    /// It asks for too many things at once.
+    #[error("an operation has at most {QUERY_FIELDS_MAX} fields at its root, a mutation {MUTATION_FIELDS_MAX}")]
+    RootFields,
+}
+
+impl From<Excess> for ApiError {
+    fn from(excess: Excess) -> Self {
+        let code = match excess {
+            Excess::Circle => ErrorCode::BadRequest,
+            _ => ErrorCode::QueryTooComplex,
+        };
+        Self::new(code, format!("{excess}."))
+    }
+}
+
+/// Parses a document that keeps all bounds. `Ok(None)`: it cannot be parsed, which is for the executor to explain; it is
+/// short and flat enough for that.
+///
+/// # Errors
+/// The bound that it breaks.
+pub fn parse(text: &str) -> Result<Option<ExecutableDocument>, Excess> {
+    lexical::check(text)?;
+    let Ok(document) = async_graphql::parser::parse_query(text) else { return Ok(None) };
+    shape::check(&document)?;
+    Ok(Some(document))
+}
