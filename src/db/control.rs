@@ -20,7 +20,7 @@ pub struct ControlDb {
 }
 
 /// A transaction in the control plane.
-pub struct ControlTx(Scope);
+pub struct ControlTx(pub(super) Scope);
 
 impl ControlDb {
     /// The control plane over a pool of runtime connections.

@@ -1,18 +1,14 @@
 //! The owner's door: the login that makes schemas, roles and tables. Provisioning and migrations alone go through it.
 
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use diesel::deserialize::FromSqlRow;
-use diesel::expression::QueryMetadata;
-use diesel::pg::Pg;
-use diesel::query_builder::{QueryFragment, QueryId};
-use futures_util::future::BoxFuture;
-
+use super::control::ControlTx;
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::Pool;
-use super::scope::{Held, Query, Scope};
+use super::scope::Held;
 use super::tenant::TenantTx;
 use super::tls::Target;
 use crate::kernel::tenant::{SchemaName, TenantCtx};
@@ -33,8 +29,8 @@ pub struct OwnerDb {
     runtime_login: Arc<str>,
 }
 
-/// A transaction of the owner.
-pub struct OwnerTx(Scope);
+/// A transaction of the owner: whatever the control plane's can do, and schema changes.
+pub struct OwnerTx(ControlTx);
 
 impl OwnerDb {
     /// The owner's pool. `runtime_login` is whom migrations and provisioning grant to.
@@ -60,7 +56,7 @@ impl OwnerDb {
     ) -> Result<T, E> {
         let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
         // A schema change never makes the tenants queue behind it for long.
-        let mut tx = OwnerTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'").await?);
+        let mut tx = OwnerTx(ControlTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'").await?));
         let result = work(&mut tx).await;
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         result
@@ -73,32 +69,7 @@ impl OwnerTx {
     /// # Errors
     /// The first statement's failure; the transaction is then good for nothing but a rollback.
     pub async fn batch(&mut self, sql: &str) -> Result<(), DbError> {
-        self.0.held.batch(sql).await
-    }
-
-    /// Runs a query and reads all its rows.
-    ///
-    /// # Errors
-    /// The statement's failure.
-    pub fn load<Q, T, ST>(&mut self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
-    where
-        Q: Query<T, ST>,
-        T: FromSqlRow<ST, Pg> + Send + 'static,
-        ST: 'static,
-        Pg: QueryMetadata<Q::SqlType>,
-    {
-        self.0.load(query)
-    }
-
-    /// Runs a statement and answers how many rows it touched.
-    ///
-    /// # Errors
-    /// The statement's failure; the transaction is then good for nothing but a rollback.
-    pub fn execute<Q>(&mut self, query: Q) -> BoxFuture<'_, Result<usize, DbError>>
-    where
-        Q: QueryFragment<Pg> + QueryId,
-    {
-        self.0.execute(query)
+        self.0.0.held.batch(sql).await
     }
 
     /// Points the search path of this transaction at a tenant's schema.
@@ -116,7 +87,21 @@ impl OwnerTx {
     /// The statement's failure.
     pub async fn as_tenant(&mut self, tenant: &TenantCtx) -> Result<TenantTx, DbError> {
         self.enter_schema(&tenant.schema).await?;
-        self.0.held.connection().saw(tenant.id);
-        Ok(TenantTx::within(self.0.clone()))
+        self.0.0.held.connection().saw(tenant.id);
+        Ok(TenantTx::within(self.0.0.clone()))
+    }
+}
+
+impl Deref for OwnerTx {
+    type Target = ControlTx;
+
+    fn deref(&self) -> &ControlTx {
+        &self.0
+    }
+}
+
+impl DerefMut for OwnerTx {
+    fn deref_mut(&mut self) -> &mut ControlTx {
+        &mut self.0
     }
 }

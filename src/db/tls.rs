@@ -69,12 +69,15 @@ impl Target {
 
 fn client_config(check: Check, root_file: Option<&str>) -> anyhow::Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = if check == Check::Nothing {
-        Arc::new(EncryptOnly(Arc::clone(&provider)))
-    } else {
+    let authority = || -> anyhow::Result<Arc<WebPkiServerVerifier>> {
         let roots = Arc::new(roots(root_file)?);
-        let inner = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?;
-        if check == Check::Authority { Arc::new(AnyName(inner)) } else { inner }
+        Ok(WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(&provider)).build()?)
+    };
+    let relaxed = |authority| Arc::new(Relaxed { provider: Arc::clone(&provider), authority });
+    let verifier: Arc<dyn ServerCertVerifier> = match check {
+        Check::Nothing => relaxed(None),
+        Check::Authority => relaxed(Some(authority()?)),
+        Check::AuthorityAndName => authority()?,
     };
     Ok(ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
@@ -97,52 +100,16 @@ fn roots(file: Option<&str>) -> anyhow::Result<RootCertStore> {
     Ok(roots)
 }
 
-/// Takes any certificate: the modes that ask for encryption and not for identity.
+/// Looks at less than a name: at nothing, or at who signed the certificate. Signatures of the handshake are always
+/// checked, so that the server holds the key of whatever it shows.
 #[derive(Debug)]
-struct EncryptOnly(Arc<CryptoProvider>);
-
-/// Takes a certificate that a trusted authority signed, whatever name it has.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for EncryptOnly {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Relaxed {
+    provider: Arc<CryptoProvider>,
+    /// Checks who signed, where that is asked for.
+    authority: Option<Arc<WebPkiServerVerifier>>,
 }
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Relaxed {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -151,8 +118,9 @@ impl ServerCertVerifier for AnyName {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Some(authority) = &self.authority else { return Ok(ServerCertVerified::assertion()) };
         // The name is checked last, so an error about it means that all else was right.
-        match self.0.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+        match authority.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -166,7 +134,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls12_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -175,11 +144,12 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0.verify_tls13_signature(message, certificate, signature)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

@@ -7,5 +7,6 @@ pub mod books;
 pub mod categories;
 pub mod error;
 pub mod import;
+mod names;
 
 pub use error::{CatalogError, CatalogErrorCode};

@@ -9,8 +9,8 @@ use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::AuthorId;
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::text::{fold, tidy};
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
+use crate::tenant::catalog::names::valid_name;
 
 /// An author by id.
 ///
@@ -55,7 +55,7 @@ pub async fn author_create(
     name: &str,
 ) -> Result<Author, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
-    let (name, name_key) = valid_name(name)?;
+    let (name, name_key) = valid_name(name, NAME_LEN_MAX)?;
     repo::author_insert(tx, AuthorId(clock.new_id()), &name, &name_key, clock.now()).await.map_err(name_taken)
 }
 
@@ -72,7 +72,7 @@ pub async fn author_update(
     name: Option<&str>,
 ) -> Result<Author, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
-    let name = name.map(valid_name).transpose()?;
+    let name = name.map(|name| valid_name(name, NAME_LEN_MAX)).transpose()?;
     let mut author = locked(tx, id, Some(version)).await?;
     let Some((name, name_key)) = name else { return Ok(author) };
     let is_renamed = author.name_key != name_key;
@@ -111,17 +111,6 @@ pub async fn author_set_archived(
     let now: DateTime<Utc> = clock.now();
     author.archived_at = archived.then_some(now);
     Ok(repo::author_update(tx, &author, now).await?)
-}
-
-/// The name as it is stored, and folded.
-pub(in crate::tenant::catalog) fn valid_name(name: &str) -> Result<(String, String), CatalogRefusal> {
-    let name = tidy(name);
-    let name_key = fold(&name);
-    if name_key.is_empty() || name.chars().count() > NAME_LEN_MAX {
-        let message = format!("A name has 1 to {NAME_LEN_MAX} characters, a letter or digit among them.");
-        return Err(CatalogRefusal::new(CatalogErrorCode::NameInvalid, message, &["input", "name"]));
-    }
-    Ok((name, name_key))
 }
 
 async fn locked(tx: &mut TenantTx, id: AuthorId, version: Option<i32>) -> Result<Author, CatalogError> {

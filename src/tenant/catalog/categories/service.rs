@@ -9,8 +9,9 @@ use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::CategoryId;
 use crate::kernel::page::{Page, PageRequest};
-use crate::kernel::text::{fold, tidy};
+use crate::kernel::text::fold;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
+use crate::tenant::catalog::names::valid_name;
 
 /// What a new shop starts with.
 const DEFAULTS: &[&str] = &["Fiction", "Non-fiction", "Children", "Young adult", "Comics", "Textbooks", "Audio"];
@@ -75,7 +76,7 @@ pub async fn category_create(
     parent: Option<CategoryId>,
 ) -> Result<Category, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
-    let (name, name_key) = valid_name(name)?;
+    let (name, name_key) = valid_name(name, NAME_LEN_MAX)?;
     repo::tree_lock(tx).await?;
     let id = CategoryId(clock.new_id());
     let path = path_below(tx, parent, id, 1).await?;
@@ -97,7 +98,7 @@ pub async fn category_update(
     parent: Option<Option<CategoryId>>,
 ) -> Result<Category, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
-    let name = name.map(valid_name).transpose()?;
+    let name = name.map(|name| valid_name(name, NAME_LEN_MAX)).transpose()?;
     repo::tree_lock(tx).await?;
     let mut category = locked(tx, id, Some(version)).await?;
     if let Some((name, name_key)) = name {
@@ -166,16 +167,6 @@ async fn path_below(
     }
     path.push(id.0);
     Ok(path)
-}
-
-fn valid_name(name: &str) -> Result<(String, String), CatalogRefusal> {
-    let name = tidy(name);
-    let name_key = fold(&name);
-    if name_key.is_empty() || name.chars().count() > NAME_LEN_MAX {
-        let message = format!("A name has 1 to {NAME_LEN_MAX} characters, a letter or digit among them.");
-        return Err(CatalogRefusal::new(CatalogErrorCode::NameInvalid, message, &["input", "name"]));
-    }
-    Ok((name, name_key))
 }
 
 async fn locked(tx: &mut TenantTx, id: CategoryId, version: Option<i32>) -> Result<Category, CatalogError> {
