@@ -17,6 +17,8 @@ pub struct Connection {
     /// Set before the first byte of a transaction is sent, cleared when its end was sent or seen. A connection that
     /// comes back dirty is not fit for anybody.
     pub(super) dirty: AtomicBool,
+    /// Set when the connection was found where it must not be: nothing cleans it.
+    poisoned: AtomicBool,
     /// The tenants this backend has served. It keeps a descriptor of each of their tables until it ends.
     tenants_seen: Mutex<HashSet<TenantId>>,
 }
@@ -29,6 +31,15 @@ impl Connection {
 
     pub(super) fn set_dirty(&self, dirty: bool) {
         self.dirty.store(dirty, Ordering::Release);
+    }
+
+    /// Gives the connection up for good.
+    pub(super) fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_poisoned(&self) -> bool {
+        AtomicBool::load(&self.poisoned, Ordering::Acquire)
     }
 
     pub(super) fn is_dirty(&self) -> bool {
@@ -67,7 +78,12 @@ impl bb8::ManageConnection for Manager {
         let path: Path =
             diesel::sql_query("SELECT current_setting('search_path') AS search_path").get_result(&mut &pg).await?;
         if path.search_path.trim_matches('"').is_empty() {
-            Ok(Connection { pg, dirty: AtomicBool::new(false), tenants_seen: Mutex::default() })
+            Ok(Connection {
+                pg,
+                dirty: AtomicBool::new(false),
+                poisoned: AtomicBool::new(false),
+                tenants_seen: Mutex::default(),
+            })
         } else {
             Err(DbError::Other("the login's search path is not empty: run deploy/postgres/logins.sql".to_owned()))
         }
@@ -79,7 +95,10 @@ impl bb8::ManageConnection for Manager {
 
     fn has_broken(&self, connection: &mut Connection) -> bool {
         let seen = connection.tenants_seen.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).len();
-        connection.is_dirty() || connection.pg.is_broken() || seen > self.tenants_per_connection_max
+        connection.is_dirty()
+            || connection.is_poisoned()
+            || connection.pg.is_broken()
+            || seen > self.tenants_per_connection_max
     }
 }
 

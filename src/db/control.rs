@@ -38,7 +38,7 @@ impl ControlDb {
         work: impl AsyncFnOnce(&mut ControlTx) -> Result<T, E>,
     ) -> Result<T, E> {
         let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
-        let mut tx = ControlTx(held.begin("BEGIN").await?);
+        let mut tx = ControlTx(held.begin("BEGIN", None).await?);
         let result = work(&mut tx).await;
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         result
@@ -56,7 +56,7 @@ impl ControlDb {
         Pg: QueryMetadata<Q::SqlType>,
     {
         let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
-        let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned()).load(query).await;
+        let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned(), None).load(query).await;
         held.end_unawaited();
         rows
     }

@@ -14,6 +14,9 @@ pub enum DbError {
     /// A CHECK refused the row.
     #[error("check {0} is violated")]
     Check(String),
+    /// The transaction stood in another schema than it was opened for. Its connection is gone.
+    #[error("the transaction stood in another schema than it was opened for")]
+    Misplaced,
     /// No connection was free within the time to wait.
     #[error("no database connection was free in time")]
     Busy,

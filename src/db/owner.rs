@@ -56,7 +56,7 @@ impl OwnerDb {
     ) -> Result<T, E> {
         let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
         // A schema change never makes the tenants queue behind it for long.
-        let mut tx = OwnerTx(ControlTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'").await?));
+        let mut tx = OwnerTx(ControlTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'", None).await?));
         let result = work(&mut tx).await;
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         result

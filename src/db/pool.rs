@@ -1,6 +1,7 @@
 //! Pools: bb8 with our manager, an error sink that speaks, and fair admission before it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -27,6 +28,8 @@ pub struct Pool {
     admission: Arc<Semaphore>,
     checkout_timeout: Duration,
     size_max: u32,
+    /// Transactions that stood in another schema than they were opened for.
+    violations: Arc<AtomicU64>,
 }
 
 /// A connection that is borrowed, and the permit that it was borrowed by.
@@ -63,7 +66,7 @@ impl Pool {
             .error_sink(Box::new(LogSink))
             .build_unchecked(Manager::new(target.clone(), tenants_per_connection_max));
         let admission = Arc::new(Semaphore::new(size_max as usize));
-        Self { bb8, target, admission, checkout_timeout, size_max }
+        Self { bb8, target, admission, checkout_timeout, size_max, violations: Arc::default() }
     }
 
     /// The control plane's pool: small, and apart from the tenants'.
@@ -92,6 +95,12 @@ impl Pool {
     /// Where cancel requests go.
     pub(super) fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// How many transactions stood in another schema than they were opened for.
+    #[must_use]
+    pub fn violations(&self) -> &Arc<AtomicU64> {
+        &self.violations
     }
 
     /// The state, for metrics.

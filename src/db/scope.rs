@@ -5,21 +5,28 @@
 //! over by a task that rolls back and, if the server is still busy, cancels; failing that, it is closed.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
 use diesel::pg::Pg;
 use diesel::query_builder::{AsQuery, QueryFragment, QueryId};
-use diesel::query_dsl::CompatibleType;
+use diesel::query_dsl::{CompatibleType, QueryDsl as _};
+use diesel::result::QueryResult;
+use diesel::row::Row;
+use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, TryFutureExt as _, try_join};
-use futures_util::stream::StreamExt as _;
+use futures_util::stream::{BoxStream, StreamExt as _};
+use uuid::Uuid;
 
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::{Borrowed, Pool};
+use super::schema::tenant::tenant_head;
 use super::tls::Target;
+use crate::kernel::ids::TenantId;
 
 /// How long an abandoned statement may go on before it is cancelled: most end by themselves sooner.
 const GRACE: Duration = Duration::from_millis(50);
@@ -33,6 +40,7 @@ pub(super) struct Held {
     borrowed: Option<Borrowed>,
     target: Target,
     pub(super) meter: Arc<Meter>,
+    violations: Arc<AtomicU64>,
 }
 
 /// The BEGIN of a transaction: sent, and awaited together with the first answer.
@@ -59,7 +67,8 @@ impl<Q, T, ST> Query<T, ST> for Q where
 impl Held {
     pub(super) async fn borrow(pool: &Pool, meter: Arc<Meter>) -> Result<Arc<Self>, DbError> {
         let borrowed = pool.borrow().await?;
-        Ok(Arc::new(Self { borrowed: Some(borrowed), target: pool.target().clone(), meter }))
+        let (target, violations) = (pool.target().clone(), Arc::clone(pool.violations()));
+        Ok(Arc::new(Self { borrowed: Some(borrowed), target, meter, violations }))
     }
 
     pub(super) fn connection(&self) -> &super::connection::Connection {
@@ -83,20 +92,45 @@ impl Held {
 
     /// Opens a transaction and waits until it stands, as every writer must: a write that travelled with a failing
     /// opening would land outside of it.
-    pub(super) async fn begin(self: &Arc<Self>, opening: &str) -> Result<Scope, DbError> {
+    ///
+    /// For a tenant, the transaction is asked whose schema it stands in, in the same trip.
+    pub(super) async fn begin(self: &Arc<Self>, opening: &str, tenant: Option<TenantId>) -> Result<Scope, DbError> {
         self.connection().set_dirty(true);
-        self.batch(opening).await?;
+        let in_flight = self.meter.wait();
+        let result = self.open(opening, tenant).await;
+        in_flight.arrived();
+        result?;
         Ok(Scope { held: Arc::clone(self), opening: None })
     }
 
     /// Opens a transaction without waiting: the opening is on the wire when this returns, before any statement can be.
-    pub(super) fn begin_pipelined(self: &Arc<Self>, opening: String) -> Scope {
+    pub(super) fn begin_pipelined(self: &Arc<Self>, opening: String, tenant: Option<TenantId>) -> Scope {
         self.connection().set_dirty(true);
         let held = Arc::clone(self);
-        let opening = async move { Ok(held.pg().batch_execute(&opening).await?) }.boxed().shared();
+        let opening = async move { held.open(&opening, tenant).await }.boxed().shared();
         // The first poll is what sends. The answer is awaited by every statement of the scope.
         let _ = opening.clone().now_or_never();
         Scope { held: Arc::clone(self), opening: Some(opening) }
+    }
+
+    /// Sends the opening and, right behind it, the question whose schema this is. The stamp is named without a schema and
+    /// may be read by one role alone, so the right answer proves path, role and schema at once.
+    async fn open(&self, opening: &str, tenant: Option<TenantId>) -> Result<(), DbError> {
+        let mut pg = self.pg();
+        let opened = async { Ok(self.pg().batch_execute(opening).await?) };
+        let Some(tenant) = tenant else { return opened.await };
+        let stamp = AsyncConnectionCore::load(&mut pg, tenant_head::table.select(tenant_head::tenant_id));
+        let ((), stamp) = try_join(opened, rows::<Uuid, SqlUuid, _>(stamp)).await?;
+        if stamp == [tenant.0] {
+            return Ok(());
+        }
+        self.violations.fetch_add(1, Ordering::Relaxed);
+        self.connection().poison();
+        tracing::error!(
+            security.event = "isolation_violation", tenant.id = %tenant, found = ?stamp,
+            "A transaction stood in another schema than it was opened for; its connection is closed"
+        );
+        Err(DbError::Misplaced)
     }
 
     /// Ends a transaction and waits for it. Only then is the connection clean.
@@ -160,15 +194,7 @@ impl Scope {
         Pg: QueryMetadata<Q::SqlType>,
     {
         let mut pg = self.held.pg();
-        let rows = AsyncConnectionCore::load(&mut pg, query);
-        let rows = async move {
-            let mut stream = rows.await?;
-            let mut rows = Vec::with_capacity(stream.size_hint().0);
-            while let Some(row) = stream.next().await {
-                rows.push(T::build_from_row(&row?).map_err(diesel::result::Error::DeserializationError)?);
-            }
-            Ok(rows)
-        };
+        let rows = rows(AsyncConnectionCore::load(&mut pg, query));
         async move {
             let in_flight = self.held.meter.send();
             let result = self.with_opening(rows).await;
@@ -201,4 +227,20 @@ impl Scope {
             Some(opening) => try_join(opening.clone(), statement).await.map(|((), value)| value),
         }
     }
+}
+
+/// The rows of an answer as values.
+async fn rows<T, ST, R>(
+    answer: impl Future<Output = QueryResult<BoxStream<'static, QueryResult<R>>>>,
+) -> Result<Vec<T>, DbError>
+where
+    T: FromSqlRow<ST, Pg>,
+    R: for<'row> Row<'row, Pg>,
+{
+    let mut stream = answer.await?;
+    let mut rows = Vec::with_capacity(stream.size_hint().0);
+    while let Some(row) = stream.next().await {
+        rows.push(T::build_from_row(&row?).map_err(diesel::result::Error::DeserializationError)?);
+    }
+    Ok(rows)
 }

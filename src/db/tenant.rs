@@ -6,6 +6,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
@@ -66,6 +67,12 @@ impl TenantDb {
         self.pool.state()
     }
 
+    /// How many transactions stood in another schema than they were opened for.
+    #[must_use]
+    pub fn violations(&self) -> u64 {
+        AtomicU64::load(self.pool.violations(), Ordering::Relaxed)
+    }
+
     /// How many connections were ever made.
     #[must_use]
     pub fn connections_created(&self) -> u64 {
@@ -86,7 +93,7 @@ impl TenantSession {
         let held = self.held(&mut state).await?;
         // One snapshot for the whole query: its parts agree with each other.
         let opening = opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.tenant);
-        let read = TenantRead(held.begin_pipelined(opening));
+        let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)));
         state.read = Some(read.clone());
         Ok(read)
     }
@@ -103,7 +110,7 @@ impl TenantSession {
         let mut state = self.state.lock().await;
         let held = self.held(&mut state).await?;
         let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
-        let mut tx = TenantTx(TenantRead(held.begin(&opening(begin, &self.tenant)).await?));
+        let mut tx = TenantTx(TenantRead(held.begin(&opening(begin, &self.tenant), Some(self.tenant.id)).await?));
         let result = work(&mut tx).await;
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         result

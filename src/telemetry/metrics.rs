@@ -30,6 +30,8 @@ pub struct Metrics {
     pub pool_connections: IntGaugeVec,
     /// Operations that may borrow a connection right now.
     pub pool_permits: IntGauge,
+    /// Transactions that stood in another schema than they were opened for; anything but zero is an incident.
+    pub isolation_violations: IntGauge,
 }
 
 impl Metrics {
@@ -73,9 +75,13 @@ impl Metrics {
                 &["state"],
             )?,
             pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
+            isolation_violations: IntGauge::new(
+                "shelfwise_isolation_violations",
+                "Transactions that stood in another schema than they were opened for.",
+            )?,
             registry,
         };
-        let families: [Box<dyn Collector>; 7] = [
+        let families: [Box<dyn Collector>; 8] = [
             Box::new(metrics.http_requests.clone()),
             Box::new(metrics.http_duration.clone()),
             Box::new(metrics.graphql_errors.clone()),
@@ -83,6 +89,7 @@ impl Metrics {
             Box::new(metrics.sql_round_trips.clone()),
             Box::new(metrics.pool_connections.clone()),
             Box::new(metrics.pool_permits.clone()),
+            Box::new(metrics.isolation_violations.clone()),
         ];
         for family in families {
             metrics.registry.register(family)?;

@@ -113,3 +113,33 @@ async fn a_connection_is_retired_after_so_many_tenants() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_transaction_in_the_wrong_place_answers_nothing_and_costs_its_connection() {
+    world_with(ONE_CONNECTION, async |world| {
+        let owner = world.owner();
+        book(&owner, json!({ "title": "Mine" })).await;
+        let psql = crate::harness::cluster::psql().await;
+        let stamp = async |id: uuid::Uuid| {
+            let update = format!(r#"UPDATE "{}".tenant_head SET tenant_id = $1"#, world.a.schema);
+            psql.execute(&update, &[&id]).await.unwrap();
+        };
+        // The schema says that it is another's: as if the path had led there.
+        stamp(world.b.id.0).await;
+        let query = "{ books { nodes { title } } }";
+        let write = "mutation { authorCreate(input: { name: \"X\" }) { author { id } } }";
+        for (count, operation) in [(1, query), (2, write)] {
+            let response = owner.gql(operation, json!({})).await;
+            assert_eq!(response.code(), "INTERNAL_ERROR");
+            assert!(!response.body.to_string().contains("Mine"), "{}", response.body);
+            assert_eq!(world.app.tenants.violations(), count);
+        }
+        stamp(world.a.id.0).await;
+        assert_eq!(owner.data(query, json!({})).await["books"]["nodes"], json!([{ "title": "Mine" }]));
+        assert_eq!(owner.data("{ authors { totalCount } }", json!({})).await["authors"]["totalCount"], 0);
+        assert_eq!(world.app.tenants.connections_created(), 3, "each misplaced transaction cost its connection");
+        let metrics = world.http.get(format!("{}/metrics", world.base_url)).send().await.unwrap().text().await.unwrap();
+        assert!(metrics.contains("shelfwise_isolation_violations 2"));
+    })
+    .await;
+}
