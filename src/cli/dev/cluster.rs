@@ -23,6 +23,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause between two looks at a starting server.
 const START_POLL: Duration = Duration::from_millis(20);
 
+/// How folders begin that hold data files away from their cluster's.
+const ELSEWHERE_PREFIX: &str = "shelfwise-";
+
 /// Runs the server, waits for the end of standard input, and stops it.
 const WATCHDOG: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server"#;
 
@@ -99,6 +102,20 @@ impl Cluster {
         let mut cluster = Self { port, password, watchdog };
         cluster.wait_until_ready(&log_path).await?;
         Ok(cluster)
+    }
+
+    /// Removes the folder of a cluster that has ended, wherever its data files are.
+    ///
+    /// # Errors
+    /// A file cannot be removed.
+    pub fn remove(folder: &Path) -> std::io::Result<()> {
+        if let Ok(data) = fs::canonicalize(folder.join("data"))
+            && let Some(elsewhere) = data.parent().filter(|parent| *parent != folder)
+            && elsewhere.file_name().is_some_and(|name| name.to_string_lossy().starts_with(ELSEWHERE_PREFIX))
+        {
+            fs::remove_dir_all(elsewhere)?;
+        }
+        fs::remove_dir_all(folder)
     }
 
     /// The URL of a database of this cluster for a login. All logins of the cluster share one password.
@@ -220,7 +237,7 @@ fn data_folder(folder: &Path, user: &ServerUser) -> anyhow::Result<PathBuf> {
     }
     let mut suffix = [0_u8; 8];
     getrandom::fill(&mut suffix).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
-    let elsewhere = PathBuf::from(format!("/var/tmp/shelfwise-{:016x}", u64::from_ne_bytes(suffix)));
+    let elsewhere = PathBuf::from(format!("/var/tmp/{ELSEWHERE_PREFIX}{:016x}", u64::from_ne_bytes(suffix)));
     fs::create_dir(&elsewhere)?;
     let target = elsewhere.join("data");
     fs::create_dir(&target)?;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
+use shelfwise::cli::dev::cluster::Cluster;
 
 /// A running `dev`, with what it printed.
 struct Dev {
@@ -136,4 +137,5 @@ async fn it_starts_from_nothing_keeps_its_data_and_stops_all_it_started() {
     let server = server_of(home.path());
     dev.stop("-KILL");
     wait_until_gone(&server);
+    Cluster::remove(&home.path().join("postgres")).unwrap();
 }

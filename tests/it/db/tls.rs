@@ -68,6 +68,8 @@ async fn every_sslmode_does_what_it_says() {
     ] {
         assert!(is_encrypted(&url).await.is_err(), "{what} was taken");
     }
+    drop(cluster);
+    Cluster::remove(&folder.path().join("cluster")).unwrap();
 }
 
 #[tokio::test]

@@ -22,6 +22,7 @@ fn shared() -> &'static (Cluster, DatabaseUrls) {
         let start = || {
             tokio::runtime::Runtime::new().unwrap().block_on(async {
                 let folder = format!("{}/cluster-{}", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+                sweep();
                 let cluster = Cluster::start(folder.as_ref(), Durability::None, &[("max_connections", "200")]).await;
                 let cluster = cluster.expect("PostgreSQL starts");
                 let urls = prepare(&cluster, SHARED_DATABASE).await.expect("the database is made");
@@ -64,4 +65,15 @@ pub async fn connect(url: &str) -> tokio_postgres::Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.expect("PostgreSQL answers");
     tokio::spawn(connection);
     client
+}
+
+/// Removes what earlier runs left: their process ended before it could.
+fn sweep() {
+    for entry in std::fs::read_dir(env!("CARGO_TARGET_TMPDIR")).into_iter().flatten().flatten() {
+        let name = entry.file_name().into_string().unwrap_or_default();
+        let Some(pid) = name.strip_prefix("cluster-") else { continue };
+        if !std::path::Path::new("/proc").join(pid).exists() {
+            let _ = Cluster::remove(&entry.path());
+        }
+    }
 }
