@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod graphql;
+pub mod isolation;
 pub mod migrations;
 pub mod provisioning;
 pub mod tenants;

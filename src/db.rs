@@ -13,6 +13,7 @@ pub mod meter;
 pub mod migrate;
 pub mod owner;
 pub mod pool;
+pub mod probe;
 pub mod schema;
 mod scope;
 pub mod tenant;

@@ -13,9 +13,11 @@ use super::output::{error, print_tenant, tenant_json, tenant_line};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
+use crate::control::isolation::verify;
 use crate::control::provisioning::{NewTenant, tenant_provision};
 use crate::control::tenants::{Tenant, service};
 use crate::db::pool::Pool;
+use crate::db::probe::Breach;
 use crate::db::tls::Target;
 use crate::db::{ControlDb, TenantDb, TenantTx};
 use crate::kernel::actor::Actor;
@@ -76,6 +78,12 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Let every tenant try what must not be possible, and fail if anything is.
+    VerifyIsolation {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Import a catalogue from a CSV file.
     Import {
         /// The tenant.
@@ -130,6 +138,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             let control = databases(config)?.0;
             print_tenant(&service::tenant_resume(&control, &SystemClock, &slug).await.map_err(error)?, json);
         }
+        Command::VerifyIsolation { json } => verify_isolation(config, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
             let options = ImportOptions {
                 on_conflict: match on_conflict {
@@ -162,6 +171,31 @@ pub(super) async fn context(control: &ControlDb, slug: &str) -> anyhow::Result<A
     let tenant =
         service::tenant_by_slug(control, slug).await?.with_context(|| format!("there is no tenant `{slug}`"))?;
     tenant.context().context("the tenant's entry holds what this version cannot read")
+}
+
+async fn verify_isolation(config: &Config, json: bool) -> anyhow::Result<()> {
+    let (control, tenants) = databases(config)?;
+    let report = verify(&control, &tenants).await?;
+    if json {
+        let breach = |(slug, breach): &(String, Breach)| serde_json::json!({ "slug": slug, "attempt": breach.attempt, "outcome": breach.outcome });
+        let breaches: Vec<_> = report.breaches.iter().map(breach).collect();
+        println!(
+            "{}",
+            serde_json::json!({ "tenants": report.tenants, "attempts": report.attempts, "breaches": breaches })
+        );
+    } else {
+        println!(
+            "{} tenants made {} attempts: {} were not denied",
+            report.tenants,
+            report.attempts,
+            report.breaches.len()
+        );
+        for (slug, breach) in &report.breaches {
+            println!("{slug}: {}: {}", breach.attempt, breach.outcome);
+        }
+    }
+    anyhow::ensure!(report.breaches.is_empty(), "the wall has holes");
+    Ok(())
 }
 
 async fn list(control: &ControlDb, json: bool) -> anyhow::Result<()> {

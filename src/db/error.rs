@@ -14,6 +14,9 @@ pub enum DbError {
     /// A CHECK refused the row.
     #[error("check {0} is violated")]
     Check(String),
+    /// The role may not do this.
+    #[error("{0}")]
+    Denied(String),
     /// The transaction stood in another schema than it was opened for. Its connection is gone.
     #[error("the transaction stood in another schema than it was opened for")]
     Misplaced,
@@ -53,6 +56,7 @@ impl From<DieselError> for DbError {
             DatabaseErrorKind::ClosedConnection => Self::Unreachable(message.to_owned()),
             // The driver has no kinds for these; the texts are PostgreSQL's own, in the C locale of its messages.
             _ if message.starts_with("canceling statement") => Self::Cancelled(message.to_owned()),
+            _ if message.starts_with("permission denied") => Self::Denied(message.to_owned()),
             _ if message == "connection closed" || message.starts_with("terminating connection") => {
                 Self::Unreachable(message.to_owned())
             }

@@ -53,6 +53,8 @@ async fn an_operator_does_it_all_at_the_command_line() {
     );
     assert_eq!(json(&run(&["tenant", "resume", "acme", "--json"]))["status"], "active");
     assert_eq!(json(&run(&["tenant", "list", "--json"]))["slug"], "acme");
+    let verified = json(&run(&["tenant", "verify-isolation", "--json"]));
+    assert_eq!(verified["breaches"], Value::Array(Vec::new()));
     let suspend = run(&["tenant", "suspend", "nobody", "--reason", "x"]);
     assert_eq!(text(&suspend.stderr), "shelfwise: There is no tenant `nobody`.\n");
 

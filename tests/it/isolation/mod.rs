@@ -1,6 +1,7 @@
 //! What one shop does is nothing to another, whatever happens in between.
 
 mod cancellation;
+mod probe;
 mod reuse;
 mod walk;
 mod wall;

@@ -1,0 +1,54 @@
+//! Proof that the wall holds: every tenant tries what must not be possible.
+
+use crate::control::tenants::{Tenant, service::tenant_list};
+use crate::db::probe::{ATTEMPTS_COUNT, Breach, probe};
+use crate::db::{ControlDb, DbError, TenantDb};
+use crate::kernel::page::{Direction, PageRequest};
+use crate::kernel::tenant::SchemaName;
+
+/// Tenants that are read from the registry at once.
+const PAGE_TENANTS: usize = 200;
+
+/// What a verification found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Tenants that tried.
+    pub tenants: usize,
+    /// Attempts that were made.
+    pub attempts: usize,
+    /// Attempts that were not denied, by the slug of who made them.
+    pub breaches: Vec<(String, Breach)>,
+}
+
+/// Lets every tenant try against its neighbour in the registry, the last one against the first.
+///
+/// # Errors
+/// The database cannot be asked.
+pub async fn verify(control: &ControlDb, tenants: &TenantDb) -> Result<Report, DbError> {
+    let mut all: Vec<Tenant> = Vec::new();
+    loop {
+        let from = all.last().map(|tenant| tenant.slug.clone());
+        let page =
+            tenant_list(control, PageRequest { limit: PAGE_TENANTS, direction: Direction::Forward, from }).await?;
+        all.extend(page.items);
+        if !page.has_next {
+            break;
+        }
+    }
+    let mut report = Report::default();
+    for (index, tenant) in all.iter().enumerate() {
+        let other = &all[(index + 1) % all.len()];
+        let Some(context) = tenant.context().filter(|_| other.id != tenant.id) else { continue };
+        let breaches = probe(tenants, &context, &SchemaName::from(other.id)).await?;
+        for breach in &breaches {
+            tracing::error!(
+                security.event = "isolation_breach", tenant.slug = %tenant.slug, attempt = breach.attempt,
+                outcome = breach.outcome, "A tenant could do what must not be possible"
+            );
+        }
+        report.tenants += 1;
+        report.attempts += ATTEMPTS_COUNT;
+        report.breaches.extend(breaches.into_iter().map(|breach| (tenant.slug.clone(), breach)));
+    }
+    Ok(report)
+}

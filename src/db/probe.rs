@@ -1,0 +1,69 @@
+//! Tries what must not be possible: statements of one tenant that name another's schema or the registry.
+//!
+//! Each attempt runs in a transaction of its own, which is rolled back whatever happens.
+
+use super::error::DbError;
+use super::tenant::{TenantDb, TenantTx};
+use crate::kernel::tenant::{SchemaName, TenantCtx};
+use std::sync::Arc;
+
+/// An attempt that was not denied as it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// What was tried.
+    pub attempt: &'static str,
+    /// What came of it: that it succeeded, or an error that is no denial.
+    pub outcome: String,
+}
+
+/// What is tried, `{other}` being another tenant's schema.
+const ATTEMPTS: &[(&str, &str)] = &[
+    ("read another tenant's books", r#"SELECT 1 FROM "{other}".books LIMIT 1"#),
+    ("read another tenant's users", r#"SELECT 1 FROM "{other}".users LIMIT 1"#),
+    ("change another tenant's books", r#"UPDATE "{other}".books SET stock = stock"#),
+    ("remove another tenant's books", r#"DELETE FROM "{other}".books"#),
+    ("make a table in another tenant's schema", r#"CREATE TABLE "{other}".probe ()"#),
+    ("make a table in one's own schema", "CREATE TABLE probe ()"),
+    ("make a temporary table", "CREATE TEMPORARY TABLE probe ()"),
+    ("read the registry", "SELECT 1 FROM control.tenants LIMIT 1"),
+    ("change the registry", "UPDATE control.tenants SET status = status"),
+    ("read the jobs", "SELECT 1 FROM control.jobs LIMIT 1"),
+    ("forge a job", "INSERT INTO control.jobs (id, kind, payload) VALUES (gen_random_uuid(), 'probe', '{}')"),
+    ("restamp one's own schema", "DELETE FROM tenant_head"),
+];
+
+/// How many attempts [`probe`] makes.
+pub const ATTEMPTS_COUNT: usize = ATTEMPTS.len();
+
+/// Makes every attempt as one tenant against another and answers those that were not denied.
+///
+/// # Errors
+/// The database cannot be asked.
+pub async fn probe(tenants: &TenantDb, tenant: &Arc<TenantCtx>, other: &SchemaName) -> Result<Vec<Breach>, DbError> {
+    let mut breaches = Vec::new();
+    for (attempt, sql) in ATTEMPTS {
+        let statement = diesel::sql_query(sql.replace("{other}", other.as_str()));
+        let session = tenants.session(Arc::clone(tenant));
+        let work = async |tx: &mut TenantTx| {
+            // The outcome travels as an error, so that even an attempt that succeeds is rolled back.
+            Err::<(), _>(Outcome(tx.execute(statement).await))
+        };
+        let outcome = match session.write(work).await {
+            Ok(()) | Err(Outcome(Ok(_))) => "it succeeded".to_owned(),
+            Err(Outcome(Err(DbError::Denied(_)))) => continue,
+            Err(Outcome(Err(error))) if error.is_unavailable() => return Err(error),
+            Err(Outcome(Err(error))) => error.to_string(),
+        };
+        breaches.push(Breach { attempt, outcome });
+    }
+    Ok(breaches)
+}
+
+/// The outcome of an attempt.
+struct Outcome(Result<usize, DbError>);
+
+impl From<DbError> for Outcome {
+    fn from(error: DbError) -> Self {
+        Self(Err(error))
+    }
+}
