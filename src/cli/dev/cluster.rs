@@ -78,7 +78,7 @@ impl Cluster {
         let log_path = data.with_extension("log");
         let log = fs::File::create(&log_path)?;
         user.own(&log_path)?;
-        let mut command = user.command("sh");
+        let mut command = user.command("/bin/sh");
         let watchdog = if durability == Durability::None { WATCHDOG_REMOVING } else { WATCHDOG };
         command.args(["-c", watchdog]).arg(&data).arg(bin.join("postgres")).arg("-D").arg(&data);
         let port_text = port.to_string();
