@@ -120,6 +120,7 @@ pub const VARIABLES: &[&str] = &[
     "HOST",
     "PORT",
     "TENANT_HOST_SUFFIXES",
+    "CORS_ORIGINS",
     "REQUEST_TIMEOUT_MS",
     "BODY_BYTES_MAX",
     "JWT_KEYS",

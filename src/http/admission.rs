@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderName, Uri, header};
 
 use crate::app::App;
 use crate::auth::Claims;
@@ -15,7 +15,7 @@ use crate::kernel::actor::Actor;
 use crate::kernel::tenant::{TenantCtx, TenantSlug};
 
 /// The header that names a tenant by its slug.
-const X_TENANT: &str = "x-tenant";
+pub const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
 
 /// The shop that a request of the tenant plane is for, and who acts in it; nothing for a stranger without a shop.
 ///
@@ -96,7 +96,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 fn named_slugs(headers: &HeaderMap, uri: &Uri, suffixes: &[String]) -> Vec<String> {
     let host = uri.host().or_else(|| headers.get(header::HOST)?.to_str().ok());
     let from_host = host.and_then(|host| slug_of_host(host, suffixes));
-    let from_header = headers.get(X_TENANT).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    let from_header = headers.get(&X_TENANT).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     from_host.into_iter().chain(from_header).collect()
 }
 

@@ -1,14 +1,22 @@
 //! Which path is answered by what.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::{HeaderValue, Method, header};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{any, get};
+use tower_http::cors::CorsLayer;
 
+use super::admission::X_TENANT;
+use super::observe::X_REQUEST_ID;
 use super::{graphql, health, observe, page};
 use crate::app::App;
+
+/// How long a browser remembers what a page of another origin may do.
+const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
 /// The server's routes.
 pub fn router(app: Arc<App>) -> Router {
@@ -20,6 +28,17 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
+        .layer(cors(&app.config.http.cors_origins))
         .layer(from_fn_with_state(Arc::clone(&app), observe::observe))
         .with_state(app)
+}
+
+/// What pages of other origins may do: call the APIs with a token. No cookie exists, so credentials are not allowed.
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, X_REQUEST_ID, X_TENANT])
+        .expose_headers([X_REQUEST_ID])
+        .max_age(PREFLIGHT_MAX_AGE)
 }

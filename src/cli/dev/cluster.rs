@@ -26,12 +26,12 @@ const START_POLL: Duration = Duration::from_millis(20);
 /// How folders begin that hold data files away from their cluster's.
 const ELSEWHERE_PREFIX: &str = "shelfwise-";
 
-/// Runs the server, waits for the end of standard input, and stops it.
-const WATCHDOG: &str = r#""$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server"#;
+/// Runs the server, waits for the end of standard input, on which nothing is ever written, and stops it.
+const WATCHDOG: &str = r#""$@" & server=$!; read -r _; kill -INT $server 2>/dev/null; wait $server"#;
 
 /// The same, and removes the data files, whose folder is `$0`.
 const WATCHDOG_REMOVING: &str =
-    r#""$@" & server=$!; cat >/dev/null; kill -INT $server 2>/dev/null; wait $server; rm -rf "$0"/*"#;
+    r#""$@" & server=$!; read -r _; kill -INT $server 2>/dev/null; wait $server; /bin/rm -rf "$0"/*"#;
 
 /// Where server binaries are, beside the folders of `PATH`.
 const USUAL_PLACES: &[&str] = &[

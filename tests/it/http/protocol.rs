@@ -203,3 +203,33 @@ async fn a_request_id_is_taken_over_if_plain_and_answered() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn pages_of_named_origins_may_call_and_others_may_not() {
+    world_with(&[("CORS_ORIGINS", "https://shop.example, http://localhost:3000")], async |world| {
+        let preflight = async |origin: &str| {
+            let request = world
+                .http
+                .request(Method::OPTIONS, format!("{}/graphql", world.base_url))
+                .header("origin", origin)
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "authorization,content-type,x-tenant");
+            let headers = request.send().await.unwrap().headers().clone();
+            let allowed = headers.get("access-control-allow-origin").map(|value| value.to_str().unwrap().to_owned());
+            assert_eq!(headers.get("access-control-allow-credentials"), None);
+            allowed
+        };
+        assert_eq!(preflight("https://shop.example").await.as_deref(), Some("https://shop.example"));
+        assert_eq!(preflight("http://localhost:3000").await.as_deref(), Some("http://localhost:3000"));
+        assert_eq!(preflight("https://evil.example").await, None);
+        assert_eq!(preflight("null").await, None);
+        let called = world.owner().with_header("origin", "https://shop.example").gql("{ __typename }", json!({})).await;
+        assert_eq!(called.headers["access-control-allow-origin"], "https://shop.example");
+        for (name, value) in
+            [("x-content-type-options", "nosniff"), ("x-frame-options", "DENY"), ("referrer-policy", "no-referrer")]
+        {
+            assert_eq!(called.headers[name], value);
+        }
+    })
+    .await;
+}
