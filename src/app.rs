@@ -17,6 +17,7 @@ use crate::graphql::cost::Costs;
 use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
 use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
+use crate::kernel::ids::base32_encode;
 use crate::telemetry::metrics::Metrics;
 
 /// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
@@ -74,9 +75,10 @@ impl App {
         let liveness = Liveness::default();
         let registry = Registry::new(control.clone(), liveness.clone());
         let heard = registry.clone();
+        let name = base32_encode(clock.new_id());
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let listener =
-            tokio::spawn(listen(listen_target, TENANTS_CHANNEL, liveness, move |signal| heard.on_signal(signal)));
+            tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| heard.on_signal(signal)));
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,

@@ -77,7 +77,11 @@ impl Config {
         match dotenvy::from_path(".env") {
             Ok(()) => {}
             Err(error) if error.not_found() => {}
-            Err(error) => return Err(ConfigError::single(".env", &error.to_string())),
+            // The line may hold a secret, so only its place is told.
+            Err(dotenvy::Error::LineParse(_, place)) => {
+                return Err(ConfigError::single(".env", &format!("a line is malformed at its character {place}")));
+            }
+            Err(_) => return Err(ConfigError::single(".env", "the file cannot be read")),
         }
         #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
         Self::from_vars(&|name| std::env::var(name).ok())

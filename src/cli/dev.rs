@@ -74,8 +74,9 @@ pub fn with_running(mut config: Config) -> anyhow::Result<Config> {
     if config.environment != Environment::Development || is_complete || !path.exists() {
         return Ok(config);
     }
-    let vars: std::collections::HashMap<String, String> =
-        dotenvy::from_path_iter(&path).context("dev.env cannot be read")?.collect::<Result<_, _>>()?;
+    let vars: std::collections::HashMap<String, String> = dotenvy::from_path_iter(&path)
+        .and_then(Iterator::collect)
+        .map_err(|_| anyhow::anyhow!("{} cannot be read", path.display()))?;
     let running = Config::from_vars(&|name| vars.get(name).cloned())?;
     config.database.urls = config.database.urls.or(running.database.urls);
     if config.auth.jwt_keys.is_empty() {

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
@@ -10,6 +11,9 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 use super::error::DbError;
 use super::tls::Target;
 use crate::kernel::ids::TenantId;
+
+/// How long a new connection may take to be made.
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A connection to PostgreSQL and what the pool must know of it.
 pub struct Connection {
@@ -74,7 +78,8 @@ impl bb8::ManageConnection for Manager {
 
     /// Connects, and refuses a login whose search path is not empty: a statement that forgot its tenant must fail.
     async fn connect(&self) -> Result<Connection, DbError> {
-        let pg = connect(&self.target).await?;
+        let too_slow = |_| DbError::Unreachable("connecting took too long".to_owned());
+        let pg = tokio::time::timeout(CONNECT_TIMEOUT, connect(&self.target)).await.map_err(too_slow)??;
         let path: Path =
             diesel::sql_query("SELECT current_setting('search_path') AS search_path").get_result(&mut &pg).await?;
         if path.search_path.trim_matches('"').is_empty() {

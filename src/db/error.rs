@@ -14,6 +14,9 @@ pub enum DbError {
     /// A CHECK refused the row.
     #[error("check {0} is violated")]
     Check(String),
+    /// Others were changing the same rows in another order, or at the same moment. Trying again helps.
+    #[error("the transaction was given up for another: {0}")]
+    Conflict(String),
     /// The role may not do this.
     #[error("{0}")]
     Denied(String),
@@ -38,7 +41,7 @@ impl DbError {
     /// Whether the database, rather than the request, is to blame, and trying later may help.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Busy | Self::Unreachable(_))
+        matches!(self, Self::Busy | Self::Unreachable(_) | Self::Conflict(_))
     }
 }
 
@@ -53,6 +56,8 @@ impl From<DieselError> for DbError {
             DatabaseErrorKind::UniqueViolation => Self::Unique(constraint()),
             DatabaseErrorKind::ForeignKeyViolation => Self::ForeignKey(constraint()),
             DatabaseErrorKind::CheckViolation => Self::Check(constraint()),
+            DatabaseErrorKind::SerializationFailure => Self::Conflict(message.to_owned()),
+            _ if message == "deadlock detected" => Self::Conflict(message.to_owned()),
             DatabaseErrorKind::ClosedConnection => Self::Unreachable(message.to_owned()),
             // The driver has no kinds for these; the texts are PostgreSQL's own, in the C locale of its messages.
             _ if message.starts_with("canceling statement") => Self::Cancelled(message.to_owned()),

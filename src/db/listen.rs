@@ -1,17 +1,29 @@
-//! LISTEN on a connection of its own, made again whenever it breaks.
+//! LISTEN on a connection of its own, made again whenever it breaks, and proven to be heard.
+//!
+//! A connection may be dead without a word, and a pooler takes a LISTEN and forgets it. So the listener calls to itself
+//! and counts as alive only while it hears its own voice.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use diesel_async::SimpleAsyncConnection as _;
-use futures_util::StreamExt as _;
+use tokio::sync::mpsc;
+use tokio_postgres::AsyncMessage;
 
-use super::connection::connect;
+use super::error::DbError;
 use super::tls::Target;
 
 /// The pause before a broken listener connects again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(500);
+
+/// The pause between two calls to itself.
+const ECHO_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long a listener counts as alive after it has heard itself.
+const ECHO_TRUST: Duration = Duration::from_millis(800);
+
+/// The channel of the calls; their payload tells whose they are.
+const ECHO_CHANNEL: &str = "shelfwise_echo";
 
 /// What a listener tells its owner.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,29 +34,37 @@ pub enum Signal {
     Payload(String),
 }
 
-/// Whether a listener is connected right now, so that caches know how long to trust themselves.
+/// Whether a listener hears right now, so that caches know how long to trust themselves.
 #[derive(Debug, Clone, Default)]
-pub struct Liveness(Arc<AtomicBool>);
+pub struct Liveness(Arc<Mutex<Option<Instant>>>);
 
 impl Liveness {
     /// Whether notifications arrive.
     #[must_use]
     pub fn is_alive(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        let heard_at = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard_at.is_some_and(|heard_at| heard_at.elapsed() < ECHO_TRUST)
     }
 
-    fn set(&self, alive: bool) {
-        self.0.store(alive, Ordering::Release);
+    fn set(&self, heard_at: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = heard_at;
     }
 }
 
-/// Listens on a channel for ever and hands each signal to `on_signal`. To be run as a task and aborted at shutdown.
-pub async fn listen(target: Target, channel: &'static str, liveness: Liveness, on_signal: impl Fn(Signal)) {
+/// Listens on a channel for ever and hands each signal to `on_signal`. To be run as a task and aborted at shutdown. `name`
+/// is unlike that of any other listener.
+pub async fn listen(
+    target: Target,
+    channel: &'static str,
+    name: String,
+    liveness: Liveness,
+    on_signal: impl Fn(Signal),
+) {
     loop {
-        if let Err(error) = listen_once(&target, channel, &liveness, &on_signal).await {
-            tracing::warn!(error = %error, channel, "The listener lost its connection");
+        if let Err(error) = listen_once(&target, channel, &name, &liveness, &on_signal).await {
+            tracing::warn!(%error, channel, "The listener lost its connection");
         }
-        liveness.set(false);
+        liveness.set(None);
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 }
@@ -53,16 +73,41 @@ pub async fn listen(target: Target, channel: &'static str, liveness: Liveness, o
 async fn listen_once(
     target: &Target,
     channel: &str,
+    name: &str,
     liveness: &Liveness,
     on_signal: &impl Fn(Signal),
-) -> Result<(), super::DbError> {
-    let mut pg = connect(target).await?;
-    pg.batch_execute(&format!(r#"LISTEN "{channel}""#)).await?;
-    liveness.set(true);
-    on_signal(Signal::Connected);
-    let mut notifications = std::pin::pin!(pg.notifications_stream());
-    while let Some(notification) = notifications.next().await {
-        on_signal(Signal::Payload(notification?.payload));
+) -> Result<(), DbError> {
+    let unreachable = |error: tokio_postgres::Error| DbError::Unreachable(error.to_string());
+    let (client, mut connection) = target.config.connect(target.tls.clone()).await.map_err(unreachable)?;
+    let (heard, mut hearing) = mpsc::unbounded_channel();
+    let drive = async {
+        while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+            if let AsyncMessage::Notification(notification) = message.map_err(unreachable)? {
+                let _ = heard.send(notification);
+            }
+        }
+        Err(DbError::Unreachable("the server closed the connection".to_owned()))
+    };
+    let serve = async {
+        client.batch_execute(&format!(r#"LISTEN "{channel}"; LISTEN "{ECHO_CHANNEL}""#)).await.map_err(unreachable)?;
+        on_signal(Signal::Connected);
+        let mut calls = tokio::time::interval(ECHO_PAUSE);
+        let call = format!("NOTIFY \"{ECHO_CHANNEL}\", '{name}'");
+        loop {
+            tokio::select! {
+                _ = calls.tick() => client.batch_execute(&call).await.map_err(unreachable)?,
+                Some(notification) = hearing.recv() => {
+                    if notification.channel() != ECHO_CHANNEL {
+                        on_signal(Signal::Payload(notification.payload().to_owned()));
+                    } else if notification.payload() == name {
+                        liveness.set(Some(Instant::now()));
+                    }
+                }
+            }
+        }
+    };
+    tokio::select! {
+        result = drive => result,
+        result = serve => result,
     }
-    Ok(())
 }

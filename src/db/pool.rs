@@ -6,15 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::connection::Manager;
+use super::connection::{CONNECT_TIMEOUT, Manager};
 use super::error::DbError;
 use super::tls::Target;
 
 /// A connection is closed at this age; its backend gives back what it gathered.
 const LIFETIME_MAX: Duration = Duration::from_secs(20 * 60);
-
-/// How long a new connection may take to be made.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The most connections of the control plane's pool: short look-ups and rare changes.
 const CONTROL_POOL_MAX: u32 = 4;

@@ -29,7 +29,8 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("change the registry", "UPDATE control.tenants SET status = status"),
     ("read the jobs", "SELECT 1 FROM control.jobs LIMIT 1"),
     ("forge a job", "INSERT INTO control.jobs (id, kind, payload) VALUES (gen_random_uuid(), 'probe', '{}')"),
-    ("restamp one's own schema", "DELETE FROM tenant_head"),
+    ("restamp one's own schema", "UPDATE tenant_head SET tenant_id = gen_random_uuid()"),
+    ("remove one's own stamp", "DELETE FROM tenant_head"),
 ];
 
 /// How many attempts [`probe`] makes.

@@ -2,7 +2,7 @@
 //!
 //! The order of events is the safety: the connection is marked dirty before the first byte is sent, and clean only
 //! after the end of the transaction was sent (a read's) or seen (a write's). A connection dropped while dirty is taken
-//! over by a task that rolls back and, if the server is still busy, cancels; failing that, it is closed.
+//! over by a task that rolls back; if the server is still busy, it is cancelled and the connection closed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -31,8 +31,8 @@ use crate::kernel::ids::TenantId;
 /// How long an abandoned statement may go on before it is cancelled: most end by themselves sooner.
 const GRACE: Duration = Duration::from_millis(50);
 
-/// How long the clean-up may take in all before the connection is closed instead.
-const CLEAN_UP_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long a cancel request may take.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A borrowed connection that finds its own way back.
 pub(super) struct Held {
@@ -161,23 +161,21 @@ impl Drop for Held {
 }
 
 /// Makes a dirty connection fit again, or leaves it dirty, so that the pool closes it.
+///
+/// One whose server is still busy is cancelled and closed: the signal may arrive late, and must not hit a statement of
+/// the next borrower.
 async fn clean_up(borrowed: Borrowed, target: Target) {
     let pg = &borrowed.connection.pg;
-    let rolled_back = async {
-        let mut rollback = std::pin::pin!(async { (&mut &*pg).batch_execute("ROLLBACK").await });
-        match tokio::time::timeout(GRACE, &mut rollback).await {
-            Ok(result) => result.is_ok(),
-            Err(_) => {
-                // The signal has been delivered when this returns, so it cannot hit a statement of the next borrower.
-                let cancelled = pg.cancel_token().cancel_query(target.tls).await.is_ok();
-                cancelled && rollback.await.is_ok()
+    match tokio::time::timeout(GRACE, async { (&mut &*pg).batch_execute("ROLLBACK").await }).await {
+        Ok(Ok(())) => borrowed.connection.set_dirty(false),
+        Ok(Err(error)) => tracing::debug!(%error, "Closed a database connection that could not be rolled back"),
+        Err(_) => {
+            let token = pg.cancel_token();
+            let cancel = token.cancel_query(target.tls);
+            if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, cancel).await, Ok(Ok(()))) {
+                tracing::warn!("An abandoned statement could not be cancelled");
             }
         }
-    };
-    if let Ok(true) = tokio::time::timeout(CLEAN_UP_TIMEOUT, rolled_back).await {
-        borrowed.connection.set_dirty(false);
-    } else {
-        tracing::warn!("Closed a database connection that did not come to rest in time");
     }
 }
 

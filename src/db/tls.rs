@@ -1,6 +1,7 @@
 //! TLS to PostgreSQL by rustls, with libpq's words: `sslmode` and `sslrootcert` of the URL.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use rustls::client::WebPkiServerVerifier;
@@ -12,6 +13,9 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStor
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
+
+/// How long a connection may be silent before the other side is asked for a sign of life, and how long it may take.
+const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// How to reach a database: the driver's settings and the TLS client.
 #[derive(Clone)]
@@ -63,6 +67,8 @@ impl Target {
         let mut config: tokio_postgres::Config =
             url.as_str().trim_end_matches('?').parse().context("the database URL cannot be parsed")?;
         config.ssl_mode(ssl_mode).application_name("shelfwise");
+        // A server that went away without a word is noticed in half a minute.
+        config.keepalives_idle(KEEPALIVE).tcp_user_timeout(KEEPALIVE);
         Ok(Self { config, tls: MakeRustlsConnect::new(client_config(check, root_file.as_deref())?) })
     }
 }

@@ -6,8 +6,9 @@ use async_graphql::Context;
 
 use super::error::{ApiError, ApiResult};
 use super::loaders::Loaders;
-use crate::db::{ControlDb, DbError, OwnerDb, TenantRead, TenantSession, TenantTx};
-use crate::kernel::actor::Actor;
+use crate::db::{ControlDb, OwnerDb, TenantRead, TenantSession, TenantTx};
+use crate::failure::Failure;
+use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::tenant::TenantCtx;
 
@@ -111,11 +112,14 @@ impl Shop {
     ///
     /// # Errors
     /// What `work` answers, or the failure of the transaction; nothing is kept then.
-    pub async fn write<T, E: From<DbError>>(
+    pub async fn write<T, C>(
         &self,
         action: &'static str,
-        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
-    ) -> Result<T, E> {
+        permission: Permission,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, Failure<C>>,
+    ) -> Result<T, Failure<C>> {
+        // Asked here as well as in the service: who may not do it costs no connection.
+        self.actor.require(permission)?;
         let result = self.session.write(work).await;
         // What was loaded before the write must not be answered after it.
         if let Some(loaders) = self.loaders.get() {

@@ -51,7 +51,20 @@ enum List {
 /// What an operation is computed with.
 struct Operation<'a> {
     document: &'a ExecutableDocument,
+    definition: &'a OperationDefinition,
     variables: &'a Variables,
+}
+
+impl Operation<'_> {
+    /// The value of a variable: what was sent, or what the operation declares.
+    fn variable(&self, name: &str) -> Option<&async_graphql::Value> {
+        self.variables.get(name).or_else(|| {
+            let definitions = self.definition.variable_definitions.iter();
+            let mut definitions = definitions.map(|definition| &definition.node);
+            let definition = definitions.find(|definition| definition.name.node.as_str() == name)?;
+            definition.default_value.as_ref().map(|value| &value.node)
+        })
+    }
 }
 
 impl Costs {
@@ -94,7 +107,8 @@ impl Costs {
             OperationType::Mutation => &self.roots[1],
             OperationType::Query | OperationType::Subscription => &self.roots[0],
         };
-        self.set(&Operation { document, variables }, &operation.selection_set.node, root, 1)
+        let context = Operation { document, definition: operation, variables };
+        self.set(&context, &operation.selection_set.node, root, 1)
     }
 
     /// Refuses an operation that may cost more than [`COST_MAX`], and answers what the others may.
@@ -167,7 +181,7 @@ fn add<'a>(common: &mut u64, by_type: &mut HashMap<&'a str, u64>, ty: &str, on: 
 /// The page that a field asks for. A size that is wrong is refused by the resolver; here it counts as the greatest.
 fn page_size(operation: &Operation<'_>, field: &Field) -> u64 {
     let sizes = ["first", "last"].into_iter().filter_map(|name| match &field.get_argument(name)?.node {
-        Value::Variable(variable) => match operation.variables.get(variable) {
+        Value::Variable(variable) => match operation.variable(variable) {
             Some(async_graphql::Value::Number(number)) => Some(number.as_u64().unwrap_or(u64::MAX)),
             _ => None,
         },
@@ -210,6 +224,7 @@ mod tests {
         check("{ books { nodes { title } } }", none.clone(), 22);
         check("query($n: Int) { books(last: $n) { nodes { title } } }", serde_json::json!({ "n": 50 }), 52);
         check("query($n: Int) { books(first: $n) { nodes { title } } }", serde_json::json!({ "n": -1 }), 102);
+        check("query($n: Int = 50) { books(first: $n) { nodes { title } } }", none.clone(), 52);
         // The total and the page's ends are no items.
         check("{ books(first: 10) { totalCount pageInfo { hasNextPage } nodes { title } } }", none.clone(), 15);
         // Each of ten books: authors, nodes, twenty names.

@@ -57,6 +57,14 @@ pub fn admin(app: &App, headers: &HeaderMap) -> Result<Option<String>, ApiError>
     }
 }
 
+/// Refuses a token that is not valid, whoever's it is.
+///
+/// # Errors
+/// `UNAUTHENTICATED`.
+pub fn verified(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    bearer(headers)?.map(|token| verify(app, token)).transpose().map(drop)
+}
+
 /// A request without a token: a shop that it names is chosen, and nothing may be done in it.
 async fn stranger(app: &App, named: &[String]) -> Result<Option<Shop>, ApiError> {
     let Some(first) = named.first() else { return Ok(None) };

@@ -8,18 +8,22 @@ use moka::sync::Cache;
 
 use crate::graphql::{ApiError, guard};
 
-/// Bytes of documents' texts that are remembered in all.
-const BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of parsed documents that are remembered in all.
+const BYTES_MAX: u64 = 8 * 1024 * 1024;
+
+/// Bytes of a parsed document for each byte of its text, at most: a field of one letter becomes two hundred bytes.
+const BYTES_PARSED: usize = 100;
 
 /// A longer document is read each time; clients of shops do not send such twice.
-const DOCUMENT_BYTES_MAX: usize = 16 * 1024;
+const DOCUMENT_BYTES_MAX: usize = 8 * 1024;
 
 /// The cache. A document is code of a client's and holds no data, so all tenants share it.
 pub struct Documents(Cache<Arc<str>, Arc<ExecutableDocument>>);
 
 impl Default for Documents {
     fn default() -> Self {
-        let weigher = |text: &Arc<str>, _: &Arc<ExecutableDocument>| u32::try_from(text.len()).unwrap_or(u32::MAX);
+        let weigher =
+            |text: &Arc<str>, _: &Arc<ExecutableDocument>| u32::try_from(text.len() * BYTES_PARSED).unwrap_or(u32::MAX);
         Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weigher).build())
     }
 }

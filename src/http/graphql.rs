@@ -26,6 +26,9 @@ use crate::kernel::actor::Actor;
 /// The most bytes of a query string: documents are sent by POST, or by their hash.
 const QUERY_STRING_BYTES_MAX: usize = 16 * 1024;
 
+/// The most bytes of a body without a token.
+const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
+
 /// A request as the specification has it.
 #[derive(Deserialize)]
 struct Parameters {
@@ -197,7 +200,14 @@ async fn execute_admin(app: Arc<App>, subject: Option<String>, mut document: Gra
 
 async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<GraphqlRequest, ApiError> {
     check_content_type(headers)?;
-    let limit = app.config.http.body_bytes_max;
+    // Who shows nothing has little to say. A token is looked at before its bearer's body is read.
+    let limit = match headers.get(header::AUTHORIZATION) {
+        Some(_) => {
+            admission::verified(app, headers)?;
+            app.config.http.body_bytes_max
+        }
+        None => STRANGER_BODY_BYTES_MAX.min(app.config.http.body_bytes_max),
+    };
     let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("A body has at most {limit} bytes."));
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {

@@ -7,6 +7,9 @@ use std::str::FromStr;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Isbn13(String);
 
+/// The fewest digits of an ISBN-10 that are left when its leading zeros are gone.
+const DIGITS_LEFT_MIN: usize = 6;
+
 /// Why a text is not an ISBN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum IsbnError {
@@ -34,7 +37,8 @@ impl Isbn13 {
     /// As [`Isbn13::from_str`], of the text padded with zeros to ten characters.
     pub fn from_unpadded(text: &str) -> Result<Self, IsbnError> {
         let compact = compact(text);
-        if compact.len() < 10 && !compact.is_empty() { format!("{compact:0>10}").parse() } else { compact.parse() }
+        // Fewer digits than these are no number that lost its zeros.
+        if (DIGITS_LEFT_MIN..10).contains(&compact.len()) { format!("{compact:0>10}").parse() } else { compact.parse() }
     }
 }
 
@@ -77,6 +81,10 @@ fn from_isbn13(digits: &str) -> Result<Isbn13, IsbnError> {
 }
 
 fn from_isbn10(digits: &str) -> Result<Isbn13, IsbnError> {
+    // Nothing but zeros passes the check, and is what an empty cell turns into.
+    if digits.bytes().all(|byte| byte == b'0') {
+        return Err(IsbnError::Malformed);
+    }
     let mut sum = 0;
     for (weight, byte) in (1..=10).rev().zip(digits.bytes()) {
         let value = match byte {
@@ -134,5 +142,7 @@ mod tests {
         assert_eq!(Isbn13::from_unpadded("439023483").unwrap().as_str(), "9780439023481");
         assert_eq!(Isbn13::from_unpadded("2005093"), "0002005093".parse());
         assert_eq!(Isbn13::from_unpadded(""), Err(IsbnError::Length));
+        assert_eq!(Isbn13::from_unpadded("0"), Err(IsbnError::Length));
+        assert_eq!(Isbn13::from_unpadded("0000000000"), Err(IsbnError::Malformed));
     }
 }

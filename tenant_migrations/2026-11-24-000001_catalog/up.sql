@@ -10,8 +10,14 @@ CREATE TABLE tenant_head (
     order_number bigint NOT NULL DEFAULT 0
 );
 CREATE UNIQUE INDEX tenant_head_single_idx ON tenant_head ((true));
--- The role is named as its schema. It counts on, and neither makes nor removes the head.
-DO $$ BEGIN EXECUTE format('REVOKE INSERT, DELETE ON tenant_head FROM %I', current_schema()); END $$;
+-- The role is named as its schema. It counts on, and neither makes, stamps nor removes the head.
+DO $$
+BEGIN
+    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON tenant_head FROM %I', current_schema());
+    EXECUTE format('GRANT UPDATE (event_position, audit_sequence, audit_hash, order_number) ON tenant_head TO %I',
+        current_schema());
+END
+$$;
 
 CREATE TABLE users (
     id uuid PRIMARY KEY,

@@ -32,7 +32,9 @@ pub async fn tenant_update_version(
     version: &str,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    // An older binary that runs beside a newer one does not take the note back.
     let update = diesel::update(tenants::table.find(id.0))
+        .filter(tenants::schema_version.lt(version.to_owned()))
         .set((tenants::schema_version.eq(version.to_owned()), tenants::updated_at.eq(now)));
     tx.execute(update).await.map(drop)
 }

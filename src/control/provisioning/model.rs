@@ -70,7 +70,7 @@ impl NewTenant {
         });
         match (slug, owner_email, currency) {
             (Ok(slug), Ok(owner_email), Ok(currency)) if refusals.is_empty() => {
-                Ok(ValidTenant { slug, name, plan: self.plan.clone(), owner_email, currency })
+                Ok(ValidTenant { slug, name, plan: tidy(&self.plan), owner_email, currency })
             }
             _ => Err(refusals),
         }

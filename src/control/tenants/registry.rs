@@ -21,7 +21,7 @@ use crate::kernel::tenant::{TenantCtx, TenantSlug};
 const TRUST_MAX: Duration = Duration::from_secs(60);
 
 /// How long an entry is trusted while nobody listens: what "within a second" rests on then.
-const TRUST_UNHEARD: Duration = Duration::from_millis(900);
+const TRUST_UNHEARD: Duration = Duration::from_millis(500);
 
 /// How long a known tenant is served without the registry.
 const STALE_MAX: Duration = Duration::from_secs(5 * 60);

@@ -8,14 +8,25 @@ use crate::db::schema::control::tenants;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::page::{Direction, PageRequest};
 
+/// Whether a text could be a slug at all; PostgreSQL would not even take a NUL.
+fn is_plain(slug: &str) -> bool {
+    slug.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
 /// The tenant with a slug.
 pub async fn tenant_by_slug(control: &ControlDb, slug: &str) -> Result<Option<Tenant>, DbError> {
+    if !is_plain(slug) {
+        return Ok(None);
+    }
     let query = tenants::table.filter(tenants::slug.eq(slug.to_owned())).select(Tenant::as_select());
     Ok(control.load(query).await?.pop())
 }
 
 /// The tenant with a slug, locked until the transaction ends.
 pub async fn tenant_lock(tx: &mut ControlTx, slug: &str) -> Result<Option<Tenant>, DbError> {
+    if !is_plain(slug) {
+        return Ok(None);
+    }
     let query = tenants::table.filter(tenants::slug.eq(slug.to_owned())).select(Tenant::as_select()).for_update();
     Ok(tx.load(query).await?.pop())
 }

@@ -3,6 +3,9 @@
 use super::error::{CatalogErrorCode, CatalogRefusal};
 use crate::kernel::text::{fold, tidy};
 
+/// Bytes of a folded name at most: what PostgreSQL takes into an index, less some.
+pub const KEY_BYTES_MAX: usize = 2_400;
+
 /// A tidied name and its folded form.
 ///
 /// # Errors
@@ -10,7 +13,8 @@ use crate::kernel::text::{fold, tidy};
 pub fn valid_name(name: &str, len_max: usize) -> Result<(String, String), CatalogRefusal> {
     let name = tidy(name);
     let name_key = fold(&name);
-    if name_key.is_empty() || name.chars().count() > len_max {
+    // Letters that fold into several make a key longer than its name; an index takes no more than this.
+    if name_key.is_empty() || name.chars().count() > len_max || name_key.len() > KEY_BYTES_MAX {
         let message = format!("A name has 1 to {len_max} characters, a letter or digit among them.");
         return Err(CatalogRefusal::new(CatalogErrorCode::NameInvalid, message, &["input", "name"]));
     }

@@ -11,6 +11,7 @@ use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::Permission;
 use crate::kernel::text::fold;
 use crate::tenant::catalog::error::CatalogErrorCode;
 
@@ -225,7 +226,7 @@ impl AuthorMutation {
     async fn author_create(&self, ctx: &Context<'_>, input: AuthorCreateInput) -> ApiResult<AuthorCreatePayload> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let work = async |tx: &mut _| service::author_create(tx, shop.actor(), request.clock(), &input.name).await;
-        AuthorCreatePayload::new(shop.write("author.create", work).await, shop.actor())
+        AuthorCreatePayload::new(shop.write("author.create", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Changes an author's name, in all books at once.
@@ -240,7 +241,7 @@ impl AuthorMutation {
         let (id, name) = (parse_id(&id)?, input.name.as_deref());
         let work =
             async |tx: &mut _| service::author_update(tx, shop.actor(), request.clock(), id, version, name).await;
-        AuthorUpdatePayload::new(shop.write("author.update", work).await, shop.actor())
+        AuthorUpdatePayload::new(shop.write("author.update", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Archives an author: books keep naming the author, new ones should not.
@@ -254,7 +255,7 @@ impl AuthorMutation {
         let id = parse_id(&id)?;
         let work =
             async |tx: &mut _| service::author_set_archived(tx, shop.actor(), request.clock(), id, version, true).await;
-        AuthorArchivePayload::new(shop.write("author.archive", work).await, shop.actor())
+        AuthorArchivePayload::new(shop.write("author.archive", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Takes an archived author back.
@@ -269,6 +270,6 @@ impl AuthorMutation {
         let work = async |tx: &mut _| {
             service::author_set_archived(tx, shop.actor(), request.clock(), id, version, false).await
         };
-        AuthorUnarchivePayload::new(shop.write("author.unarchive", work).await, shop.actor())
+        AuthorUnarchivePayload::new(shop.write("author.unarchive", Permission::CatalogWrite, work).await, shop.actor())
     }
 }

@@ -19,6 +19,13 @@ pub async fn author_list_by_id(read: &TenantRead, ids: &[AuthorId]) -> Result<Ve
     read.load(authors::table.filter(authors::id.eq_any(ids)).select(Author::as_select())).await
 }
 
+/// Authors by their ids, kept from being renamed until the transaction ends.
+pub async fn author_list_share(tx: &mut TenantTx, ids: &[AuthorId]) -> Result<Vec<Author>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let query = authors::table.filter(authors::id.eq_any(ids)).order(authors::id).select(Author::as_select());
+    tx.load(query.for_share()).await
+}
+
 /// The authors of several books, each with its book, in the order of each title page.
 pub async fn author_list_by_book(read: &TenantRead, books: &[BookId]) -> Result<Vec<(Uuid, Author)>, DbError> {
     let books: Vec<Uuid> = books.iter().map(|id| id.0).collect();

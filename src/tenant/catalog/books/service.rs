@@ -11,7 +11,7 @@ use crate::kernel::ids::{AuthorId, BookId, CategoryId};
 use crate::kernel::isbn::Isbn13;
 use crate::kernel::money::Currency;
 use crate::kernel::page::{Page, PageRequest};
-use crate::tenant::catalog::authors::repo::author_list_by_id;
+use crate::tenant::catalog::authors::repo::author_list_share;
 use crate::tenant::catalog::categories::category_list_by_id;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
 
@@ -104,15 +104,17 @@ pub async fn book_update(
     patch: &BookPatch,
 ) -> Result<Book, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
+    // Authors before the book, as a rename of an author has it, so that neither waits for the other.
+    let new_authors_key = match &patch.author_ids {
+        Some(authors) => Some(authors_key(tx, authors).await?),
+        None => None,
+    };
     let (book, old_authors_key) = locked(tx, id, Some(version)).await?;
     let fields = patched(&book, patch, currency).map_err(CatalogError::Refused)?;
     if fields.category_id.map(uuid::Uuid::from) != book.category_id {
         check_category(tx, fields.category_id).await?;
     }
-    let authors_key = match &patch.author_ids {
-        Some(authors) => authors_key(tx, authors).await?,
-        None => old_authors_key,
-    };
+    let authors_key = new_authors_key.unwrap_or(old_authors_key);
     let book = repo::book_update(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
     if let Some(authors) = &patch.author_ids {
         repo::book_authors_replace(tx, id, authors).await?;
@@ -175,14 +177,14 @@ fn patched(book: &Book, patch: &BookPatch, currency: Currency) -> Result<BookFie
 }
 
 /// The folded names of authors in their order; all must exist, and each once.
-async fn authors_key(read: &TenantRead, ids: &[AuthorId]) -> Result<String, CatalogError> {
+async fn authors_key(tx: &mut TenantTx, ids: &[AuthorId]) -> Result<String, CatalogError> {
     const PATH: &[&str] = &["input", "authorIds"];
     let is_repeated = ids.iter().enumerate().any(|(index, id)| ids[..index].contains(id));
     if ids.len() > AUTHORS_MAX || is_repeated {
         let message = format!("A book has at most {AUTHORS_MAX} authors, each named once.");
         return Err(CatalogError::refused(CatalogErrorCode::AuthorsInvalid, message, PATH));
     }
-    let authors = if ids.is_empty() { Vec::new() } else { author_list_by_id(read, ids).await? };
+    let authors = if ids.is_empty() { Vec::new() } else { author_list_share(tx, ids).await? };
     let mut keys = Vec::with_capacity(ids.len());
     for id in ids {
         let Some(author) = authors.iter().find(|author| author.id == *id) else {

@@ -8,6 +8,9 @@ use crate::kernel::partial_date::PartialDate;
 use crate::kernel::text::{fold, tidy};
 use crate::tenant::catalog::error::{CatalogErrorCode, CatalogRefusal};
 
+/// Bytes of a folded title at most: what PostgreSQL takes into an index, less some.
+const KEY_BYTES_MAX: usize = 2_400;
+
 /// Checks a new book for a shop that trades in one currency.
 ///
 /// # Errors
@@ -60,6 +63,11 @@ pub fn title(text: &str) -> Result<(String, String), CatalogRefusal> {
     }
     let folded = fold(&title);
     let title_key = if folded.is_empty() { title.clone() } else { folded };
+    // Letters that fold into several make a key longer than its title; an index takes no more than this.
+    if title_key.len() > KEY_BYTES_MAX {
+        let message = "The title is too long once it is written out.";
+        return Err(CatalogRefusal::new(CatalogErrorCode::TitleInvalid, message, &["input", "title"]));
+    }
     Ok((title, title_key))
 }
 

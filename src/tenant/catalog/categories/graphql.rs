@@ -12,6 +12,7 @@ use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::Permission;
 use crate::kernel::ids::CategoryId;
 use crate::tenant::catalog::error::CatalogErrorCode;
 
@@ -243,7 +244,7 @@ impl CategoryMutation {
         let parent = input.parent_id.as_ref().map(parse_id).transpose()?;
         let work =
             async |tx: &mut _| service::category_create(tx, shop.actor(), request.clock(), &input.name, parent).await;
-        CategoryCreatePayload::new(shop.write("category.create", work).await, shop.actor())
+        CategoryCreatePayload::new(shop.write("category.create", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Renames a category, or moves it with all that is within it.
@@ -264,7 +265,7 @@ impl CategoryMutation {
         let work = async |tx: &mut _| {
             service::category_update(tx, shop.actor(), request.clock(), id, version, name, parent).await
         };
-        CategoryUpdatePayload::new(shop.write("category.update", work).await, shop.actor())
+        CategoryUpdatePayload::new(shop.write("category.update", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Archives a category: books keep it, new ones cannot have it.
@@ -279,7 +280,7 @@ impl CategoryMutation {
         let work = async |tx: &mut _| {
             service::category_set_archived(tx, shop.actor(), request.clock(), id, version, true).await
         };
-        CategoryArchivePayload::new(shop.write("category.archive", work).await, shop.actor())
+        CategoryArchivePayload::new(shop.write("category.archive", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Takes an archived category back.
@@ -294,6 +295,9 @@ impl CategoryMutation {
         let work = async |tx: &mut _| {
             service::category_set_archived(tx, shop.actor(), request.clock(), id, version, false).await
         };
-        CategoryUnarchivePayload::new(shop.write("category.unarchive", work).await, shop.actor())
+        CategoryUnarchivePayload::new(
+            shop.write("category.unarchive", Permission::CatalogWrite, work).await,
+            shop.actor(),
+        )
     }
 }

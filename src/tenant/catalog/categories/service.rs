@@ -130,6 +130,8 @@ pub async fn category_set_archived(
     archived: bool,
 ) -> Result<Category, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
+    // As a move does, and in the same order.
+    repo::tree_lock(tx).await?;
     let mut category = locked(tx, id, version).await?;
     if category.archived_at.is_some() == archived {
         return Ok(category);

@@ -12,6 +12,7 @@ use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::Permission;
 use crate::tenant::catalog::error::CatalogErrorCode;
 
 /// One run of the catalogue import, with its report.
@@ -208,6 +209,6 @@ impl ImportMutation {
         let work = async |tx: &mut _| {
             service::book_import(tx, shop.actor(), request.clock(), currency, csv, options, |_| {}).await
         };
-        BookImportPayload::new(shop.write("book.import", work).await, shop.actor())
+        BookImportPayload::new(shop.write("book.import", Permission::CatalogImport, work).await, shop.actor())
     }
 }

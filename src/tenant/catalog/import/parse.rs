@@ -11,6 +11,7 @@ use crate::kernel::text::{fold, tidy};
 use crate::tenant::catalog::authors::model::NAME_LEN_MAX;
 use crate::tenant::catalog::books::model::{AUTHORS_MAX, STOCK_MAX, TITLE_LEN_MAX};
 use crate::tenant::catalog::books::validate;
+use crate::tenant::catalog::names::KEY_BYTES_MAX;
 
 /// A column that is understood, and the names it goes by, folded.
 const COLUMNS: &[(Column, &[&str])] = &[
@@ -152,7 +153,8 @@ impl<R: Read> Rows<R> {
 
     fn authors(&self) -> Result<Vec<(String, String)>, RowError> {
         let authors = authors(&self.cell(Column::Authors).unwrap_or_default());
-        let is_too_long = |(name, _): &(String, String)| name.chars().count() > NAME_LEN_MAX;
+        let is_too_long =
+            |(name, key): &(String, String)| name.chars().count() > NAME_LEN_MAX || key.len() > KEY_BYTES_MAX;
         if authors.len() > AUTHORS_MAX || authors.iter().any(is_too_long) {
             let message =
                 format!("A book has at most {AUTHORS_MAX} authors with names of at most {NAME_LEN_MAX} characters.");

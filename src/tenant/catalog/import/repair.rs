@@ -34,17 +34,42 @@ pub fn filled(cell: &str) -> Option<String> {
 
 /// The ISBN of a record.
 ///
-/// The short one comes first: a spreadsheet takes its zeros, which can be put back, while it
-/// rounds the long one to a number such as `9.78043902348e+12`, of which nothing can be known.
+/// The short one comes first: a spreadsheet takes its zeros, which can be put back, while it rounds the long one to a
+/// number such as `9.78043902348e+12`, of which nothing can be known. Where the short one is wrong the long one may do.
 ///
 /// # Errors
-/// A cell that looks like an ISBN and is none.
+/// A cell that is no ISBN, with no other that is one.
 pub fn isbn(short: Option<&str>, long: Option<&str>) -> Result<Option<Isbn13>, IsbnError> {
-    let is_rounded = |text: &&str| text.contains(['e', 'E', '.', ',']);
-    if let Some(short) = short.filter(|text| !is_rounded(text)) {
-        return Isbn13::from_unpadded(short).map(Some);
+    let cell = |cell: Option<&str>| {
+        cell.map(without_fraction).filter(|text| !is_rounded(text) && !is_zero(text)).map(str::to_owned)
+    };
+    let long = cell(long).map(|text| text.parse::<Isbn13>());
+    match (cell(short).map(|text| Isbn13::from_unpadded(&text)), long) {
+        (Some(Ok(isbn)), _) | (Some(Err(_)) | None, Some(Ok(isbn))) => Ok(Some(isbn)),
+        (Some(Err(error)), _) | (None, Some(Err(error))) => Err(error),
+        (None, None) => Ok(None),
     }
-    long.filter(|text| !is_rounded(text)).map(str::parse).transpose()
+}
+
+/// `439023483.0` is a number that a spreadsheet wrote out.
+fn without_fraction(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, fraction)) if !fraction.is_empty() && fraction.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
+}
+
+/// `9.78043902348e+12` has lost its last digits.
+fn is_rounded(text: &str) -> bool {
+    let Some((mantissa, exponent)) = text.split_once(['e', 'E']) else { return false };
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    is_number(whole) && is_number(fraction) && is_number(exponent.trim_start_matches('+'))
+}
+
+/// What an empty cell turns into when it is read as a number.
+fn is_zero(text: &str) -> bool {
+    text.bytes().all(|b| b == b'0')
 }
 
 /// A whole number, also one that a spreadsheet wrote as `1997.0`.
@@ -113,6 +138,13 @@ mod tests {
         check(None, None, Ok(None));
         check(Some("439023484"), None, Err(IsbnError::CheckDigit));
         check(Some("n0t an isbn"), None, Err(IsbnError::Malformed));
+        check(Some("97803O640E157"), None, Err(IsbnError::Malformed));
+        check(Some("none"), None, Err(IsbnError::Length));
+        check(Some("439023483.0"), None, Ok(Some("9780439023481")));
+        check(None, Some("9780439023481.0"), Ok(Some("9780439023481")));
+        check(Some("439023484"), Some("9780439023481"), Ok(Some("9780439023481")));
+        check(Some("0"), Some("0.0"), Ok(None));
+        check(Some("12"), None, Err(IsbnError::Length));
     }
 
     #[test]

@@ -37,17 +37,20 @@ pub struct Known {
     pub stock: i32,
 }
 
-/// Books by ISBN, and books without one by folded title.
+/// Keeps everybody else from adding books until the transaction ends, so that what is looked up stays true. Readers are
+/// not kept.
+pub async fn books_lock(tx: &mut TenantTx) -> Result<(), DbError> {
+    tx.execute(diesel::sql_query("LOCK TABLE books IN SHARE ROW EXCLUSIVE MODE")).await.map(drop)
+}
+
+/// Books by ISBN, and books by folded title; one that is both comes twice.
 pub async fn known_books(
     read: &TenantRead,
     isbns: Vec<String>,
     title_keys: Vec<String>,
 ) -> Result<Vec<Known>, DbError> {
     let by_isbn = books::table.filter(books::isbn13.eq_any(isbns)).select(Known::as_select());
-    let by_title = books::table
-        .filter(books::isbn13.is_null())
-        .filter(books::title_key.eq_any(title_keys))
-        .select(Known::as_select());
+    let by_title = books::table.filter(books::title_key.eq_any(title_keys)).select(Known::as_select());
     let (mut known, others) = futures_util::future::try_join(read.load(by_isbn), read.load(by_title)).await?;
     known.extend(others);
     Ok(known)

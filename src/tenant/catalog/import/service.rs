@@ -1,6 +1,6 @@
 //! Decisions of the import.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
 
 use uuid::Uuid;
@@ -48,15 +48,19 @@ pub async fn book_import(
     actor.require(Permission::CatalogImport)?;
     let started_at = clock.now();
     let mut rows = Rows::new(file, currency, options.on_invalid_isbn).map_err(unreadable)?;
+    repo::books_lock(tx).await?;
     let categories = category_names(tx).await?;
     let mut report = Report::default();
     let mut chunk = Vec::with_capacity(CHUNK_ROWS);
+    // Of several rows for one book the first counts, wherever in the file the others are.
+    let mut seen: HashSet<Identity> = HashSet::new();
     loop {
         let row = rows.next_row().map_err(unreadable)?;
         let is_end = row.is_none();
         if let Some(row) = row {
             report.rows += 1;
             match row.and_then(|row| with_category(row, &categories)) {
+                Ok((row, _)) if !seen.insert(row.identity()) => report.unchanged += 1,
                 Ok(row) => chunk.push(row),
                 Err(error) => report.errors.push(error),
             }
@@ -133,6 +137,26 @@ fn with_category(row: Row, categories: &HashMap<String, Uuid>) -> Result<RowAndC
     }
 }
 
+/// The books that rows of a chunk may be about.
+struct KnownBooks {
+    by_isbn: HashMap<String, Known>,
+    by_title_and_authors: HashMap<(String, String), Vec<Known>>,
+}
+
+impl KnownBooks {
+    /// The book that a row is about. An ISBN decides; a book or row that has none is known by title and authors, unless
+    /// several books have these.
+    fn of(&self, row: &Row) -> Option<&Known> {
+        let alike = self.by_title_and_authors.get(&(row.title_key.clone(), row.authors_key()));
+        let alike = alike.map_or(&[][..], Vec::as_slice);
+        let without_isbn = alike.iter().find(|book| book.isbn13.is_none());
+        match &row.isbn13 {
+            Some(isbn13) => self.by_isbn.get(isbn13.as_str()).or(without_isbn),
+            None => without_isbn.or(if let [only] = alike { Some(only) } else { None }),
+        }
+    }
+}
+
 async fn import_chunk(
     tx: &mut TenantTx,
     clock: &dyn Clock,
@@ -140,14 +164,14 @@ async fn import_chunk(
     chunk: &[RowAndCategory],
     report: &mut Report,
 ) -> Result<(), CatalogError> {
-    let rows = distinct(chunk, on_conflict);
-    report.unchanged += i32::try_from(chunk.len() - rows.len()).unwrap_or(i32::MAX);
-    let known = known(tx, &rows).await?;
+    let known = known(tx, chunk).await?;
     let mut new: Vec<Placed<'_>> = Vec::new();
     let mut changed: Vec<Placed<'_>> = Vec::new();
-    for (row, category) in rows {
-        match known.get(&row.identity()) {
+    for (row, category) in chunk {
+        match known.of(row) {
             None => new.push((clock.new_id(), *category, row)),
+            // A book that an earlier row of this chunk changes is changed by that one.
+            Some(book) if changed.iter().any(|(id, _, _)| *id == book.id) => report.unchanged += 1,
             Some(book) if on_conflict == OnConflict::Update && differs(book, row, *category) => {
                 changed.push((book.id, *category, row));
             }
@@ -168,44 +192,21 @@ async fn import_chunk(
     if named.is_empty() { Ok(()) } else { write_authors(tx, clock, &named).await }
 }
 
-/// The rows of a chunk, each book once: of several rows for one the first is taken, or the last where rows update.
-fn distinct(chunk: &[RowAndCategory], on_conflict: OnConflict) -> Vec<&RowAndCategory> {
-    let mut places: HashMap<Identity, usize> = HashMap::with_capacity(chunk.len());
-    let mut rows: Vec<&RowAndCategory> = Vec::with_capacity(chunk.len());
-    for entry in chunk {
-        match places.entry(entry.0.identity()) {
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(rows.len());
-                rows.push(entry);
-            }
-            std::collections::hash_map::Entry::Occupied(place) => {
-                if on_conflict == OnConflict::Update {
-                    rows[*place.get()] = entry;
-                }
-            }
-        }
-    }
-    rows
-}
-
 /// The books of the catalogue that rows of the chunk may be about.
-async fn known(tx: &mut TenantTx, rows: &[&RowAndCategory]) -> Result<HashMap<Identity, Known>, CatalogError> {
-    let (mut isbns, mut title_keys) = (Vec::new(), Vec::new());
-    for (row, _) in rows {
-        match row.identity() {
-            Identity::Isbn(isbn) => isbns.push(isbn),
-            Identity::TitleAndAuthors(title_key, _) => title_keys.push(title_key),
+async fn known(tx: &mut TenantTx, chunk: &[RowAndCategory]) -> Result<KnownBooks, CatalogError> {
+    let isbns = chunk.iter().filter_map(|(row, _)| row.isbn13.as_ref().map(ToString::to_string)).collect();
+    let title_keys = chunk.iter().map(|(row, _)| row.title_key.clone()).collect();
+    let mut books = KnownBooks { by_isbn: HashMap::new(), by_title_and_authors: HashMap::new() };
+    for book in repo::known_books(tx, isbns, title_keys).await? {
+        if let Some(isbn13) = &book.isbn13 {
+            books.by_isbn.insert(isbn13.clone(), book.clone());
+        }
+        let alike = books.by_title_and_authors.entry((book.title_key.clone(), book.authors_key.clone())).or_default();
+        if !alike.iter().any(|known| known.id == book.id) {
+            alike.push(book);
         }
     }
-    let books = repo::known_books(tx, isbns, title_keys).await?;
-    let with_identity = |book: Known| {
-        let identity = match &book.isbn13 {
-            Some(isbn13) => Identity::Isbn(isbn13.clone()),
-            None => Identity::TitleAndAuthors(book.title_key.clone(), book.authors_key.clone()),
-        };
-        (identity, book)
-    };
-    Ok(books.into_iter().map(with_identity).collect())
+    Ok(books)
 }
 
 /// Whether the row would change the book; an empty cell changes nothing.
@@ -213,7 +214,8 @@ fn differs(book: &Known, row: &Row, category: Option<Uuid>) -> bool {
     fn is_new<T: PartialEq>(new: Option<T>, old: Option<T>) -> bool {
         new.is_some() && new != old
     }
-    book.title != row.title
+    row.isbn13.as_ref().is_some_and(|isbn| book.isbn13.as_deref() != Some(isbn.as_str()))
+        || book.title != row.title
         || (!row.authors.is_empty() && book.authors_key != row.authors_key())
         || is_new(category, book.category_id)
         || is_new(row.price.map(|price| price.minor()), book.price_minor)
@@ -224,7 +226,8 @@ fn differs(book: &Known, row: &Row, category: Option<Uuid>) -> bool {
 
 /// Gives every placed row's book its authors, adding those that the catalogue lacks.
 async fn write_authors(tx: &mut TenantTx, clock: &dyn Clock, placed: &[Placed<'_>]) -> Result<(), CatalogError> {
-    let mut names: HashMap<&str, &str> = HashMap::new();
+    // In one order everywhere, so that two who add the same authors wait for each other and not in a circle.
+    let mut names: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, key) in placed.iter().flat_map(|(_, _, row)| &row.authors) {
         names.entry(key).or_insert(name);
     }

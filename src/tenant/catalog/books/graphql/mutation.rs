@@ -8,6 +8,7 @@ use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::Permission;
 use crate::tenant::catalog::books::model::Book;
 use crate::tenant::catalog::books::service;
 use crate::tenant::catalog::error::CatalogErrorCode;
@@ -56,7 +57,7 @@ impl BookMutation {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let (currency, new) = (shop.tenant().currency, input.parse()?);
         let work = async |tx: &mut _| service::book_create(tx, shop.actor(), request.clock(), currency, &new).await;
-        BookCreatePayload::new(shop.write("book.create", work).await, shop.actor())
+        BookCreatePayload::new(shop.write("book.create", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Changes a book.
@@ -72,7 +73,7 @@ impl BookMutation {
         let work = async |tx: &mut _| {
             service::book_update(tx, shop.actor(), request.clock(), currency, id, version, &patch).await
         };
-        BookUpdatePayload::new(shop.write("book.update", work).await, shop.actor())
+        BookUpdatePayload::new(shop.write("book.update", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Archives a book: it is no longer listed, and stays where it was named.
@@ -86,7 +87,7 @@ impl BookMutation {
         let id = parse_id(&id)?;
         let work =
             async |tx: &mut _| service::book_set_archived(tx, shop.actor(), request.clock(), id, version, true).await;
-        BookArchivePayload::new(shop.write("book.archive", work).await, shop.actor())
+        BookArchivePayload::new(shop.write("book.archive", Permission::CatalogWrite, work).await, shop.actor())
     }
 
     /// Takes an archived book back.
@@ -100,6 +101,6 @@ impl BookMutation {
         let id = parse_id(&id)?;
         let work =
             async |tx: &mut _| service::book_set_archived(tx, shop.actor(), request.clock(), id, version, false).await;
-        BookUnarchivePayload::new(shop.write("book.unarchive", work).await, shop.actor())
+        BookUnarchivePayload::new(shop.write("book.unarchive", Permission::CatalogWrite, work).await, shop.actor())
     }
 }
