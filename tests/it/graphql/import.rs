@@ -181,3 +181,58 @@ async fn a_clerk_may_not_import() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_book_that_gained_its_isbn_is_still_the_same_book() {
+    world(async |world| {
+        let owner = world.owner();
+        let wrong = "title,authors,isbn\nEmma,Jane Austen,0306406153\n";
+        assert_eq!(counts(&import(&owner, wrong, "onInvalidIsbn: DROP").await), [1, 1, 0, 0, 0]);
+        let mended = "title,authors,isbn\nEmma,Jane Austen,0306406152\n";
+        assert_eq!(counts(&import(&owner, mended, "onConflict: UPDATE").await), [1, 0, 1, 0, 0]);
+        assert_eq!(counts(&import(&owner, wrong, "onInvalidIsbn: DROP").await), [1, 0, 0, 1, 0], "the old file again");
+        let data = owner.data("{ books { nodes { isbn13 } } }", json!({})).await;
+        assert_eq!(data["books"]["nodes"], json!([{ "isbn13": "9780306406157" }]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_of_several_rows_counts_however_far_apart_they_are() {
+    world(async |world| {
+        let owner = world.owner();
+        let filler: String = (0..1_200).map(|index| format!("Filler {index},,1\n")).collect();
+        let csv = format!("title,isbn,price\nEmma,0306406152,9.99\nEmma,0306406152,1\n{filler}Emma,0306406152,2\n");
+        assert_eq!(counts(&import(&owner, &csv, "onConflict: UPDATE").await), [1_203, 1_201, 0, 2, 0]);
+        assert_eq!(counts(&import(&owner, &csv, "onConflict: UPDATE").await), [1_203, 0, 0, 1_203, 0]);
+        let data = owner.data("{ bookByIsbn(isbn: \"0306406152\") { price { amount } version } }", json!({})).await;
+        assert_eq!(data["bookByIsbn"], json!({ "price": { "amount": "9.99" }, "version": 1 }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cells_that_are_no_isbn_lose_no_book() {
+    world(async |world| {
+        let owner = world.owner();
+        let payload = import(&owner, "title,isbn\nEmma,0\nPersuasion,0\nSanditon,12\n", "").await;
+        assert_eq!(counts(&payload), [3, 2, 0, 0, 1]);
+        assert_eq!(payload["import"]["rowErrors"]["nodes"][0]["code"], "ISBN_INVALID");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_imports_at_once_take_turns() {
+    world(async |world| {
+        let owner = world.owner();
+        let csv: String = (0..300).map(|index| format!("Book {index},Author {}\n", index % 50)).collect();
+        let csv = format!("title,authors\n{csv}");
+        let (one, two) = tokio::join!(import(&owner, &csv, ""), import(&owner, &csv, ""));
+        let mut created = [counts(&one)[1], counts(&two)[1]];
+        created.sort_unstable();
+        assert_eq!(created, [0, 300]);
+        assert_eq!(owner.data("{ books { totalCount } }", json!({})).await["books"]["totalCount"], 300);
+    })
+    .await;
+}

@@ -168,3 +168,57 @@ async fn the_cost_and_its_limit_are_told() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn control_characters_reach_no_statement() {
+    world(async |world| {
+        let (owner, admin) = (world.owner(), world.admin());
+        let nul = "a\u{0}b";
+        let cursor = base64::Engine::encode(&base64::engine::general_purpose::URL_SAFE_NO_PAD, "TITLE\u{1f}\u{0}\u{1f}book_01h455vb4pex5vsknk084sn02q");
+        let query = "query($cursor: String) { books(after: $cursor, sort: { field: TITLE }) { nodes { id } } }";
+        assert_eq!(owner.gql(query, json!({ "cursor": cursor })).await.code(), "BAD_REQUEST");
+        let query = "query($text: String!) { books(search: $text) { totalCount } bookByIsbn(isbn: $text) { id }
+            authors(filter: { nameContains: $text }) { totalCount } }";
+        assert_eq!(owner.gql(query, json!({ "text": nul })).await.code(), "");
+        let query = "mutation($text: String!) { bookCreate(input: { title: $text }) { book { title } }
+            bookImport(input: { csv: $text }) { userErrors { code } } authorCreate(input: { name: $text }) { author { name } } }";
+        assert_eq!(owner.gql(query, json!({ "text": nul })).await.code(), "");
+        let query = "query($text: String!) { tenant(slug: $text) { id } }";
+        assert_eq!(admin.data(query, json!({ "text": nul })).await["tenant"], Value::Null);
+        let query = "mutation($text: String!) { tenantResume(slug: $text) { userErrors { code } }
+            tenantSuspend(slug: $text, reason: $text) { userErrors { code } }
+            tenantProvision(input: { slug: \"nul-shop\", name: $text, plan: $text, ownerEmail: \"a@b.c\" }) { userErrors { code } } }";
+        let data = admin.data(query, json!({ "text": nul })).await;
+        assert_eq!(data["tenantResume"]["userErrors"][0]["code"], "TENANT_NOT_FOUND");
+        assert_eq!(data["tenantSuspend"]["userErrors"][0]["code"], "TENANT_NOT_FOUND");
+        assert_eq!(data["tenantProvision"]["userErrors"][0]["code"], "PLAN_NOT_FOUND");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn strangers_and_readers_cost_no_connection() {
+    world(async |world| {
+        let query = "mutation { authorCreate(input: { name: \"X\" }) { author { id } } }";
+        let stranger = world.stranger().with_header("x-tenant", world.a.slug.as_str());
+        assert_eq!(stranger.gql(query, json!({})).await.code(), "UNAUTHENTICATED");
+        assert_eq!(stranger.gql("{ books { totalCount } }", json!({})).await.code(), "UNAUTHENTICATED");
+        let reader = world.user(&world.a, shelfwise::kernel::actor::Role::ReadOnly);
+        assert_eq!(reader.gql(query, json!({})).await.code(), "FORBIDDEN");
+        assert_eq!(world.app.tenants.connections_created(), 0);
+        let large = json!({ "query": "{ __typename }", "variables": { "x": "y".repeat(70_000) } }).to_string();
+        let send = |token: Option<&str>| {
+            let request =
+                world.http.post(format!("{}/graphql", world.base_url)).header("content-type", "application/json");
+            let request = request.body(large.clone());
+            match token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            }
+            .send()
+        };
+        assert_eq!(send(None).await.unwrap().status().as_u16(), 413);
+        assert_eq!(send(Some("x.y.z")).await.unwrap().status().as_u16(), 401);
+    })
+    .await;
+}

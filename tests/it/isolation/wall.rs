@@ -58,6 +58,7 @@ async fn a_shops_role_changes_rows_and_nothing_else() {
             ("CREATE TEMPORARY TABLE books (id int)", "permission denied to create temporary tables"),
             ("ALTER TABLE books ADD COLUMN x int", "must be owner of table books"),
             ("TRUNCATE books", "permission denied for table books"),
+            ("UPDATE tenant_head SET tenant_id = gen_random_uuid()", "permission denied for table tenant_head"),
             ("DELETE FROM tenant_head", "permission denied for table tenant_head"),
             ("SELECT * FROM __diesel_schema_migrations", "permission denied for table"),
             ("CREATE ROLE mine", "permission denied to create role"),
