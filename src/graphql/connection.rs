@@ -1,7 +1,7 @@
 //! Relay connections: from arguments to a page request, from a page to edges.
 
 use async_graphql::connection::{Connection, CursorType, Edge, EmptyFields};
-use async_graphql::{InputObject, ObjectType, OutputType};
+use async_graphql::{Enum, InputObject, ObjectType, OutputType};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
@@ -13,6 +13,16 @@ pub const PAGE_SIZE_DEFAULT: usize = 20;
 
 /// Items of a page at most.
 pub const PAGE_SIZE_MAX: usize = 100;
+
+/// Which way a list is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
+pub enum SortDirection {
+    /// From the least to the greatest.
+    #[default]
+    Asc,
+    /// From the greatest to the least.
+    Desc,
+}
 
 /// The four arguments of a connection, as the client gave them.
 #[derive(Debug, Clone, Default, InputObject)]

@@ -7,6 +7,7 @@ pub mod books;
 pub mod categories;
 pub mod error;
 pub mod import;
+pub mod named;
 mod names;
 
 pub use error::{CatalogError, CatalogErrorCode};

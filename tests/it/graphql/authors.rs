@@ -103,3 +103,54 @@ async fn a_books_authors_are_paged_in_their_order() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn authors_and_categories_are_sorted_and_paged_both_ways() {
+    world(async |world| {
+        let owner = world.owner();
+        for name in ["Cleo", "Ann", "Øyvind", "bob"] {
+            author(&owner, name).await;
+        }
+        for (list, count) in [("authors", 4), ("categories", 7)] {
+            let names = async |arguments: String| {
+                let query = format!("{{ {list}({arguments}) {{ nodes {{ name }} pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }} }} }}");
+                let data = owner.data(&query, json!({})).await[list].clone();
+                let names: Vec<String> =
+                    data["nodes"].as_array().unwrap().iter().map(|n| n["name"].as_str().unwrap().to_owned()).collect();
+                (names, data["pageInfo"].clone())
+            };
+            for (field, direction) in [("NAME", "ASC"), ("NAME", "DESC"), ("CREATED_AT", "ASC"), ("CREATED_AT", "DESC")] {
+                let sort = format!("sort: {{ field: {field}, direction: {direction} }}");
+                let whole = names(format!("first: 100, {sort}")).await.0;
+                assert_eq!(whole.len(), count);
+                let (mut forward, mut after) = (Vec::new(), String::new());
+                let (mut backward, mut before) = (Vec::new(), String::new());
+                loop {
+                    let (page, info) = names(format!("first: 2, {after} {sort}")).await;
+                    forward.extend(page);
+                    if info["hasNextPage"] == json!(false) {
+                        break;
+                    }
+                    after = format!("after: {},", info["endCursor"]);
+                }
+                loop {
+                    let (page, info) = names(format!("last: 3, {before} {sort}")).await;
+                    backward.splice(0..0, page);
+                    if info["hasPreviousPage"] == json!(false) {
+                        break;
+                    }
+                    before = format!("before: {},", info["startCursor"]);
+                }
+                assert_eq!((&forward, &backward), (&whole, &whole), "{list} {sort}");
+            }
+            let cursor = names("first: 1".to_owned()).await.1["endCursor"].clone();
+            let query = format!("{{ {list}(first: 1, after: {cursor}, sort: {{ field: CREATED_AT }}) {{ nodes {{ name }} }} }}");
+            assert_eq!(owner.gql(&query, json!({})).await.code(), "BAD_REQUEST");
+        }
+        assert_eq!(
+            owner.data("{ authors(sort: { field: CREATED_AT, direction: DESC }) { nodes { name } } }", json!({})).await["authors"]["nodes"][0]["name"],
+            "bob"
+        );
+    })
+    .await;
+}

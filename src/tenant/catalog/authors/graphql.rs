@@ -1,12 +1,12 @@
 //! Authors at the edge.
 
-use async_graphql::connection::{Connection, CursorType};
+use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
-use super::model::{Author, AuthorFilter, AuthorPosition};
+use super::model::{Author, AuthorFilter};
 use super::service;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
@@ -14,6 +14,8 @@ use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::text::fold;
 use crate::tenant::catalog::error::CatalogErrorCode;
+use crate::tenant::catalog::named::NamedSort;
+use crate::tenant::catalog::named::graphql::{NamedCursor, NamedSortInput, named_request};
 
 /// Somebody who wrote books.
 #[derive(Clone)]
@@ -74,23 +76,6 @@ impl From<AuthorFilterInput> for AuthorFilter {
     }
 }
 
-/// A place in a list of authors.
-pub struct AuthorCursor(pub AuthorPosition);
-
-impl CursorType for AuthorCursor {
-    type Error = &'static str;
-
-    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
-        let [kind, name_key, id] = decode_parts(text).ok_or("malformed")?;
-        let id = id.parse().map_err(|_| "malformed")?;
-        if kind == "NAME" { Ok(Self(AuthorPosition { name_key, id })) } else { Err("another list's") }
-    }
-
-    fn encode_cursor(&self) -> String {
-        encode_parts(&["NAME", &self.0.name_key, &self.0.id.to_string()])
-    }
-}
-
 /// What a list of authors knows beside its items.
 pub struct AuthorTotal {
     counted: Counted,
@@ -120,11 +105,10 @@ impl AuthorTotal {
 }
 
 /// A page of authors.
-pub type AuthorConnection = Connection<AuthorCursor, AuthorNode, AuthorTotal>;
+pub type AuthorConnection = Connection<NamedCursor, AuthorNode, AuthorTotal>;
 
-fn edge(author: Author) -> (AuthorCursor, AuthorNode) {
-    let position = AuthorPosition { name_key: author.name_key.clone(), id: author.id };
-    (AuthorCursor(position), AuthorNode(author))
+fn edge(sort: NamedSort) -> impl Fn(Author) -> (NamedCursor, AuthorNode) {
+    move |author| (NamedCursor::new(sort, &author.name_key, author.id.0), AuthorNode(author))
 }
 
 /// A page of authors that are all in memory, in the order that they have.
@@ -132,9 +116,9 @@ fn edge(author: Author) -> (AuthorCursor, AuthorNode) {
 /// # Errors
 /// The arguments are wrong.
 pub fn authors_of(all: &[Author], args: PageArgs) -> ApiResult<AuthorConnection> {
-    let request = args.parse::<AuthorCursor>()?;
-    let page = request.slice(all, |from| all.iter().position(|author| author.id == from.0.id));
-    Ok(connection(page, AuthorTotal { counted: Counted::Known(all.len()) }, edge))
+    let request = args.parse::<NamedCursor>()?;
+    let page = request.slice(all, |from| all.iter().position(|author| author.id.0 == from.0.id));
+    Ok(connection(page, AuthorTotal { counted: Counted::Known(all.len()) }, edge(NamedSort::default())))
 }
 
 /// Queries about authors.
@@ -150,7 +134,8 @@ impl AuthorQuery {
         author.map(|author| author.map(AuthorNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Authors in the order of their names.
+    /// Authors, in the order of their names unless another is asked for.
+    #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn authors(
         &self,
         ctx: &Context<'_>,
@@ -159,13 +144,15 @@ impl AuthorQuery {
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Which authors to list.")] filter: Option<AuthorFilterInput>,
+        #[graphql(desc = "How to sort; by name where it is not said.")] sort: Option<NamedSortInput>,
     ) -> ApiResult<AuthorConnection> {
         let shop = Shop::of(ctx)?;
         let filter = AuthorFilter::from(filter.unwrap_or_default());
-        let request = PageArgs::new(after, before, first, last).parse::<AuthorCursor>()?.map(|cursor| cursor.0);
-        let page = service::author_list(&shop.read().await?, shop.actor(), &filter, request).await;
+        let sort = sort.map(NamedSort::from).unwrap_or_default();
+        let request = named_request(PageArgs::new(after, before, first, last), sort)?;
+        let page = service::author_list(&shop.read().await?, shop.actor(), &filter, sort, request).await;
         let page = page.map_err(|failure| into_error(failure, shop.actor()))?;
-        Ok(connection(page, AuthorTotal { counted: Counted::ByFilter(filter) }, edge))
+        Ok(connection(page, AuthorTotal { counted: Counted::ByFilter(filter) }, edge(sort)))
     }
 }
 

@@ -39,12 +39,3 @@ pub struct AuthorFilter {
     /// Archived ones, or those that are not.
     pub archived: bool,
 }
-
-/// The place of an author in the list, which is ordered by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AuthorPosition {
-    /// The folded name.
-    pub name_key: String,
-    /// The author.
-    pub id: AuthorId,
-}

@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::model::{Author, AuthorFilter, AuthorPosition};
-use crate::db::keyset::keyset;
+use super::model::{Author, AuthorFilter};
 use crate::db::schema::tenant::{authors, book_authors};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{AuthorId, BookId};
-use crate::kernel::page::{Direction, PageRequest};
+use crate::kernel::page::PageRequest;
+use crate::tenant::catalog::named::{NamedPosition, NamedSort, named_page};
 
 /// Authors by their ids, in no order.
 pub async fn author_list_by_id(read: &TenantRead, ids: &[AuthorId]) -> Result<Vec<Author>, DbError> {
@@ -37,19 +37,14 @@ pub async fn author_list_by_book(read: &TenantRead, books: &[BookId]) -> Result<
     read.load(query).await
 }
 
-/// One page's rows in the order of names, read in the page's direction.
+/// One page's rows of a sorted list, read in the page's direction.
 pub async fn author_list(
     read: &TenantRead,
     filter: &AuthorFilter,
-    page: &PageRequest<AuthorPosition>,
+    sort: NamedSort,
+    page: &PageRequest<NamedPosition>,
 ) -> Result<Vec<Author>, DbError> {
-    let query = keyset!(
-        filtered(filter).limit(page.rows()),
-        ascending: page.direction == Direction::Forward,
-        from: page.from.clone().map(|from| (from.name_key, from.id.0)),
-        authors::name_key,
-        authors::id,
-    );
+    let query = named_page!(filtered(filter), sort, page, authors);
     read.load(query.select(Author::as_select())).await
 }
 

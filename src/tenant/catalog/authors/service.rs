@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::model::{Author, AuthorFilter, AuthorPosition, NAME_LEN_MAX};
+use super::model::{Author, AuthorFilter, NAME_LEN_MAX};
 use super::repo;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
@@ -10,6 +10,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::ids::AuthorId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
+use crate::tenant::catalog::named::{NamedPosition, NamedSort};
 use crate::tenant::catalog::names::valid_name;
 
 /// An author by id.
@@ -21,7 +22,7 @@ pub async fn author_by_id(read: &TenantRead, actor: &Actor, id: AuthorId) -> Res
     Ok(repo::author_list_by_id(read, &[id]).await?.pop())
 }
 
-/// One page of authors in the order of their names.
+/// One page of authors.
 ///
 /// # Errors
 /// The actor may not read the catalogue, or the database failed.
@@ -29,10 +30,11 @@ pub async fn author_list(
     read: &TenantRead,
     actor: &Actor,
     filter: &AuthorFilter,
-    page: PageRequest<AuthorPosition>,
+    sort: NamedSort,
+    page: PageRequest<NamedPosition>,
 ) -> Result<Page<Author>, CatalogError> {
     actor.require(Permission::CatalogRead)?;
-    Ok(page.cut(repo::author_list(read, filter, &page).await?))
+    Ok(page.cut(repo::author_list(read, filter, sort, &page).await?))
 }
 
 /// How many authors pass the filter.

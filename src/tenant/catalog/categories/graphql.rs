@@ -1,12 +1,12 @@
 //! Categories at the edge.
 
-use async_graphql::connection::{Connection, CursorType};
+use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 
-use super::model::{Category, CategoryFilter, CategoryPosition};
+use super::model::{Category, CategoryFilter};
 use super::service;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::loaders::load;
 use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
@@ -15,6 +15,8 @@ use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::CategoryId;
 use crate::tenant::catalog::error::CatalogErrorCode;
+use crate::tenant::catalog::named::NamedSort;
+use crate::tenant::catalog::named::graphql::{NamedCursor, NamedSortInput, named_request};
 
 /// A shelf of the shop, perhaps within another.
 #[derive(Clone)]
@@ -109,23 +111,6 @@ impl CategoryFilterInput {
     }
 }
 
-/// A place in a list of categories.
-pub struct CategoryCursor(pub CategoryPosition);
-
-impl CursorType for CategoryCursor {
-    type Error = &'static str;
-
-    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
-        let [kind, name_key, id] = decode_parts(text).ok_or("malformed")?;
-        let id = id.parse().map_err(|_| "malformed")?;
-        if kind == "NAME" { Ok(Self(CategoryPosition { name_key, id })) } else { Err("another list's") }
-    }
-
-    fn encode_cursor(&self) -> String {
-        encode_parts(&["NAME", &self.0.name_key, &self.0.id.to_string()])
-    }
-}
-
 /// What a list of categories knows beside its items.
 pub struct CategoryTotal {
     filter: CategoryFilter,
@@ -142,11 +127,10 @@ impl CategoryTotal {
 }
 
 /// A page of categories.
-pub type CategoryConnection = Connection<CategoryCursor, CategoryNode, CategoryTotal>;
+pub type CategoryConnection = Connection<NamedCursor, CategoryNode, CategoryTotal>;
 
-fn edge(category: Category) -> (CategoryCursor, CategoryNode) {
-    let position = CategoryPosition { name_key: category.name_key.clone(), id: category.id };
-    (CategoryCursor(position), CategoryNode(category))
+fn edge(sort: NamedSort) -> impl Fn(Category) -> (NamedCursor, CategoryNode) {
+    move |category| (NamedCursor::new(sort, &category.name_key, category.id.0), CategoryNode(category))
 }
 
 /// Queries about categories.
@@ -162,7 +146,8 @@ impl CategoryQuery {
         category.map(|category| category.map(CategoryNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Categories in the order of their names.
+    /// Categories, in the order of their names unless another is asked for.
+    #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn categories(
         &self,
         ctx: &Context<'_>,
@@ -171,13 +156,15 @@ impl CategoryQuery {
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Which categories to list.")] filter: Option<CategoryFilterInput>,
+        #[graphql(desc = "How to sort; by name where it is not said.")] sort: Option<NamedSortInput>,
     ) -> ApiResult<CategoryConnection> {
         let shop = Shop::of(ctx)?;
         let filter = filter.unwrap_or_default().parse()?;
-        let request = PageArgs::new(after, before, first, last).parse::<CategoryCursor>()?.map(|cursor| cursor.0);
-        let page = service::category_list(&shop.read().await?, shop.actor(), &filter, request).await;
+        let sort = sort.map(NamedSort::from).unwrap_or_default();
+        let request = named_request(PageArgs::new(after, before, first, last), sort)?;
+        let page = service::category_list(&shop.read().await?, shop.actor(), &filter, sort, request).await;
         let page = page.map_err(|failure| into_error(failure, shop.actor()))?;
-        Ok(connection(page, CategoryTotal { filter }, edge))
+        Ok(connection(page, CategoryTotal { filter }, edge(sort)))
     }
 }
 

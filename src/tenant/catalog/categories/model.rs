@@ -48,12 +48,3 @@ pub struct CategoryFilter {
     /// Archived ones, or those that are not.
     pub archived: bool,
 }
-
-/// The place of a category in the list, which is ordered by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CategoryPosition {
-    /// The folded name.
-    pub name_key: String,
-    /// The category.
-    pub id: CategoryId,
-}

@@ -6,12 +6,12 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, Integer, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::model::{Category, CategoryFilter, CategoryPosition};
-use crate::db::keyset::keyset;
+use super::model::{Category, CategoryFilter};
 use crate::db::schema::tenant::categories;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::CategoryId;
-use crate::kernel::page::{Direction, PageRequest};
+use crate::kernel::page::PageRequest;
+use crate::tenant::catalog::named::{NamedPosition, NamedSort, named_page};
 
 /// Categories by their ids, in no order.
 pub async fn category_list_by_id(read: &TenantRead, ids: &[CategoryId]) -> Result<Vec<Category>, DbError> {
@@ -30,19 +30,14 @@ pub async fn category_list_by_parent(read: &TenantRead, parents: &[CategoryId]) 
     read.load(query).await
 }
 
-/// One page's rows in the order of names, read in the page's direction.
+/// One page's rows of a sorted list, read in the page's direction.
 pub async fn category_list(
     read: &TenantRead,
     filter: &CategoryFilter,
-    page: &PageRequest<CategoryPosition>,
+    sort: NamedSort,
+    page: &PageRequest<NamedPosition>,
 ) -> Result<Vec<Category>, DbError> {
-    let query = keyset!(
-        filtered(filter).limit(page.rows()),
-        ascending: page.direction == Direction::Forward,
-        from: page.from.clone().map(|from| (from.name_key, from.id.0)),
-        categories::name_key,
-        categories::id,
-    );
+    let query = named_page!(filtered(filter), sort, page, categories);
     read.load(query.select(Category::as_select())).await
 }
 

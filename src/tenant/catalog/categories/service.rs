@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::model::{Category, CategoryFilter, CategoryPosition, DEPTH_MAX, NAME_LEN_MAX};
+use super::model::{Category, CategoryFilter, DEPTH_MAX, NAME_LEN_MAX};
 use super::repo;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
@@ -11,6 +11,7 @@ use crate::kernel::ids::CategoryId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::fold;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
+use crate::tenant::catalog::named::{NamedPosition, NamedSort};
 use crate::tenant::catalog::names::valid_name;
 
 /// What a new shop starts with.
@@ -41,7 +42,7 @@ pub async fn category_by_id(
     Ok(repo::category_list_by_id(read, &[id]).await?.pop())
 }
 
-/// One page of categories in the order of their names.
+/// One page of categories.
 ///
 /// # Errors
 /// The actor may not read the catalogue, or the database failed.
@@ -49,10 +50,11 @@ pub async fn category_list(
     read: &TenantRead,
     actor: &Actor,
     filter: &CategoryFilter,
-    page: PageRequest<CategoryPosition>,
+    sort: NamedSort,
+    page: PageRequest<NamedPosition>,
 ) -> Result<Page<Category>, CatalogError> {
     actor.require(Permission::CatalogRead)?;
-    Ok(page.cut(repo::category_list(read, filter, &page).await?))
+    Ok(page.cut(repo::category_list(read, filter, sort, &page).await?))
 }
 
 /// How many categories pass the filter.

@@ -5,7 +5,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use super::BookNode;
 use super::input::BookFilterInput;
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{PageArgs, SortDirection, connection, decode_parts, encode_parts};
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiError, ApiResult, Shop};
@@ -27,16 +27,6 @@ pub enum BookSortField {
     Relevance,
     /// The title, without regard to case and accents.
     Title,
-}
-
-/// Which way a list is sorted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
-pub enum SortDirection {
-    /// From the least to the greatest.
-    #[default]
-    Asc,
-    /// From the greatest to the least.
-    Desc,
 }
 
 /// How a list of books is sorted. Equal ones are in the order of their ids.
