@@ -200,16 +200,17 @@ async fn execute_admin(app: Arc<App>, subject: Option<String>, mut document: Gra
 
 async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<GraphqlRequest, ApiError> {
     check_content_type(headers)?;
-    // Who shows nothing has little to say. A token is looked at before its bearer's body is read.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    // Who shows nothing has little to say. A large body is read only for a token that is valid.
+    let is_small = announced.is_some_and(|length| length <= STRANGER_BODY_BYTES_MAX);
     let limit = match headers.get(header::AUTHORIZATION) {
-        Some(_) => {
+        Some(_) if !is_small => {
             admission::verified(app, headers)?;
             app.config.http.body_bytes_max
         }
-        None => STRANGER_BODY_BYTES_MAX.min(app.config.http.body_bytes_max),
+        _ => STRANGER_BODY_BYTES_MAX.min(app.config.http.body_bytes_max),
     };
     let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("A body has at most {limit} bytes."));
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
