@@ -1,5 +1,7 @@
 //! The `shelfwise` binary: parses the command line, builds the runtime, and calls the command.
 
+use std::io::ErrorKind;
+
 use clap::Parser as _;
 use shelfwise::cli::{Cli, run};
 use shelfwise::config::Config;
@@ -20,6 +22,10 @@ fn main() -> std::process::ExitCode {
     });
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
+        // Whoever read what was printed has seen enough.
+        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) => {
+            std::process::ExitCode::SUCCESS
+        }
         Err(error) => {
             eprintln!("shelfwise: {error:#}");
             std::process::ExitCode::FAILURE

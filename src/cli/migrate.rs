@@ -2,6 +2,7 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::output::print_line;
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::migrations::{self, Outcome};
@@ -24,9 +25,12 @@ pub async fn run(config: &Config, args: &Args) -> anyhow::Result<()> {
     if args.json {
         let failed: Vec<_> =
             outcome.failed.iter().map(|(slug, error)| serde_json::json!({ "slug": slug, "error": error })).collect();
-        println!("{}", serde_json::json!({ "control": control, "tenants": outcome.migrated, "failed": failed }));
+        print_line(format_args!(
+            "{}",
+            serde_json::json!({ "control": control, "tenants": outcome.migrated, "failed": failed })
+        ))?;
     } else {
-        println!("control plane: {control} migrations; tenants: {} migrated", outcome.migrated);
+        print_line(format_args!("control plane: {control} migrations; tenants: {} migrated", outcome.migrated))?;
     }
     for (slug, error) in &outcome.failed {
         eprintln!("{slug}: {error}");

@@ -1,11 +1,14 @@
 //! What commands print: text for people, JSON for machines.
 
+use std::fmt::Arguments;
+use std::io::Write as _;
+
 use crate::control::tenants::Tenant;
 use crate::failure::Failure;
 use crate::kernel::tenant::SchemaName;
 
 /// A tenant as JSON.
-pub fn tenant_json(tenant: &Tenant) -> serde_json::Value {
+fn tenant_json(tenant: &Tenant) -> serde_json::Value {
     serde_json::json!({
         "id": tenant.id.to_string(),
         "slug": tenant.slug,
@@ -21,17 +24,22 @@ pub fn tenant_json(tenant: &Tenant) -> serde_json::Value {
 }
 
 /// One tenant in a line.
-pub fn tenant_line(tenant: &Tenant) -> String {
+fn tenant_line(tenant: &Tenant) -> String {
     format!("{:<40} {:<12} {:<12} {}", tenant.slug, tenant.status, tenant.plan, tenant.name)
 }
 
 /// Prints a tenant in the wanted form.
-pub fn print_tenant(tenant: &Tenant, json: bool) {
+pub fn print_tenant(tenant: &Tenant, json: bool) -> std::io::Result<()> {
     if json {
-        println!("{}", tenant_json(tenant));
+        print_line(format_args!("{}", tenant_json(tenant)))
     } else {
-        println!("{}", tenant_line(tenant));
+        print_line(format_args!("{}", tenant_line(tenant)))
     }
+}
+
+/// Prints a line. A reader that has seen enough, as `head` has, is an error here and not a panic.
+pub fn print_line(line: Arguments<'_>) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
 }
 
 /// A service's failure as a command's error: all the reasons.

@@ -3,6 +3,7 @@
 use anyhow::{Context as _, bail};
 use clap::Subcommand;
 
+use super::output::print_line;
 use crate::graphql::schema::{admin_schema, sdl_options, tenant_schema};
 
 /// Makes a schema's text.
@@ -39,8 +40,8 @@ pub fn admin_sdl() -> String {
 /// Prints or checks.
 pub fn run(command: &Command) -> anyhow::Result<()> {
     match command {
-        Command::Print { admin: false } => print!("{}", tenant_sdl()),
-        Command::Print { admin: true } => print!("{}", admin_sdl()),
+        Command::Print { admin: false } => print_line(format_args!("{}", tenant_sdl().trim_end()))?,
+        Command::Print { admin: true } => print_line(format_args!("{}", admin_sdl().trim_end()))?,
         Command::Check => {
             for (path, sdl) in FILES {
                 let committed = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;

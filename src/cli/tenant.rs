@@ -9,7 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
-use super::output::{error, print_tenant, tenant_json, tenant_line};
+use super::output::{error, print_line, print_tenant};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
@@ -126,17 +126,17 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::Provision { slug, name, plan, owner_email, currency, json } => {
             let owner = owner(urls(config)?)?;
             let new = NewTenant { slug, name, plan, owner_email, currency };
-            print_tenant(&tenant_provision(&owner, &SystemClock, &new).await.map_err(error)?, json);
+            print_tenant(&tenant_provision(&owner, &SystemClock, &new).await.map_err(error)?, json)?;
         }
         Command::List { json } => list(&databases(config)?.0, json).await?,
         Command::Suspend { slug, reason, json } => {
             let control = databases(config)?.0;
             let tenant = service::tenant_suspend(&control, &SystemClock, &slug, &reason).await.map_err(error)?;
-            print_tenant(&tenant, json);
+            print_tenant(&tenant, json)?;
         }
         Command::Resume { slug, json } => {
             let control = databases(config)?.0;
-            print_tenant(&service::tenant_resume(&control, &SystemClock, &slug).await.map_err(error)?, json);
+            print_tenant(&service::tenant_resume(&control, &SystemClock, &slug).await.map_err(error)?, json)?;
         }
         Command::VerifyIsolation { json } => verify_isolation(config, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
@@ -179,19 +179,19 @@ async fn verify_isolation(config: &Config, json: bool) -> anyhow::Result<()> {
     if json {
         let breach = |(slug, breach): &(String, Breach)| serde_json::json!({ "slug": slug, "attempt": breach.attempt, "outcome": breach.outcome });
         let breaches: Vec<_> = report.breaches.iter().map(breach).collect();
-        println!(
+        print_line(format_args!(
             "{}",
             serde_json::json!({ "tenants": report.tenants, "attempts": report.attempts, "breaches": breaches })
-        );
+        ))?;
     } else {
-        println!(
+        print_line(format_args!(
             "{} tenants made {} attempts: {} were not denied",
             report.tenants,
             report.attempts,
             report.breaches.len()
-        );
+        ))?;
         for (slug, breach) in &report.breaches {
-            println!("{slug}: {}: {}", breach.attempt, breach.outcome);
+            print_line(format_args!("{slug}: {}: {}", breach.attempt, breach.outcome))?;
         }
     }
     anyhow::ensure!(report.breaches.is_empty(), "the wall has holes");
@@ -204,7 +204,7 @@ async fn list(control: &ControlDb, json: bool) -> anyhow::Result<()> {
         let request = PageRequest { limit: PAGE_ROWS, direction: Direction::Forward, from };
         let page = service::tenant_list(control, request).await?;
         for tenant in &page.items {
-            println!("{}", if json { tenant_json(tenant).to_string() } else { tenant_line(tenant) });
+            print_tenant(tenant, json)?;
         }
         // Each page starts behind the last one's end, so the loop ends with the list.
         match page.items.last().map(|tenant: &Tenant| tenant.slug.clone()) {
@@ -234,12 +234,12 @@ async fn import(
     let import = session.write(work).await.map_err(error)?;
     bar.finish_and_clear();
     if json {
-        println!("{}", import_json(&import));
+        print_line(format_args!("{}", import_json(&import)))?;
     } else {
-        println!(
+        print_line(format_args!(
             "{} rows: {} created, {} updated, {} unchanged, {} rejected",
             import.row_count, import.created_count, import.updated_count, import.unchanged_count, import.rejected_count
-        );
+        ))?;
     }
     report_rejected(&session.read().await?, &import, json).await?;
     session.finish().await;
@@ -255,9 +255,9 @@ async fn report_rejected(read: &crate::db::TenantRead, import: &Import, json: bo
             let column = row.column_name.as_deref().unwrap_or("-");
             if json {
                 let row = serde_json::json!({ "line": row.line, "column": row.column_name, "code": row.code, "message": row.message });
-                println!("{row}");
+                print_line(format_args!("{row}"))?;
             } else {
-                println!("line {}, {column}: {} {}", row.line, row.code, row.message);
+                print_line(format_args!("line {}, {column}: {} {}", row.line, row.code, row.message))?;
             }
         }
         match page.items.last() {

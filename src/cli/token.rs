@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Subcommand;
 
+use super::output::print_line;
 use super::tenant::{context, databases};
 use crate::auth::{Claims, Tokens};
 use crate::config::Config;
@@ -50,7 +51,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             tenant(&tokens, &control, &tenants, &slug, role, lifetime(hours)).await?
         }
     };
-    println!("{token}");
+    print_line(format_args!("{token}"))?;
     Ok(())
 }
 

@@ -102,6 +102,21 @@ fn the_schemas_are_printed_and_a_wrong_configuration_is_told_at_once() {
     assert!(text(&missing.stderr).contains("DATABASE_URL"));
 }
 
+#[test]
+fn a_reader_that_has_seen_enough_ends_a_command_quietly() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = Command::new(env!("CARGO_BIN_EXE_shelfwise"))
+        .args(["schema", "print"])
+        .env_clear()
+        .current_dir(std::env::temp_dir())
+        .stdout(writer)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    assert_eq!(text(&output.stderr), "");
+}
+
 /// Migrations are granted to whichever login the URL names.
 #[tokio::test]
 async fn the_runtime_login_may_have_any_name() {
