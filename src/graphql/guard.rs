@@ -12,7 +12,8 @@ use async_graphql::parser::types::ExecutableDocument;
 
 pub use lexical::{DOCUMENT_BYTES_MAX, NESTING_MAX, TOKENS_MAX};
 pub use shape::{
-    ALIASES_MAX, DEPTH_MAX, DIRECTIVES_MAX, FRAGMENTS_MAX, MUTATION_FIELDS_MAX, QUERY_FIELDS_MAX, SELECTIONS_MAX,
+    ALIASES_MAX, DEPTH_MAX, DIRECTIVES_MAX, FRAGMENTS_MAX, LIST_ITEMS_MAX, MUTATION_FIELDS_MAX, OPERATIONS_MAX,
+    QUERY_FIELDS_MAX, SELECTIONS_MAX,
 };
 
 use super::error::{ApiError, ErrorCode};
@@ -29,6 +30,9 @@ pub enum Excess {
     /// Its braces, brackets and parentheses are nested too deep.
     #[error("the document nests deeper than {NESTING_MAX} levels")]
     Nesting,
+    /// A block string has no end.
+    #[error("a block string is not closed")]
+    Unclosed,
     /// It has too many fragments.
     #[error("the document has more than {FRAGMENTS_MAX} fragments")]
     Fragments,
@@ -47,6 +51,15 @@ pub enum Excess {
     /// It has too many directives.
     #[error("the document has more than {DIRECTIVES_MAX} directives once its fragments are expanded")]
     Directives,
+    /// Its lists and input objects are too long.
+    #[error("the document's lists and objects have more than {LIST_ITEMS_MAX} items once its fragments are expanded")]
+    ListItems,
+    /// It has too many operations.
+    #[error("the document has more than {OPERATIONS_MAX} operations")]
+    Operations,
+    /// It has fields with very many arguments beside very many others.
+    #[error("the document has too many arguments for the number of its fields")]
+    Arguments,
     /// It asks for too many things at once.
     #[error("an operation has at most {QUERY_FIELDS_MAX} fields at its root, a mutation {MUTATION_FIELDS_MAX}")]
     RootFields,
@@ -55,7 +68,7 @@ pub enum Excess {
 impl From<Excess> for ApiError {
     fn from(excess: Excess) -> Self {
         let code = match excess {
-            Excess::Circle => ErrorCode::BadRequest,
+            Excess::Circle | Excess::Unclosed => ErrorCode::BadRequest,
             _ => ErrorCode::QueryTooComplex,
         };
         Self::new(code, format!("{excess}."))

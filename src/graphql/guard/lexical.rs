@@ -26,7 +26,7 @@ pub fn check(text: &str) -> Result<(), Excess> {
         position = match byte {
             b' ' | b'\t' | b'\n' | b'\r' | b',' => position + 1,
             b'#' => end_of(bytes, position, |byte| !matches!(byte, b'\n' | b'\r')),
-            b'"' => end_of_string(bytes, position),
+            b'"' => end_of_string(bytes, position).ok_or(Excess::Unclosed)?,
             b'{' | b'[' | b'(' => {
                 level += 1;
                 position + 1
@@ -59,21 +59,22 @@ fn end_of(bytes: &[u8], start: usize, wanted: impl Fn(u8) -> bool) -> usize {
     bytes[start + 1..].iter().position(|&byte| !wanted(byte)).map_or(bytes.len(), |length| start + 1 + length)
 }
 
-/// The position behind a string or block string.
-fn end_of_string(bytes: &[u8], start: usize) -> usize {
+/// The position behind a string or block string. `None`: a block that nothing closes. The parser would take its quotes
+/// for empty strings and read on behind them, where nobody has counted; and do so anew for every such quote.
+fn end_of_string(bytes: &[u8], start: usize) -> Option<usize> {
     let is_block = bytes[start..].starts_with(b"\"\"\"");
     let mut position = start + if is_block { 3 } else { 1 };
     while position < bytes.len() {
         match bytes[position] {
             b'\\' if is_block && bytes[position..].starts_with(b"\\\"\"\"") => position += 4,
             b'\\' if !is_block => position += 2,
-            b'"' if !is_block => return position + 1,
-            b'"' if bytes[position..].starts_with(b"\"\"\"") => return position + 3,
-            b'\n' | b'\r' if !is_block => return position,
+            b'"' if !is_block => return Some(position + 1),
+            b'"' if bytes[position..].starts_with(b"\"\"\"") => return Some(position + 3),
+            b'\n' | b'\r' if !is_block => return Some(position),
             _ => position += 1,
         }
     }
-    bytes.len()
+    if is_block { None } else { Some(bytes.len()) }
 }
 
 #[cfg(test)]
@@ -94,6 +95,9 @@ mod tests {
         assert_eq!(check(&" ".repeat(DOCUMENT_BYTES_MAX + 1)), Err(Excess::Bytes));
         assert_eq!(check("\""), Ok(()));
         assert_eq!(check("\"\\"), Ok(()));
+        assert_eq!(check("\"\"\"\"\"\""), Ok(()), "an empty block");
+        assert_eq!(check("[\"\"\"\" [[[["), Err(Excess::Unclosed), "the parser sees brackets here");
+        assert_eq!(check("[\"\\\\\"\"\"\"\" "), Err(Excess::Unclosed), "the parser reads on here");
     }
 
     proptest::proptest! {

@@ -6,6 +6,8 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{
     Directive, DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet,
 };
+use async_graphql::{Name, Value as ConstValue};
+use async_graphql_value::Value;
 
 use super::Excess;
 
@@ -21,8 +23,25 @@ pub const ALIASES_MAX: u64 = 500;
 /// Directives at most, once expanded.
 pub const DIRECTIVES_MAX: u64 = 100;
 
-/// Fragments at most: the bound of this module's own recursion.
+/// Items of list and object literals at most, once expanded.
+///
+/// The library copies a literal for each field that has it, and data travels in variables. Counted here because the parser makes more items of a text than it has tokens: `000` is
+/// three numbers to it.
+pub const LIST_ITEMS_MAX: u64 = 1_000;
+
+/// Fragments at most.
 pub const FRAGMENTS_MAX: usize = 200;
+
+/// Levels of sets, spreads and fragments at most, followed from an operation down: what this module's own recursion is
+/// bounded by. The library follows fewer.
+pub const LEVELS_MAX: usize = 256;
+
+/// Operations at most. The library compares the variables of each with all that the fragments use.
+pub const OPERATIONS_MAX: usize = 20;
+
+/// The selections times the arguments of the field with the most, at most. The library writes an error for each argument
+/// by which two fields of one name differ, and does not stop counting them.
+pub const ARGUMENT_PAIRS_MAX: u64 = 50_000;
 
 /// Fields at the root of a query at most.
 pub const QUERY_FIELDS_MAX: u64 = 30;
@@ -41,6 +60,10 @@ pub struct Measure {
     pub aliases: u64,
     /// Directives.
     pub directives: u64,
+    /// Items of list and object literals.
+    pub list_items: u64,
+    /// Arguments of the field that has the most.
+    pub arguments_most: u64,
     /// Fields of the topmost level.
     pub top_fields: u64,
 }
@@ -52,12 +75,20 @@ impl Measure {
         self.depth = self.depth.max(other.depth);
         self.aliases = self.aliases.saturating_add(other.aliases);
         self.directives = self.directives.saturating_add(other.directives);
+        self.list_items = self.list_items.saturating_add(other.list_items);
+        self.arguments_most = self.arguments_most.max(other.arguments_most);
         self.top_fields = self.top_fields.saturating_add(other.top_fields);
     }
 
     /// One selection with what is below it: a field begins a level, a spread does not.
-    fn selection(directives: usize) -> Self {
-        Self { selections: 1, directives: directives as u64, ..Self::default() }
+    fn selection(directives: &[Positioned<Directive>]) -> Self {
+        Self { selections: 1, ..Self::directives(directives) }
+    }
+
+    /// Directives with their arguments.
+    fn directives(directives: &[Positioned<Directive>]) -> Self {
+        let list_items = directives.iter().map(|directive| items_of_all(&directive.node.arguments)).sum();
+        Self { directives: directives.len() as u64, list_items, ..Self::default() }
     }
 }
 
@@ -71,6 +102,7 @@ enum Memo {
 struct Measurer<'a> {
     document: &'a ExecutableDocument,
     memos: HashMap<&'a str, Memo>,
+    level: usize,
 }
 
 /// Measures a document and compares it with the bounds. Every operation and fragment counts, also those that are not
@@ -82,7 +114,10 @@ pub fn check(document: &ExecutableDocument) -> Result<(), Excess> {
     if document.fragments.len() > FRAGMENTS_MAX {
         return Err(Excess::Fragments);
     }
-    let mut measurer = Measurer { document, memos: HashMap::with_capacity(document.fragments.len()) };
+    if document.operations.iter().count() > OPERATIONS_MAX {
+        return Err(Excess::Operations);
+    }
+    let mut measurer = Measurer { document, memos: HashMap::with_capacity(document.fragments.len()), level: 0 };
     let mut total = Measure::default();
     let mut add = |operation: &'_ Positioned<OperationDefinition>, measure: Measure| {
         let fields_max = match operation.node.ty {
@@ -113,7 +148,36 @@ fn compare(measure: Measure) -> Result<(), Excess> {
         Measure { depth, .. } if depth > DEPTH_MAX => Err(Excess::Depth),
         Measure { aliases, .. } if aliases > ALIASES_MAX => Err(Excess::Aliases),
         Measure { directives, .. } if directives > DIRECTIVES_MAX => Err(Excess::Directives),
+        Measure { list_items, .. } if list_items > LIST_ITEMS_MAX => Err(Excess::ListItems),
+        Measure { selections, arguments_most, .. }
+            if selections.saturating_mul(arguments_most) > ARGUMENT_PAIRS_MAX =>
+        {
+            Err(Excess::Arguments)
+        }
         _ => Ok(()),
+    }
+}
+
+/// The items of all arguments' literals.
+fn items_of_all(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> u64 {
+    arguments.iter().map(|(_, value)| items(&value.node)).sum()
+}
+
+/// The items of a literal and of those within it, which the lexical check keeps flat.
+fn items(value: &Value) -> u64 {
+    match value {
+        Value::List(list) => list.len() as u64 + list.iter().map(items).sum::<u64>(),
+        Value::Object(object) => object.len() as u64 + object.values().map(items).sum::<u64>(),
+        _ => 0,
+    }
+}
+
+/// The same of a literal without variables, as a variable's default is.
+fn const_items(value: &ConstValue) -> u64 {
+    match value {
+        ConstValue::List(list) => list.len() as u64 + list.iter().map(const_items).sum::<u64>(),
+        ConstValue::Object(object) => object.len() as u64 + object.values().map(const_items).sum::<u64>(),
+        _ => 0,
     }
 }
 
@@ -121,41 +185,50 @@ impl<'a> Measurer<'a> {
     fn operation(&mut self, operation: &'a Positioned<OperationDefinition>) -> Result<Measure, Excess> {
         let operation = &operation.node;
         let mut measure = self.set(&operation.selection_set.node)?;
-        let on_variables = operation.variable_definitions.iter().map(|variable| variable.node.directives.len());
-        let directives = operation.directives.len() + on_variables.sum::<usize>();
-        measure.directives = measure.directives.saturating_add(directives as u64);
+        measure.beside(Measure::directives(&operation.directives));
+        for variable in &operation.variable_definitions {
+            measure.beside(Measure::directives(&variable.node.directives));
+            let default = variable.node.default_value.as_ref().map_or(0, |value| const_items(&value.node));
+            measure.list_items = measure.list_items.saturating_add(default);
+        }
         Ok(measure)
     }
 
-    /// The levels of one set are bounded by the lexical check, those of fragments by their number, so this recursion is.
+    /// The one step of this module's recursion, which is refused before it is too deep for a thread's stack.
     fn set(&mut self, set: &'a SelectionSet) -> Result<Measure, Excess> {
+        self.level += 1;
+        if self.level > LEVELS_MAX {
+            return Err(Excess::Depth);
+        }
         let mut total = Measure::default();
         for selection in &set.items {
             total.beside(self.selection(&selection.node)?);
         }
+        self.level -= 1;
         Ok(total)
     }
 
     fn selection(&mut self, selection: &'a Selection) -> Result<Measure, Excess> {
-        let own = |directives: &[Positioned<Directive>]| Measure::selection(directives.len());
         match selection {
             Selection::Field(field) => {
                 let field = &field.node;
                 let below = self.set(&field.selection_set.node)?;
-                let mut measure = own(&field.directives);
+                let mut measure = Measure::selection(&field.directives);
                 measure.beside(Measure { top_fields: 0, ..below });
+                measure.list_items = measure.list_items.saturating_add(items_of_all(&field.arguments));
+                measure.arguments_most = measure.arguments_most.max(field.arguments.len() as u64);
                 measure.depth = below.depth.saturating_add(1);
                 measure.aliases = measure.aliases.saturating_add(u64::from(field.alias.is_some()));
                 measure.top_fields = 1;
                 Ok(measure)
             }
             Selection::InlineFragment(inline) => {
-                let mut measure = own(&inline.node.directives);
+                let mut measure = Measure::selection(&inline.node.directives);
                 measure.beside(self.set(&inline.node.selection_set.node)?);
                 Ok(measure)
             }
             Selection::FragmentSpread(spread) => {
-                let mut measure = own(&spread.node.directives);
+                let mut measure = Measure::selection(&spread.node.directives);
                 measure.beside(self.fragment(&spread.node.fragment_name.node)?);
                 Ok(measure)
             }
@@ -172,7 +245,7 @@ impl<'a> Measurer<'a> {
         let Some((name, fragment)) = self.document.fragments.get_key_value(name) else { return Ok(Measure::default()) };
         self.memos.insert(name, Memo::Underway);
         let mut measure = self.set(&fragment.node.selection_set.node)?;
-        measure.directives = measure.directives.saturating_add(fragment.node.directives.len() as u64);
+        measure.beside(Measure::directives(&fragment.node.directives));
         // Early exit: nothing that contains this one can be within bounds.
         compare(measure)?;
         self.memos.insert(name, Memo::Done(measure));
@@ -224,6 +297,39 @@ mod tests {
         assert_eq!(refused("{ nonsense"), None, "what cannot be parsed is the executor's to explain");
     }
 
+    #[test]
+    fn what_the_library_would_take_too_deep_or_too_often_is_refused() {
+        let levels = |fragments: usize| -> String {
+            let body = |next: usize| format!("{} ...F{next} {}", "a { ".repeat(60), "} ".repeat(60));
+            let links = (0..fragments).map(|index| format!("fragment F{index} on Q {{ {} }} ", body(index + 1)));
+            format!("{{ ...F0 }} {} fragment F{fragments} on Q {{ a }}", links.collect::<String>())
+        };
+        assert_eq!(refused(&levels(70)), Some(Excess::Depth), "on this thread's stack");
+        let arguments = |count: usize| (0..count).map(|index| format!("a{index}: 1 ")).collect::<String>();
+        let conflicts = |count, fields: usize| format!("{{ x {{ f({}) {} }} }}", arguments(count), "f ".repeat(fields));
+        assert_eq!(refused(&conflicts(7, 7_000)), None);
+        assert_eq!(refused(&conflicts(50, 1_000)), Some(Excess::Arguments));
+        let operations = |count: usize| (0..count).map(|index| format!("query Q{index} {{ a }} ")).collect::<String>();
+        assert_eq!(refused(&operations(20)), None);
+        assert_eq!(refused(&operations(21)), Some(Excess::Operations));
+    }
+
+    #[test]
+    fn items_of_literals_are_counted_wherever_they_stand() {
+        let list = |count: usize| format!("[{}]", "1,".repeat(count));
+        assert_eq!(refused(&format!("{{ a(b: {}) }}", list(1_000))), None);
+        assert_eq!(refused(&format!("{{ a(b: {}) }}", list(1_001))), Some(Excess::ListItems));
+        assert_eq!(refused(&format!("{{ a(b: {{ c: {} }}) }}", list(1_000))), Some(Excess::ListItems));
+        assert_eq!(refused(&format!("{{ a @d(b: {}) }}", list(1_001))), Some(Excess::ListItems));
+        assert_eq!(refused(&format!("query($v: [Int] = {}) {{ a }}", list(1_001))), Some(Excess::ListItems));
+        assert_eq!(refused(&format!("query @d(b: {}) {{ a }}", list(1_001))), Some(Excess::ListItems));
+        assert_eq!(refused(&format!("{{ a(b: [{}]) }}", "0".repeat(1_001))), Some(Excess::ListItems), "one token");
+        let spread =
+            |times: usize| format!("{{ {} }} fragment F on Q {{ a(b: {}) }}", "...F ".repeat(times), list(250));
+        assert_eq!(refused(&spread(3)), None, "three times and once for the fragment itself");
+        assert_eq!(refused(&spread(4)), Some(Excess::ListItems));
+    }
+
     /// The same by expanding, as a library would that remembers nothing.
     fn expanded(document: &ExecutableDocument, set: &SelectionSet) -> (u64, u64) {
         let (mut count, mut depth) = (0, 0);
@@ -263,7 +369,7 @@ mod tests {
             }
             let document = async_graphql::parser::parse_query(&text).unwrap();
             let DocumentOperations::Single(operation) = &document.operations else { panic!() };
-            let mut measurer = Measurer { document: &document, memos: HashMap::new() };
+            let mut measurer = Measurer { document: &document, memos: HashMap::new(), level: 0 };
             if let Ok(measure) = measurer.operation(operation) {
                 let expected = expanded(&document, &operation.node.selection_set.node);
                 proptest::prop_assert_eq!((measure.selections, measure.depth), expected);
