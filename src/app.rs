@@ -5,20 +5,24 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use crate::auth::Tokens;
-use crate::config::Config;
+use crate::auth::{External, Passwords, Tokens};
 use crate::config::database::DatabaseUrls;
+use crate::config::{Config, Environment};
+use crate::control::admins::Admins;
 use crate::control::tenants::Registry;
 use crate::db::listen::{Liveness, listen};
 use crate::db::pool::Pool;
 use crate::db::tls::Target;
 use crate::db::{ControlDb, OwnerDb, TenantDb};
+use crate::graphql::Services;
 use crate::graphql::cost::Costs;
 use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
 use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
+use crate::outbound::Policy;
 use crate::telemetry::metrics::Metrics;
+use crate::tenant::identity::principals::Principals;
 
 /// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
 const TENANTS_CHANNEL: &str = "shelfwise_tenants";
@@ -27,18 +31,18 @@ const TENANTS_CHANNEL: &str = "shelfwise_tenants";
 pub struct App {
     /// The settings.
     pub config: Config,
-    /// Time and ids.
-    pub clock: Arc<dyn Clock>,
+    /// What operations share.
+    pub services: Arc<Services>,
     /// The control plane's database.
     pub control: ControlDb,
-    /// The tenants' database.
-    pub tenants: TenantDb,
     /// Who makes schemas, where the owner's login is known.
     pub owner: Option<OwnerDb>,
-    /// From slugs to tenants.
-    pub registry: Registry,
-    /// Signs and verifies tokens.
-    pub tokens: Tokens,
+    /// What shops' credentials allow.
+    pub principals: Principals,
+    /// Which administrators' log-ins stand.
+    pub admins: Admins,
+    /// Verifies other issuers' tokens.
+    pub external: External,
     /// What is counted.
     pub metrics: Metrics,
     /// Parsed documents.
@@ -79,21 +83,30 @@ impl App {
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let listener =
             tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| heard.on_signal(signal)));
+        // A developer's identity provider may run on the developer's machine.
+        let outbound = Policy { allow_loopback: config.environment == Environment::Development };
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
-            tokens: Tokens::new(&config.auth)?,
+            principals: Principals::new(tenants.clone(), Arc::clone(&clock)),
+            admins: Admins::new(control.clone(), Arc::clone(&clock)),
+            external: External::new(outbound),
+            services: Arc::new(Services {
+                tokens: Tokens::new(&config.auth)?,
+                passwords: Passwords::new(clock.secret())?,
+                clock,
+                registry,
+                tenants,
+                outbound,
+            }),
             metrics: Metrics::new()?,
-            documents: Documents::default(),
+            documents: Documents::new(config.http.trusted_documents),
             tenant_costs: Costs::new(&tenant_schema.sdl_with_options(sdl_options())),
             admin_costs: Costs::new(&admin_schema.sdl_with_options(sdl_options())),
             tenant_schema,
             admin_schema,
             config,
-            clock,
             control,
-            tenants,
-            registry,
             listener,
         })
     }

@@ -11,6 +11,7 @@ mod token;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::control::audit::Operator;
 
 /// The server that a bookshop-software company runs for all of its shops.
 #[derive(Debug, Parser)]
@@ -39,6 +40,14 @@ enum Command {
     Token(token::Command),
     /// Ask the running server whether it lives; for the health check of a container.
     Healthcheck,
+}
+
+/// Who runs commands, for the trail of acts: the login on this machine, as far as the environment tells it.
+#[must_use]
+pub fn operator() -> Operator {
+    #[expect(clippy::disallowed_methods, reason = "not a setting: who sits at the keyboard")]
+    let login = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
+    Operator::cli(login.as_deref().unwrap_or("unknown"))
 }
 
 /// Runs a command.

@@ -1,8 +1,11 @@
 //! The control plane: tenants are rows. Operators act here; no tenant's code can see it.
 
+pub mod admins;
+pub mod audit;
 pub mod error;
 pub mod graphql;
 pub mod isolation;
+pub mod mail;
 pub mod migrations;
 pub mod provisioning;
 pub mod tenants;

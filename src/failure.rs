@@ -1,5 +1,6 @@
 //! How a service fails: refused for reasons that the caller can mend, forbidden, or let down by the database.
 
+use crate::auth::passwords::Busy;
 use crate::db::DbError;
 use crate::kernel::actor::Forbidden;
 
@@ -25,6 +26,8 @@ pub enum Failure<C> {
     Forbidden(Forbidden),
     /// The database failed.
     Db(DbError),
+    /// Too much of the same is under way; trying again shortly helps.
+    Busy,
 }
 
 impl<C> Refusal<C> {
@@ -59,6 +62,12 @@ impl<C> From<Refusal<C>> for Failure<C> {
 impl<C> From<DbError> for Failure<C> {
     fn from(error: DbError) -> Self {
         Self::Db(error)
+    }
+}
+
+impl<C> From<Busy> for Failure<C> {
+    fn from(_: Busy) -> Self {
+        Self::Busy
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Types here translate and decide nothing. No type derives both a diesel and a GraphQL trait.
 
+pub mod access;
 pub mod connection;
 pub mod context;
 pub mod cost;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod payload;
 pub mod scalars;
 pub mod schema;
+pub mod user_error;
 
-pub use context::{AdminRequest, Request, Shop};
+pub use context::{AdminRequest, Origin, Request, Services, Shop};
 pub use error::{ApiError, ApiResult, ErrorCode};

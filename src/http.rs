@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod admission;
 pub mod answer;
+mod client_address;
 pub mod documents;
 pub mod graphql;
 pub mod health;

@@ -3,7 +3,9 @@
 //! Nothing here does I/O or knows diesel, axum or async-graphql. A value that exists is valid: parsing is the validation.
 
 pub mod actor;
+pub mod attempts;
 pub mod clock;
+pub mod credential;
 pub mod email;
 pub mod ids;
 pub mod isbn;
@@ -11,5 +13,6 @@ pub mod language;
 pub mod money;
 pub mod page;
 pub mod partial_date;
+pub mod password;
 pub mod tenant;
 pub mod text;

@@ -58,5 +58,6 @@ pub mod failure;
 pub mod graphql;
 pub mod http;
 pub mod kernel;
+pub mod outbound;
 pub mod telemetry;
 pub mod tenant;

@@ -4,5 +4,6 @@
 //! tenant argument and no way to the control plane.
 
 pub mod catalog;
+pub mod documents;
 pub mod identity;
 pub mod seed;

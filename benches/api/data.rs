@@ -12,12 +12,13 @@ use shelfwise::cli::dev::cluster::{Cluster, Durability};
 use shelfwise::cli::dev::database::prepare;
 use shelfwise::config::auth::{AuthConfig, JwtKey};
 use shelfwise::config::database::DatabaseUrls;
+use shelfwise::control::audit::Operator;
 use shelfwise::control::provisioning::{NewTenant, tenant_provision};
 use shelfwise::db::migrate::migrate_control;
 use shelfwise::db::pool::Pool;
 use shelfwise::db::tls::Target;
 use shelfwise::db::{DbError, TenantDb, TenantTx};
-use shelfwise::kernel::actor::{Actor, Role};
+use shelfwise::kernel::actor::Actor;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::UserId;
 use shelfwise::kernel::tenant::TenantCtx;
@@ -40,6 +41,8 @@ pub struct Bench {
     urls: DatabaseUrls,
     key: JwtKey,
     shops: Vec<Arc<TenantCtx>>,
+    /// The owner of each shop.
+    owners: Vec<UserId>,
     folder: tempfile::TempDir,
     pub postgres_pid: u32,
     pub provision_median: Duration,
@@ -56,6 +59,7 @@ impl Bench {
         let owner = owner(&urls).unwrap();
         migrate_control(&owner).await.unwrap();
 
+        let operator = Operator::cli("bench");
         let (mut shops, mut times) = (Vec::new(), Vec::new());
         let started = Instant::now();
         for number in 0..PROVISIONED {
@@ -67,7 +71,7 @@ impl Bench {
                 owner_email: "owner@shop.example".to_owned(),
                 currency: "EUR".to_owned(),
             };
-            shops.push(tenant_provision(&owner, &SystemClock, &new).await.unwrap().context().unwrap());
+            shops.push(tenant_provision(&owner, &SystemClock, &operator, &new).await.unwrap().context().unwrap());
             times.push(one.elapsed());
         }
         let provision_total = started.elapsed();
@@ -79,13 +83,23 @@ impl Bench {
         let postgres_pid = pid.unwrap().lines().next().unwrap().parse().unwrap();
         let key = JwtKey::generate("bench-1").unwrap();
         let provision_median = times[times.len() / 2];
-        let bench = Self { cluster, urls, key, shops, folder, postgres_pid, provision_median, provision_total };
+        let mut bench = Self {
+            cluster,
+            urls,
+            key,
+            shops,
+            owners: Vec::new(),
+            folder,
+            postgres_pid,
+            provision_median,
+            provision_total,
+        };
         bench.fill().await;
         bench
     }
 
     /// Fills the first shop by an import and copies its rows to the others, ids and all.
-    async fn fill(&self) {
+    async fn fill(&mut self) {
         let mut csv = "title,authors,category,price,stock,year,language\n".to_owned();
         for book in 0..BOOKS {
             let (one, two) = (book * 7 % 211, book * 13 % 193);
@@ -133,6 +147,10 @@ impl Bench {
             .await
             .unwrap();
         }
+        for shop in &self.shops {
+            let id = psql.query_one(&format!(r#"SELECT id FROM "{}".users"#, shop.schema), &[]).await.unwrap().get(0);
+            self.owners.push(UserId(id));
+        }
         psql.batch_execute("VACUUM ANALYZE").await.unwrap();
     }
 
@@ -158,12 +176,12 @@ impl Bench {
     /// A token for each shop.
     pub fn tokens(&self) -> Vec<String> {
         let tokens = Tokens::new(&AuthConfig { jwt_keys: vec![self.key.clone()] }).unwrap();
-        let token = |shop: &Arc<TenantCtx>| {
-            let user = UserId(SystemClock.new_id());
-            let claims = Claims::Tenant { slug: shop.slug.clone(), tenant: shop.id, user, role: Role::Owner };
+        let token = |(shop, user): (&Arc<TenantCtx>, &UserId)| {
+            let user = *user;
+            let claims = Claims::Tenant { slug: shop.slug.clone(), tenant: shop.id, user, session: None, role: None };
             tokens.mint(&claims, SystemClock.now(), Duration::from_secs(3600)).unwrap()
         };
-        self.shops.iter().map(token).collect()
+        self.shops.iter().zip(&self.owners).map(token).collect()
     }
 
     /// The same statements as the catalogue query's, by pgbench with prepared statements and the path set: transactions

@@ -6,6 +6,7 @@
 pub mod cluster;
 pub mod database;
 mod demo;
+mod mail;
 
 use std::fs;
 use std::io::Write as _;
@@ -59,8 +60,12 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App::new(config, Arc::new(SystemClock))?);
     demo::prepare(&app, &owner).await?;
     let listener = bind(&app).await?;
-    announce(&app, listener.local_addr()?.port()).await?;
-    let result = serve(Arc::clone(&app), listener, stop).await;
+    let base = base_url(&app, listener.local_addr()?.port());
+    announce(&app, &base).await?;
+    let result = tokio::select! {
+        result = serve(Arc::clone(&app), listener, stop) => result,
+        () = mail::print_links(&app, &base) => Ok(()),
+    };
     // The server's connections end before PostgreSQL does, so that its log stays quiet.
     drop((app, owner));
     drop(cluster);
@@ -117,19 +122,25 @@ fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
     file.write_all(text.as_bytes()).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Tells the developer where everything is.
-async fn announce(app: &App, port: u16) -> anyhow::Result<()> {
+/// Where a browser on this machine finds the server.
+fn base_url(app: &App, port: u16) -> String {
     let host = app.config.http.host;
     let host = if host.is_loopback() || host.is_unspecified() { "localhost".to_owned() } else { host.to_string() };
-    let base = format!("http://{host}:{port}");
-    let admin = token::admin(&app.tokens, TOKEN_LIFETIME)?;
+    format!("http://{host}:{port}")
+}
+
+/// Tells the developer where everything is.
+async fn announce(app: &App, base: &str) -> anyhow::Result<()> {
+    let admin = token::admin(&app.services.tokens, TOKEN_LIFETIME)?;
     println!("\nShelfWise is running at {base}\n");
     println!("  GraphiQL      {base}/");
     println!("  Tenant API    {base}/graphql");
     println!("  Admin API     {base}/admin/graphql\n");
     println!("  Admin token\n    {admin}\n");
     for slug in demo::SLUGS {
-        let token = token::tenant(&app.tokens, &app.control, &app.tenants, slug, Role::Owner, TOKEN_LIFETIME).await?;
+        let token =
+            token::tenant(&app.services.tokens, &app.control, &app.services.tenants, slug, Role::Owner, TOKEN_LIFETIME)
+                .await?;
         println!("  Demo shop `{slug}`, token of its owner\n    {token}");
         println!("    {base}/#tenant={slug}&token={token}\n");
     }

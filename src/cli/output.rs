@@ -51,5 +51,6 @@ pub fn error<C: std::fmt::Debug>(failure: Failure<C>) -> anyhow::Error {
         }
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
+        Failure::Busy => anyhow::anyhow!("too much of the same is under way; try again"),
     }
 }

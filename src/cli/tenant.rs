@@ -9,6 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
+use super::operator;
 use super::output::{error, print_line, print_tenant};
 use crate::app::{owner, urls};
 use crate::config::Config;
@@ -126,17 +127,21 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::Provision { slug, name, plan, owner_email, currency, json } => {
             let owner = owner(urls(config)?)?;
             let new = NewTenant { slug, name, plan, owner_email, currency };
-            print_tenant(&tenant_provision(&owner, &SystemClock, &new).await.map_err(error)?, json)?;
+            print_tenant(&tenant_provision(&owner, &SystemClock, &operator(), &new).await.map_err(error)?, json)?;
         }
         Command::List { json } => list(&databases(config)?.0, json).await?,
         Command::Suspend { slug, reason, json } => {
             let control = databases(config)?.0;
-            let tenant = service::tenant_suspend(&control, &SystemClock, &slug, &reason).await.map_err(error)?;
+            let tenant =
+                service::tenant_suspend(&control, &SystemClock, &operator(), &slug, &reason).await.map_err(error)?;
             print_tenant(&tenant, json)?;
         }
         Command::Resume { slug, json } => {
             let control = databases(config)?.0;
-            print_tenant(&service::tenant_resume(&control, &SystemClock, &slug).await.map_err(error)?, json)?;
+            print_tenant(
+                &service::tenant_resume(&control, &SystemClock, &operator(), &slug).await.map_err(error)?,
+                json,
+            )?;
         }
         Command::VerifyIsolation { json } => verify_isolation(config, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {

@@ -6,15 +6,17 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Subcommand;
 
+use super::operator;
 use super::output::print_line;
 use super::tenant::{context, databases};
+use crate::auth::tokens::AdminClaims;
 use crate::auth::{Claims, Tokens};
 use crate::config::Config;
 use crate::db::{ControlDb, TenantDb};
 use crate::kernel::actor::Role;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::ids::UserId;
-use crate::tenant::identity::service::owner_first;
+use crate::tenant::identity::users::service::owner_first;
 
 /// How long a printed token is valid where nothing else is asked for.
 const HOURS_DEFAULT: u64 = 12;
@@ -61,7 +63,8 @@ fn lifetime(hours: u64) -> Duration {
 
 /// An administrator's token.
 pub(super) fn admin(tokens: &Tokens, lifetime: Duration) -> anyhow::Result<String> {
-    tokens.mint(&Claims::Admin { subject: "admin:cli".to_owned() }, SystemClock.now(), lifetime)
+    let claims = Claims::Admin(AdminClaims::Operator { name: operator().name });
+    tokens.mint(&claims, SystemClock.now(), lifetime)
 }
 
 /// A token of a shop's first owner, with any role.
@@ -78,6 +81,7 @@ pub(super) async fn tenant(
     let owner = owner_first(&session.read().await?).await?.context("the shop has no owner")?;
     session.finish().await;
     let user: UserId = owner.id;
-    let claims = Claims::Tenant { slug: context.slug.clone(), tenant: context.id, user, role };
+    let claims =
+        Claims::Tenant { slug: context.slug.clone(), tenant: context.id, user, session: None, role: Some(role) };
     tokens.mint(&claims, SystemClock.now(), lifetime)
 }

@@ -1,12 +1,15 @@
 //! - `JWT_KEYS`: `KID:ALG:BASE64` with commas between several. The first signs, all verify.
 //!
-//! A key is rotated by putting its successor in front. `ALG` is `EdDSA`; the base64 is a private key in PKCS #8 (DER).
+//! A key is rotated by putting its successor in front. `ALG` is `EdDSA` (Ed25519), `ES256` or `RS256`; the base64 is a
+//! private key in PKCS #8 (DER): `openssl genpkey -algorithm ed25519 | openssl pkcs8 -topk8 -nocrypt -outform DER | base64 -w0`.
 //! Unset in development: `shelfwise dev` makes a key whose id starts with `dev-`, which other environments refuse.
 
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use pkcs8::der::zeroize::Zeroizing;
+use pkcs8::{ObjectIdentifier, PrivateKeyInfo};
 use secrecy::{ExposeSecret, SecretSlice};
 
 use super::{Environment, Reader};
@@ -25,11 +28,37 @@ pub struct AuthConfig {
     pub jwt_keys: Vec<JwtKey>,
 }
 
+/// What a key signs with (RFC 7518, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyAlgorithm {
+    /// Ed25519: small and fast; what to choose where nothing else is asked for.
+    EdDsa,
+    /// ECDSA with P-256.
+    Es256,
+    /// RSA with PKCS #1 v1.5.
+    Rs256,
+}
+
+impl KeyAlgorithm {
+    /// The name in `JWT_KEYS` and in a token's header, and the algorithm's object identifier in PKCS #8.
+    const ALL: [(Self, &'static str, ObjectIdentifier); 3] = [
+        (Self::EdDsa, "EdDSA", ObjectIdentifier::new_unwrap("1.3.101.112")),
+        (Self::Es256, "ES256", ObjectIdentifier::new_unwrap("1.2.840.10045.2.1")),
+        (Self::Rs256, "RS256", ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1")),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(algorithm, ..)| *algorithm == self).map_or("", |(_, name, _)| name)
+    }
+}
+
 /// A private key with its id.
 #[derive(Clone)]
 pub struct JwtKey {
     /// The `kid` of tokens that this key signs.
     pub id: String,
+    /// What it signs with.
+    pub algorithm: KeyAlgorithm,
     /// The private key in PKCS #8 (DER).
     pub pkcs8: SecretSlice<u8>,
 }
@@ -72,13 +101,26 @@ impl JwtKey {
         let mut seed = [0_u8; 32];
         getrandom::fill(&mut seed).map_err(|error| anyhow::anyhow!("no randomness: {error}"))?;
         let pkcs8 = [ED25519_PKCS8_PREFIX.as_slice(), &seed].concat();
-        Ok(Self { id: id.to_owned(), pkcs8: pkcs8.into() })
+        Ok(Self { id: id.to_owned(), algorithm: KeyAlgorithm::EdDsa, pkcs8: pkcs8.into() })
+    }
+
+    /// The key as its algorithm's own code reads it: RSA without the wrapping of PKCS #8 (RFC 8017, appendix A.1.2).
+    ///
+    /// # Errors
+    /// The key is not in PKCS #8.
+    pub fn private_der(&self) -> anyhow::Result<Zeroizing<Vec<u8>>> {
+        let pkcs8 = self.pkcs8.expose_secret();
+        if self.algorithm != KeyAlgorithm::Rs256 {
+            return Ok(Zeroizing::new(pkcs8.to_vec()));
+        }
+        let info = PrivateKeyInfo::try_from(pkcs8).map_err(|error| anyhow::anyhow!("{error}"))?;
+        Ok(Zeroizing::new(info.private_key.to_vec()))
     }
 
     /// One entry of `JWT_KEYS`.
     #[must_use]
     pub fn to_setting(&self) -> String {
-        format!("{}:EdDSA:{}", self.id, BASE64.encode(self.pkcs8.expose_secret()))
+        format!("{}:{}:{}", self.id, self.algorithm.name(), BASE64.encode(self.pkcs8.expose_secret()))
     }
 
     /// Reads one entry of `JWT_KEYS`.
@@ -86,17 +128,18 @@ impl JwtKey {
     /// # Errors
     /// What is wrong with it, without the key.
     pub fn from_setting(entry: &str) -> Result<Self, String> {
+        let shape = || "must look like KID:ALG:BASE64, ALG being EdDSA, ES256 or RS256".to_owned();
         let mut parts = entry.splitn(3, ':');
         let (Some(id), Some(algorithm), Some(key)) = (parts.next(), parts.next(), parts.next()) else {
-            return Err("must look like KID:EdDSA:BASE64".to_owned());
+            return Err(shape());
         };
-        if id.is_empty() || algorithm != "EdDSA" {
-            return Err("must look like KID:EdDSA:BASE64".to_owned());
-        }
+        let known = KeyAlgorithm::ALL.into_iter().find(|(_, name, _)| *name == algorithm);
+        let (algorithm, name, oid) = known.filter(|_| !id.is_empty()).ok_or_else(shape)?;
         let pkcs8 = BASE64.decode(key).map_err(|_| format!("`{id}` is not base64"))?;
-        if pkcs8.len() < 48 || !pkcs8.starts_with(&ED25519_PKCS8_PREFIX[..1]) {
-            return Err(format!("`{id}` is not an Ed25519 private key in PKCS #8"));
+        let is_of_the_algorithm = PrivateKeyInfo::try_from(pkcs8.as_slice()).is_ok_and(|key| key.algorithm.oid == oid);
+        if !is_of_the_algorithm {
+            return Err(format!("`{id}` is not a private key of {name} in PKCS #8"));
         }
-        Ok(Self { id: id.to_owned(), pkcs8: pkcs8.into() })
+        Ok(Self { id: id.to_owned(), algorithm, pkcs8: pkcs8.into() })
     }
 }

@@ -8,6 +8,7 @@ use super::error::ControlErrorCode;
 use super::provisioning::{NewTenant, tenant_provision};
 use super::tenants::{Tenant, TenantStatus, service};
 use crate::failure::Refusal;
+use crate::graphql::access::{access, signed_in};
 use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::{AdminRequest, ApiError, ApiResult, ErrorCode};
@@ -163,7 +164,7 @@ pub struct TenantTotal;
 impl TenantTotal {
     /// How many tenants there are; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
-        Ok(Some(service::tenant_count(&AdminRequest::of(ctx)?.control).await?))
+        Ok(Some(service::tenant_count(&AdminRequest::of(ctx)?.0.control).await?))
     }
 }
 
@@ -174,12 +175,14 @@ pub struct AdminQuery;
 #[Object(name = "Query")]
 impl AdminQuery {
     /// A tenant by slug; null where there is none.
+    #[graphql(directive = access::apply(signed_in()))]
     async fn tenant(&self, ctx: &Context<'_>, slug: String) -> ApiResult<Option<TenantNode>> {
-        let request = AdminRequest::of(ctx)?;
+        let (request, _) = AdminRequest::of(ctx)?;
         Ok(service::tenant_by_slug(&request.control, &slug).await?.map(TenantNode))
     }
 
     /// Tenants in the order of their slugs.
+    #[graphql(directive = access::apply(signed_in()))]
     async fn tenants(
         &self,
         ctx: &Context<'_>,
@@ -188,7 +191,7 @@ impl AdminQuery {
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
     ) -> ApiResult<Connection<TenantCursor, TenantNode, TenantTotal>> {
-        let request = AdminRequest::of(ctx)?;
+        let (request, _) = AdminRequest::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<TenantCursor>()?.map(|cursor| cursor.0);
         let page = service::tenant_list(&request.control, page).await?;
         Ok(connection(page, TenantTotal, |tenant| (TenantCursor(tenant.slug.clone()), TenantNode(tenant))))
@@ -246,12 +249,13 @@ pub struct AdminMutation;
 #[Object(name = "Mutation")]
 impl AdminMutation {
     /// Makes a tenant with its schema, first data and owner: all of it, or nothing.
+    #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_provision(
         &self,
         ctx: &Context<'_>,
         input: TenantProvisionInput,
     ) -> ApiResult<TenantProvisionPayload> {
-        let request = AdminRequest::of(ctx)?;
+        let (request, operator) = AdminRequest::of(ctx)?;
         let owner = request.owner.as_ref().ok_or_else(|| {
             ApiError::new(
                 ErrorCode::ServiceUnavailable,
@@ -265,26 +269,28 @@ impl AdminMutation {
             owner_email: input.owner_email,
             currency: input.currency,
         };
-        let result = tenant_provision(owner, &*request.clock, &new).await;
+        let result = tenant_provision(owner, request.clock(), operator, &new).await;
         TenantProvisionPayload::new(result, &Actor::System)
     }
 
     /// Closes a tenant to its users, within a second everywhere. Its data stays.
+    #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_suspend(
         &self,
         ctx: &Context<'_>,
         slug: String,
         #[graphql(desc = "Why, for the operators.")] reason: String,
     ) -> ApiResult<TenantSuspendPayload> {
-        let request = AdminRequest::of(ctx)?;
-        let result = service::tenant_suspend(&request.control, &*request.clock, &slug, &reason).await;
+        let (request, operator) = AdminRequest::of(ctx)?;
+        let result = service::tenant_suspend(&request.control, request.clock(), operator, &slug, &reason).await;
         TenantSuspendPayload::new(result, &Actor::System)
     }
 
     /// Opens a suspended tenant again.
+    #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_resume(&self, ctx: &Context<'_>, slug: String) -> ApiResult<TenantResumePayload> {
-        let request = AdminRequest::of(ctx)?;
-        let result = service::tenant_resume(&request.control, &*request.clock, &slug).await;
+        let (request, operator) = AdminRequest::of(ctx)?;
+        let result = service::tenant_resume(&request.control, request.clock(), operator, &slug).await;
         TenantResumePayload::new(result, &Actor::System)
     }
 }

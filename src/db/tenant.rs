@@ -12,8 +12,10 @@ use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
+use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Mutex;
+use uuid::Uuid;
 
 use super::error::DbError;
 use super::meter::Meter;
@@ -213,6 +215,34 @@ impl TenantTx {
     {
         self.0.0.execute(query)
     }
+
+    /// Enqueues a job of this tenant, in this transaction: it exists if and when the transaction commits. The database
+    /// reads the tenant off the role, so that no job can be another's. Answers false where an unfinished job of the kind
+    /// has the same `unique_key`.
+    ///
+    /// # Errors
+    /// As [`TenantTx::execute`].
+    pub async fn enqueue(
+        &mut self,
+        id: Uuid,
+        kind: &'static str,
+        payload: serde_json::Value,
+        unique_key: Option<String>,
+    ) -> Result<bool, DbError> {
+        let query = diesel::sql_query("SELECT control.job_enqueue($1, $2, $3, NULL, $4, NULL) AS id")
+            .bind::<SqlUuid, _>(id)
+            .bind::<Text, _>(kind)
+            .bind::<Jsonb, _>(payload)
+            .bind::<Nullable<Text>, _>(unique_key);
+        let enqueued: Enqueued = self.one(query).await?;
+        Ok(enqueued.id.is_some())
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Enqueued {
+    #[diesel(sql_type = Nullable<SqlUuid>)]
+    id: Option<Uuid>,
 }
 
 impl Deref for TenantTx {

@@ -1,22 +1,54 @@
 //! What every resolver finds in its context.
 
+use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::Context;
 
 use super::error::{ApiError, ApiResult};
 use super::loaders::Loaders;
-use crate::db::{ControlDb, OwnerDb, TenantRead, TenantSession, TenantTx};
+use crate::auth::{Passwords, Tokens};
+use crate::control::audit::Operator;
+use crate::control::tenants::{Lookup, Registry};
+use crate::db::{ControlDb, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
 use crate::failure::Failure;
-use crate::kernel::actor::{Actor, Permission};
+use crate::kernel::actor::{Access, Actor};
 use crate::kernel::clock::Clock;
+use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::tenant::TenantCtx;
+use crate::outbound::Policy;
+
+/// What operations may need beside their shop: made once, shared by all.
+pub struct Services {
+    /// Time, ids and secrets.
+    pub clock: Arc<dyn Clock>,
+    /// Signs and verifies tokens.
+    pub tokens: Tokens,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// From slugs to tenants.
+    pub registry: Registry,
+    /// The tenants' database.
+    pub tenants: TenantDb,
+    /// Which addresses of tenants' choosing may be called.
+    pub outbound: Policy,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The client's address, as far as trusted proxies tell it.
+    pub address: IpAddr,
+    /// The request's id.
+    pub request_id: Arc<str>,
+}
 
 /// One operation of the tenant plane.
 pub struct Request {
-    /// The shop, where the request names one that exists.
-    shop: Option<Shop>,
-    clock: Arc<dyn Clock>,
+    services: Arc<Services>,
+    origin: Origin,
+    /// The shop, where the request or a credential in its arguments names one that exists.
+    shop: OnceLock<Shop>,
 }
 
 /// One operation within one shop: who acts, on which connection, with which loads in common.
@@ -28,23 +60,25 @@ pub struct Shop {
     loaders: OnceLock<Loaders>,
 }
 
-/// One operation of the control plane, by an administrator who has shown a token.
+/// One operation of the control plane.
 pub struct AdminRequest {
     /// The registry and the like.
     pub control: ControlDb,
     /// Who makes schemas; absent where the server was given no owner's login.
     pub owner: Option<OwnerDb>,
-    /// Time and ids.
-    pub clock: Arc<dyn Clock>,
-    /// Whom the token names; nobody without one.
-    pub subject: Option<String>,
+    /// What all operations share.
+    pub services: Arc<Services>,
+    /// Where the request comes from.
+    pub origin: Origin,
+    /// Who acts; nobody without a token.
+    pub operator: Option<Operator>,
 }
 
 impl Request {
     /// The context of an operation.
     #[must_use]
-    pub fn new(shop: Option<Shop>, clock: Arc<dyn Clock>) -> Self {
-        Self { shop, clock }
+    pub fn new(services: Arc<Services>, origin: Origin, shop: Option<Shop>) -> Self {
+        Self { services, origin, shop: shop.map(OnceLock::from).unwrap_or_default() }
     }
 
     /// The context that a resolver runs in.
@@ -52,13 +86,25 @@ impl Request {
     /// # Errors
     /// There is none, which is a defect.
     pub fn of<'a>(ctx: &Context<'a>) -> ApiResult<&'a Self> {
-        ctx.data::<Self>().map_err(|_| ApiError::internal())
+        ctx.data::<Arc<Self>>().map(|request| &**request).map_err(|_| ApiError::internal())
     }
 
-    /// Time and ids.
+    /// Time, ids and secrets.
     #[must_use]
     pub fn clock(&self) -> &dyn Clock {
-        &*self.clock
+        &*self.services.clock
+    }
+
+    /// What all operations share.
+    #[must_use]
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Where the request comes from.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 
     /// The shop.
@@ -66,7 +112,30 @@ impl Request {
     /// # Errors
     /// The request names none that exists, which a stranger is told as a missing credential.
     pub fn shop(&self) -> ApiResult<&Shop> {
-        self.shop.as_ref().ok_or_else(ApiError::unauthenticated)
+        self.known_shop().ok_or_else(ApiError::unauthenticated)
+    }
+
+    /// The shop, if one is known.
+    #[must_use]
+    pub fn known_shop(&self) -> Option<&Shop> {
+        self.shop.get()
+    }
+
+    /// The shop that a credential in the arguments belongs to: the request's own, or the credential's where the request
+    /// names none. Nothing where they differ, and where there is no such shop in use.
+    ///
+    /// # Errors
+    /// The registry is unreachable.
+    pub async fn shop_of(&self, credential: &Credential) -> ApiResult<Option<&Shop>> {
+        let Realm::Tenant(slug) = &credential.realm else { return Ok(None) };
+        if self.known_shop().is_none()
+            && let Lookup::Active(tenant) = self.services.registry.resolve(slug).await?
+        {
+            let session = Arc::new(self.services.tenants.session(Arc::clone(&tenant)));
+            // Another field of the document may have been faster, with the same shop or with another.
+            let _ = self.shop.set(Shop::new(tenant, Actor::Anonymous, session));
+        }
+        Ok(self.known_shop().filter(|shop| shop.tenant.slug == *slug))
     }
 }
 
@@ -102,24 +171,23 @@ impl Shop {
     /// # Errors
     /// Nobody has shown a credential, so that no stranger costs a connection; or none could be borrowed.
     pub async fn read(&self) -> ApiResult<TenantRead> {
-        if self.actor == Actor::Anonymous {
-            return Err(ApiError::unauthenticated());
-        }
+        self.actor.require(Access::SignedIn).map_err(|_| ApiError::unauthenticated())?;
         Ok(self.session.read().await?)
     }
 
-    /// Runs one mutation: the one door through which the tenant plane writes. `action` names it, as `book.create`.
+    /// Runs one mutation: the one door through which the tenant plane writes. `action` names it, as `book.create`;
+    /// `access` is what it asks of its caller.
     ///
     /// # Errors
     /// What `work` answers, or the failure of the transaction; nothing is kept then.
     pub async fn write<T, C>(
         &self,
         action: &'static str,
-        permission: Permission,
+        access: impl Into<Access>,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, Failure<C>>,
     ) -> Result<T, Failure<C>> {
         // Asked here as well as in the service: who may not do it costs no connection.
-        self.actor.require(permission)?;
+        self.actor.require(access)?;
         let result = self.session.write(work).await;
         // What was loaded before the write must not be answered after it.
         if let Some(loaders) = self.loaders.get() {
@@ -143,12 +211,26 @@ impl Shop {
 }
 
 impl AdminRequest {
-    /// The context that a resolver of the control plane runs in.
+    /// The context that a resolver of the control plane runs in, and who acts.
     ///
     /// # Errors
     /// No administrator's token was shown.
-    pub fn of<'a>(ctx: &Context<'a>) -> ApiResult<&'a Self> {
-        let request = ctx.data::<Self>().map_err(|_| ApiError::internal())?;
-        if request.subject.is_some() { Ok(request) } else { Err(ApiError::unauthenticated()) }
+    pub fn of<'a>(ctx: &Context<'a>) -> ApiResult<(&'a Self, &'a Operator)> {
+        let request = Self::public(ctx)?;
+        Ok((request, request.operator.as_ref().ok_or_else(ApiError::unauthenticated)?))
+    }
+
+    /// The context that a resolver of the control plane runs in, for what anybody may do.
+    ///
+    /// # Errors
+    /// There is none, which is a defect.
+    pub fn public<'a>(ctx: &Context<'a>) -> ApiResult<&'a Self> {
+        ctx.data::<Self>().map_err(|_| ApiError::internal())
+    }
+
+    /// Time, ids and secrets.
+    #[must_use]
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.services.clock
     }
 }

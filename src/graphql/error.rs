@@ -13,6 +13,8 @@ use crate::kernel::actor::Forbidden;
 pub enum ErrorCode {
     /// The request is not well-formed: unparsable, invalid, wrong types, bad ids or cursors.
     BadRequest,
+    /// Only trusted documents are served, and this is none.
+    DocumentNotTrusted,
     /// The actor may not do this.
     Forbidden,
     /// A defect or an outage of ours; the request id finds it in the logs.
@@ -23,6 +25,8 @@ pub enum ErrorCode {
     NotAcceptable,
     /// The body is larger than the limit.
     PayloadTooLarge,
+    /// No document with this hash is known; send it once with its text.
+    PersistedQueryNotFound,
     /// The document is too deep or asks for too much.
     QueryTooComplex,
     /// The database is unreachable or has no room; try again.
@@ -41,13 +45,15 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and its test.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::BadRequest,
+        Self::DocumentNotTrusted,
         Self::Forbidden,
         Self::InternalError,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
         Self::PayloadTooLarge,
+        Self::PersistedQueryNotFound,
         Self::QueryTooComplex,
         Self::ServiceUnavailable,
         Self::TenantMismatch,
@@ -62,11 +68,13 @@ impl ErrorCode {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::Forbidden => "FORBIDDEN",
             Self::InternalError => "INTERNAL_ERROR",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::NotAcceptable => "NOT_ACCEPTABLE",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
             Self::TenantMismatch => "TENANT_MISMATCH",

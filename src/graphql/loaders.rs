@@ -8,9 +8,10 @@ use dataloader::cached::Loader;
 
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantSession};
-use crate::kernel::ids::{BookId, CategoryId};
+use crate::kernel::ids::{BookId, CategoryId, UserId};
 use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
 use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
+use crate::tenant::identity::users::loaders::{MaybeUser, RolesByUser, UserById, UserRoles};
 
 /// How often a load lets others go first before it runs the batch: enough for resolvers that await once before they load.
 const YIELD_COUNT: usize = 2;
@@ -26,6 +27,10 @@ pub struct Loaders {
     pub category_by_id: Loader<CategoryId, MaybeCategory, CategoryById>,
     /// The categories within another.
     pub categories_by_parent: Loader<CategoryId, Children, CategoriesByParent>,
+    /// A user by id.
+    pub user_by_id: Loader<UserId, MaybeUser, UserById>,
+    /// The roles of a user.
+    pub roles_by_user: Loader<UserId, UserRoles, RolesByUser>,
 }
 
 impl Loaders {
@@ -36,6 +41,8 @@ impl Loaders {
             authors_by_book: loader(AuthorsByBook(Arc::clone(session))),
             category_by_id: loader(CategoryById(Arc::clone(session))),
             categories_by_parent: loader(CategoriesByParent(Arc::clone(session))),
+            user_by_id: loader(UserById(Arc::clone(session))),
+            roles_by_user: loader(RolesByUser(Arc::clone(session))),
         }
     }
 
@@ -44,6 +51,8 @@ impl Loaders {
         self.authors_by_book.clear_all().await;
         self.category_by_id.clear_all().await;
         self.categories_by_parent.clear_all().await;
+        self.user_by_id.clear_all().await;
+        self.roles_by_user.clear_all().await;
     }
 }
 

@@ -3,12 +3,14 @@
 use async_graphql::{ID, Interface};
 
 use super::error::{ApiError, ApiResult};
-use crate::kernel::ids::{AuthorId, BookId, CategoryId, ImportId};
+use crate::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, RoleId, UserId};
 use crate::tenant::catalog::authors::graphql::AuthorNode;
 use crate::tenant::catalog::books::graphql::BookNode;
 use crate::tenant::catalog::categories::graphql::CategoryNode;
-use crate::tenant::catalog::error::CatalogErrorCode;
 use crate::tenant::catalog::import::graphql::ImportNode;
+use crate::tenant::identity::api_keys::graphql::ApiKeyNode;
+use crate::tenant::identity::roles::graphql::RoleNode;
+use crate::tenant::identity::users::graphql::UserNode;
 
 /// Opens every object that has an id by it; an id of another tenant answers null, never an error.
 #[derive(Interface)]
@@ -26,41 +28,12 @@ pub enum Node {
     Category(CategoryNode),
     /// An import.
     Import(ImportNode),
-}
-
-/// A failure that the user can mend. Outages and defects go to the top-level `errors` instead.
-#[derive(Interface)]
-#[graphql(
-    field(name = "message", ty = "&String", desc = "What is wrong, for people."),
-    field(name = "path", ty = "&Option<Vec<String>>", desc = "Which argument or field of the input is wrong.")
-)]
-pub enum UserError {
-    /// In the catalogue.
-    Catalog(CatalogUserError),
-}
-
-/// What is wrong with a request to the catalogue.
-#[derive(async_graphql::SimpleObject)]
-pub struct CatalogUserError {
-    /// What is wrong, for programs.
-    code: CatalogErrorCode,
-    /// What is wrong, for people.
-    message: String,
-    /// Which argument or field of the input is wrong.
-    path: Option<Vec<String>>,
-    /// With `VERSION_CONFLICT`: the version as it is now.
-    current_version: Option<i32>,
-}
-
-impl From<crate::failure::Refusal<CatalogErrorCode>> for CatalogUserError {
-    fn from(refusal: crate::failure::Refusal<CatalogErrorCode>) -> Self {
-        Self {
-            code: refusal.code,
-            message: refusal.message,
-            path: Some(refusal.path.into_iter().map(str::to_owned).collect()),
-            current_version: refusal.current_version,
-        }
-    }
+    /// A user.
+    User(UserNode),
+    /// A role.
+    Role(RoleNode),
+    /// An API key.
+    ApiKey(ApiKeyNode),
 }
 
 /// An id of any type that a node can have.
@@ -73,6 +46,12 @@ pub enum NodeId {
     Category(CategoryId),
     /// An import's.
     Import(ImportId),
+    /// A user's.
+    User(UserId),
+    /// A role's.
+    Role(RoleId),
+    /// An API key's.
+    ApiKey(ApiKeyId),
 }
 
 impl NodeId {
@@ -87,6 +66,9 @@ impl NodeId {
             BookId::PREFIX => super::scalars::parse_id(id).map(Self::Book),
             CategoryId::PREFIX => super::scalars::parse_id(id).map(Self::Category),
             ImportId::PREFIX => super::scalars::parse_id(id).map(Self::Import),
+            UserId::PREFIX => super::scalars::parse_id(id).map(Self::User),
+            RoleId::PREFIX => super::scalars::parse_id(id).map(Self::Role),
+            ApiKeyId::PREFIX => super::scalars::parse_id(id).map(Self::ApiKey),
             _ => Err(ApiError::bad_request(format!("`{}` is not an id of this API.", id.as_str()))),
         }
     }

@@ -1,7 +1,7 @@
 //! Payloads of mutations: the entity, or the reasons why not.
 
 use crate::failure::{Failure, Refusal};
-use crate::graphql::{ApiError, ApiResult};
+use crate::graphql::{ApiError, ApiResult, ErrorCode};
 use crate::kernel::actor::Actor;
 
 /// Parts a service's result into what a payload carries; what no input can mend becomes the error of the field.
@@ -24,6 +24,7 @@ pub fn into_error<C>(failure: Failure<C>, actor: &Actor) -> ApiError {
         Failure::Forbidden(_) if *actor == Actor::Anonymous => ApiError::unauthenticated(),
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
+        Failure::Busy => ApiError::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly."),
         Failure::Refused(refusals) => {
             let message = refusals.into_iter().next().map(|refusal| refusal.message).unwrap_or_default();
             ApiError::bad_request(message)
@@ -31,8 +32,26 @@ pub fn into_error<C>(failure: Failure<C>, actor: &Actor) -> ApiError {
     }
 }
 
-/// Declares a mutation's payload: its entity, and the user errors of its domain.
+/// Declares a mutation's payload: its entity, if it has one, and the user errors of its domain.
 macro_rules! payload {
+    ($(#[$doc:meta])* $name:ident, $error:ident($code:ty)) => {
+        $(#[$doc])*
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $name {
+            /// Why nothing was done; empty on success.
+            user_errors: Vec<$error>,
+        }
+
+        impl $name {
+            fn new(
+                result: Result<(), $crate::failure::Failure<$code>>,
+                actor: &$crate::kernel::actor::Actor,
+            ) -> $crate::graphql::ApiResult<Self> {
+                let (_, refusals) = $crate::graphql::payload::into_payload(result, actor)?;
+                Ok(Self { user_errors: refusals.into_iter().map($error::from).collect() })
+            }
+        }
+    };
     ($(#[$doc:meta])* $name:ident { $(#[$field_doc:meta])* $field:ident: $node:ident($entity:ty) }, $error:ident($code:ty)) => {
         $(#[$doc])*
         #[derive(async_graphql::SimpleObject)]

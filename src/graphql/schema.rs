@@ -2,11 +2,15 @@
 
 use async_graphql::{Context, EmptySubscription, ID, MergedObject, Object, SDLExportOptions, Schema};
 
+use super::access::{access, signed_in};
 use super::context::Shop;
 use super::error::ApiResult;
-use super::node::{Node, NodeId, UserError};
+use super::node::{Node, NodeId};
 use super::payload::into_error;
+use super::user_error::UserError;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
+use crate::db::TenantRead;
+use crate::kernel::actor::Actor;
 use crate::tenant::catalog::authors::graphql::{AuthorMutation, AuthorNode, AuthorQuery};
 use crate::tenant::catalog::authors::service::author_by_id;
 use crate::tenant::catalog::books::graphql::{BookMutation, BookNode, BookQuery};
@@ -15,17 +19,48 @@ use crate::tenant::catalog::categories::graphql::{CategoryMutation, CategoryNode
 use crate::tenant::catalog::categories::service::category_by_id;
 use crate::tenant::catalog::import::graphql::{ImportMutation, ImportNode, ImportQuery};
 use crate::tenant::catalog::import::service::import_by_id;
+use crate::tenant::identity::IdentityError;
+use crate::tenant::identity::api_keys::graphql::{ApiKeyMutation, ApiKeyNode, ApiKeyQuery};
+use crate::tenant::identity::api_keys::service::api_key_by_id;
+use crate::tenant::identity::provider::graphql::{IdentityProviderMutation, IdentityProviderQuery};
+use crate::tenant::identity::roles::graphql::{RoleMutation, RoleNode, RoleQuery};
+use crate::tenant::identity::roles::service::role_by_id;
+use crate::tenant::identity::sessions::graphql::mutation::SessionMutation;
+use crate::tenant::identity::sessions::graphql::viewer::ViewerQuery;
+use crate::tenant::identity::users::graphql::{UserMutation, UserNode, UserQuery};
+use crate::tenant::identity::users::service::user_by_id;
 
 /// The deepest nesting that the library follows; the guard has refused deeper documents before.
 const RECURSION_MAX: usize = 64;
 
 /// Reads a shop's data.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, BookQuery, AuthorQuery, CategoryQuery, ImportQuery);
+pub struct Query(
+    NodeQuery,
+    ViewerQuery,
+    UserQuery,
+    RoleQuery,
+    ApiKeyQuery,
+    IdentityProviderQuery,
+    BookQuery,
+    AuthorQuery,
+    CategoryQuery,
+    ImportQuery,
+);
 
 /// Changes a shop's data. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
-pub struct Mutation(BookMutation, AuthorMutation, CategoryMutation, ImportMutation);
+pub struct Mutation(
+    SessionMutation,
+    UserMutation,
+    RoleMutation,
+    ApiKeyMutation,
+    IdentityProviderMutation,
+    BookMutation,
+    AuthorMutation,
+    CategoryMutation,
+    ImportMutation,
+);
 
 /// The schema that serves every tenant.
 pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
@@ -39,7 +74,8 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Any object by its id; null where the shop has none with it.
+    /// Any object by its id; null where the shop has none with it. Needs the permission that its type needs.
+    #[graphql(directive = access::apply(signed_in()))]
     async fn node(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<Node>> {
         let shop = Shop::of(ctx)?;
         let (read, actor) = (shop.read().await?, shop.actor());
@@ -50,9 +86,20 @@ impl NodeQuery {
                 category_by_id(&read, actor, id).await.map(|c| c.map(|c| Node::Category(CategoryNode(c))))
             }
             NodeId::Import(id) => import_by_id(&read, actor, id).await.map(|i| i.map(|i| Node::Import(ImportNode(i)))),
+            id => return person_node(&read, actor, id).await.map_err(|failure| into_error(failure, actor)),
         };
         node.map_err(|failure| into_error(failure, actor))
     }
+}
+
+/// An object about the shop's people.
+async fn person_node(read: &TenantRead, actor: &Actor, id: NodeId) -> Result<Option<Node>, IdentityError> {
+    Ok(match id {
+        NodeId::User(id) => user_by_id(read, actor, id).await?.map(|user| Node::User(UserNode(user))),
+        NodeId::Role(id) => role_by_id(read, actor, id).await?.map(|role| Node::Role(RoleNode(role))),
+        NodeId::ApiKey(id) => api_key_by_id(read, actor, id).await?.map(|key| Node::ApiKey(ApiKeyNode(key))),
+        _ => None,
+    })
 }
 
 /// Builds the tenants' schema.

@@ -1,21 +1,36 @@
 //! Who sends a request, and for which tenant.
 //!
-//! A verified token decides. A host name or `X-Tenant` may say the same tenant, never another; without a token they
-//! choose a tenant and grant nothing.
+//! A credential decides. A host name or `X-Tenant` may say the same tenant, never another; without a credential they
+//! choose a tenant and grant nothing. Where two sources disagree is found out from their texts, before anything is
+//! looked up.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, Uri, header};
 
 use crate::app::App;
-use crate::auth::Claims;
+use crate::auth::external::{Issuer, claimed_issuer};
+use crate::auth::tokens::{AdminClaims, ISSUER};
+use crate::auth::{Claims, InvalidToken};
+use crate::control::audit::Operator;
 use crate::control::tenants::Lookup;
-use crate::graphql::{ApiError, ErrorCode, Shop};
+use crate::graphql::{ApiError, ErrorCode, Origin, Shop};
 use crate::kernel::actor::Actor;
+use crate::kernel::credential::{Credential, Realm};
+use crate::kernel::ids::TenantId;
 use crate::kernel::tenant::{TenantCtx, TenantSlug};
+use crate::tenant::identity::principals::Shown;
 
 /// The header that names a tenant by its slug.
 pub const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
+
+/// A credential that names its tenant, as far as it can be judged without asking the tenant.
+struct Claim {
+    slug: TenantSlug,
+    /// A token is for one tenant; a later one with the same slug is another.
+    tenant: Option<TenantId>,
+    shown: Shown,
+}
 
 /// The shop that a request of the tenant plane is for, and who acts in it; nothing for a stranger without a shop.
 ///
@@ -23,25 +38,15 @@ pub const X_TENANT: HeaderName = HeaderName::from_static("x-tenant");
 /// `UNAUTHENTICATED` for a bad credential or a tenant that is gone, `TENANT_MISMATCH` where two sources disagree,
 /// `TENANT_SUSPENDED` for those who have shown that they belong there.
 pub async fn tenant(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Option<Shop>, ApiError> {
-    let claims = bearer(headers)?.map(|token| verify(app, token)).transpose()?;
     let named = named_slugs(headers, uri, &app.config.http.tenant_host_suffixes);
-    match claims {
-        None => stranger(app, &named).await,
-        Some(Claims::Admin { .. }) => Err(ApiError::unauthenticated()),
-        Some(Claims::Tenant { slug, tenant, user, role }) => {
-            if named.iter().any(|name| *name != slug.as_str()) {
-                return Err(mismatch());
-            }
-            match app.registry.resolve(&slug).await? {
-                Lookup::Active(context) if context.id == tenant => {
-                    Ok(Some(shop(app, context, Actor::User { id: user, role })))
-                }
-                Lookup::Closed(context) if context.id == tenant => {
-                    Err(ApiError::new(ErrorCode::TenantSuspended, "This shop is suspended."))
-                }
-                _ => Err(ApiError::unauthenticated()),
-            }
+    let Some(token) = bearer(headers)? else { return stranger(app, &named).await };
+    match own_claim(app, token) {
+        Ok(claim) if named.iter().any(|name| *name != claim.slug.as_str()) => Err(mismatch()),
+        Ok(Claim { slug, tenant, shown }) => {
+            let lookup = app.services.registry.resolve(&slug).await?;
+            enter(app, lookup, tenant, async |_| Ok(Some(shown))).await.map(Some)
         }
+        Err(InvalidToken) => external(app, token, &named).await.map(Some),
     }
 }
 
@@ -49,20 +54,96 @@ pub async fn tenant(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Option<
 ///
 /// # Errors
 /// `UNAUTHENTICATED` for a bad credential, a tenant's among them.
-pub fn admin(app: &App, headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    match bearer(headers)?.map(|token| verify(app, token)).transpose()? {
-        None => Ok(None),
-        Some(Claims::Admin { subject }) => Ok(Some(subject)),
-        Some(Claims::Tenant { .. }) => Err(ApiError::unauthenticated()),
-    }
+pub async fn admin(app: &App, headers: &HeaderMap, origin: &Origin) -> Result<Option<Operator>, ApiError> {
+    let Some(token) = bearer(headers)? else { return Ok(None) };
+    let claims = app.services.tokens.verify(token, app.services.clock.now());
+    let Ok(Claims::Admin(claims)) = claims else { return Err(ApiError::unauthenticated()) };
+    let account = match &claims {
+        AdminClaims::Operator { .. } => None,
+        AdminClaims::Account { admin, session } if app.admins.stands(*admin, *session).await? => {
+            Some((*admin, *session))
+        }
+        AdminClaims::Account { .. } => return Err(ApiError::unauthenticated()),
+    };
+    let name = match claims {
+        AdminClaims::Operator { name } => name,
+        AdminClaims::Account { admin, .. } => admin.to_string(),
+    };
+    let (request_id, address) = (Some(origin.request_id.to_string()), Some(origin.address.to_string()));
+    Ok(Some(Operator { name, account, request_id, address }))
 }
 
-/// Refuses a token that is not valid, whoever's it is.
+/// Whether a large body may be read: only for a credential that looks right, whoever's it is.
 ///
 /// # Errors
 /// `UNAUTHENTICATED`.
-pub fn verified(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
-    bearer(headers)?.map(|token| verify(app, token)).transpose().map(drop)
+pub fn plausible(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+    let token = bearer(headers)?.ok_or_else(ApiError::unauthenticated)?;
+    let is_plausible = token.parse::<Credential>().is_ok()
+        || app.services.tokens.verify(token, app.services.clock.now()).is_ok()
+        || claimed_issuer(token).is_some_and(|issuer| issuer != ISSUER);
+    if is_plausible { Ok(()) } else { Err(ApiError::unauthenticated()) }
+}
+
+/// What a token of ours or an API key claims.
+fn own_claim(app: &App, token: &str) -> Result<Claim, InvalidToken> {
+    if let Ok(credential) = token.parse::<Credential>() {
+        let shown = Shown::from(&credential);
+        let Realm::Tenant(slug) = credential.realm else { return Err(InvalidToken) };
+        return Ok(Claim { slug, tenant: None, shown });
+    }
+    match app.services.tokens.verify(token, app.services.clock.now())? {
+        Claims::Tenant { slug, tenant, user, session, role } => {
+            let shown = match session {
+                Some(session) => Shown::Session(user, session),
+                None => Shown::Operator(user, role),
+            };
+            Ok(Claim { slug, tenant: Some(tenant), shown })
+        }
+        Claims::Admin(_) => Err(InvalidToken),
+    }
+}
+
+/// A token that is not ours may be one of the shop's own identity provider. It names no shop, so the request must.
+async fn external(app: &App, token: &str, named: &[String]) -> Result<Shop, ApiError> {
+    let issuer = claimed_issuer(token).filter(|issuer| issuer != ISSUER).ok_or_else(ApiError::unauthenticated)?;
+    let first = named.first().ok_or_else(ApiError::unauthenticated)?;
+    if named.iter().any(|name| name != first) {
+        return Err(mismatch());
+    }
+    let slug = first.parse::<TenantSlug>().map_err(|_| ApiError::unauthenticated())?;
+    let lookup = app.services.registry.resolve(&slug).await?;
+    enter(app, lookup, None, async |tenant| {
+        let provider = app.principals.provider(tenant).await?.filter(|provider| provider.issuer == issuer);
+        let Some(provider) = provider else { return Ok(None) };
+        let trusted = Issuer { name: &provider.issuer, jwks_url: &provider.jwks_url, audience: &provider.audience };
+        let identity = app.external.verify(&trusted, token, app.services.clock.now()).await;
+        Ok(identity.ok().map(|found| Shown::External { issuer, subject: found.subject, email_key: found.email_key }))
+    })
+    .await
+}
+
+/// Lets a credential in, if the tenant knows it.
+async fn enter(
+    app: &App,
+    lookup: Lookup,
+    expected: Option<TenantId>,
+    shown: impl AsyncFnOnce(&Arc<TenantCtx>) -> Result<Option<Shown>, ApiError>,
+) -> Result<Shop, ApiError> {
+    let (tenant, is_closed) = match lookup {
+        Lookup::Active(tenant) => (tenant, false),
+        Lookup::Closed(tenant) => (tenant, true),
+        Lookup::Unknown => return Err(ApiError::unauthenticated()),
+    };
+    if expected.is_some_and(|expected| expected != tenant.id) {
+        return Err(ApiError::unauthenticated());
+    }
+    let shown = shown(&tenant).await?.ok_or_else(ApiError::unauthenticated)?;
+    let principal = app.principals.resolve(&tenant, shown).await?.ok_or_else(ApiError::unauthenticated)?;
+    if is_closed {
+        return Err(ApiError::new(ErrorCode::TenantSuspended, "This shop is suspended."));
+    }
+    Ok(shop(app, tenant, Actor::User(principal)))
 }
 
 /// A request without a token: a shop that it names is chosen, and nothing may be done in it.
@@ -72,7 +153,7 @@ async fn stranger(app: &App, named: &[String]) -> Result<Option<Shop>, ApiError>
         return Err(mismatch());
     }
     let Ok(slug) = first.parse::<TenantSlug>() else { return Ok(None) };
-    match app.registry.resolve(&slug).await? {
+    match app.services.registry.resolve(&slug).await? {
         Lookup::Active(context) => Ok(Some(shop(app, context, Actor::Anonymous))),
         // A stranger is not told whether a shop is closed or has never been.
         Lookup::Closed(_) | Lookup::Unknown => Ok(None),
@@ -80,16 +161,12 @@ async fn stranger(app: &App, named: &[String]) -> Result<Option<Shop>, ApiError>
 }
 
 fn shop(app: &App, context: Arc<TenantCtx>, actor: Actor) -> Shop {
-    let session = Arc::new(app.tenants.session(Arc::clone(&context)));
+    let session = Arc::new(app.services.tenants.session(Arc::clone(&context)));
     Shop::new(context, actor, session)
 }
 
 fn mismatch() -> ApiError {
     ApiError::new(ErrorCode::TenantMismatch, "The token, the host name and X-Tenant name different tenants.")
-}
-
-fn verify(app: &App, token: &str) -> Result<Claims, ApiError> {
-    app.tokens.verify(token, app.clock.now()).map_err(|_| ApiError::unauthenticated())
 }
 
 /// The bearer token, if the request shows one.

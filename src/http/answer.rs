@@ -18,8 +18,11 @@ const INVALID_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
 /// The status that goes with a code when nothing was executed.
 fn status_of(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::BadRequest | ErrorCode::QueryTooComplex => INVALID_REQUEST,
-        ErrorCode::Forbidden | ErrorCode::TenantMismatch | ErrorCode::TenantSuspended => StatusCode::FORBIDDEN,
+        ErrorCode::BadRequest | ErrorCode::PersistedQueryNotFound | ErrorCode::QueryTooComplex => INVALID_REQUEST,
+        ErrorCode::DocumentNotTrusted
+        | ErrorCode::Forbidden
+        | ErrorCode::TenantMismatch
+        | ErrorCode::TenantSuspended => StatusCode::FORBIDDEN,
         ErrorCode::InternalError => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -81,6 +84,15 @@ pub fn executed(
         _ => StatusCode::OK,
     };
     render(&response, status, media_type)
+}
+
+/// Takes out of errors what the schema has instead of what was asked for: it is nobody's business who may not see it.
+pub fn hide_suggestions(response: &mut GraphqlResponse) {
+    for error in &mut response.errors {
+        if let Some(end) = error.message.find(" Did you mean") {
+            error.message.truncate(end);
+        }
+    }
 }
 
 /// Whether the operation was executed, so that the answer has a `data` entry, be it null.

@@ -1,15 +1,24 @@
-//! Documents that have passed the guard, parsed and remembered by their text: parsing costs more than executing a small one.
+//! From what was sent to a document: its text, or the hash of a text that is known, past the guard, parsed and remembered.
+//!
+//! Parsing costs more than executing a small document, so parsed ones are kept by their text. Texts that clients want to
+//! name by hash from now on (automatic persisted queries) are kept for each shop, once the guard has let them pass.
+//! Trusted documents are the shop's own table, asked every few seconds at most.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::Request;
 use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 
-use crate::graphql::{ApiError, guard};
+use crate::config::http::TrustedDocuments;
+use crate::db::TenantSession;
+use crate::graphql::{ApiError, ErrorCode, guard};
+use crate::kernel::ids::TenantId;
+use crate::tenant::documents::service::{document_by_hash, document_hash};
 
 /// Bytes of parsed documents that are remembered in all.
-const BYTES_MAX: u64 = 8 * 1024 * 1024;
+const PARSED_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Bytes of a parsed document for each byte of its text, at most: a field of one letter becomes two hundred bytes.
 const BYTES_PARSED: usize = 100;
@@ -17,18 +26,88 @@ const BYTES_PARSED: usize = 100;
 /// A longer document is read each time; clients of shops do not send such twice.
 const DOCUMENT_BYTES_MAX: usize = 8 * 1024;
 
-/// The cache. A document is code of a client's and holds no data, so all tenants share it.
-pub struct Documents(Cache<Arc<str>, Arc<ExecutableDocument>>);
+/// Bytes of texts that clients have asked to be remembered, in all.
+const PERSISTED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-impl Default for Documents {
-    fn default() -> Self {
-        let weigher =
-            |text: &Arc<str>, _: &Arc<ExecutableDocument>| u32::try_from(text.len() * BYTES_PARSED).unwrap_or(u32::MAX);
-        Self(Cache::builder().max_capacity(BYTES_MAX).weigher(weigher).build())
-    }
+/// How long it is remembered whether a document is trusted.
+const TRUSTED_TTL: Duration = Duration::from_secs(5);
+
+/// How many answers to that question are remembered.
+const TRUSTED_MAX: u64 = 20_000;
+
+/// A document as a client sends it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// Its text.
+    pub text: Option<String>,
+    /// The SHA-256 of its text in hexadecimal.
+    pub hash: Option<String>,
+}
+
+/// The shop that a document is sent to, and the connection by which its table can be asked.
+pub type Place<'a> = Option<(TenantId, &'a TenantSession)>;
+
+/// The memory of documents.
+pub struct Documents {
+    /// A document is code of a client's and holds no data, so all tenants share what was parsed.
+    parsed: Cache<Arc<str>, Arc<ExecutableDocument>>,
+    persisted: Cache<(TenantId, String), Arc<str>>,
+    trusted: Cache<(TenantId, String), Option<Arc<str>>>,
+    mode: TrustedDocuments,
 }
 
 impl Documents {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(mode: TrustedDocuments) -> Self {
+        let weigh = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+        Self {
+            parsed: Cache::builder()
+                .max_capacity(PARSED_BYTES_MAX)
+                .weigher(move |text: &Arc<str>, _| weigh(text.len() * BYTES_PARSED))
+                .build(),
+            persisted: Cache::builder()
+                .max_capacity(PERSISTED_BYTES_MAX)
+                .weigher(move |_, text: &Arc<str>| weigh(text.len() + 100))
+                .build(),
+            trusted: Cache::builder().max_capacity(TRUSTED_MAX).time_to_live(TRUSTED_TTL).build(),
+            mode,
+        }
+    }
+
+    /// The text of what was sent.
+    ///
+    /// # Errors
+    /// `PERSISTED_QUERY_NOT_FOUND` for a hash that nobody knows, `DOCUMENT_NOT_TRUSTED` where only trusted ones are
+    /// served and this is none, `BAD_REQUEST` where there is neither text nor hash or they do not fit.
+    pub async fn text(&self, sent: Sent, place: Place<'_>) -> Result<String, ApiError> {
+        let Sent { text, hash } = sent;
+        if let (Some(text), Some(hash)) = (&text, &hash)
+            && document_hash(text) != *hash
+        {
+            return Err(ApiError::bad_request("The hash is not the query's SHA-256."));
+        }
+        let text = match (text, &hash, place) {
+            (Some(text), ..) => text,
+            (None, None, _) => return Err(ApiError::bad_request("`query` is missing.")),
+            (None, Some(_), None) => return Err(not_found()),
+            (None, Some(hash), Some((tenant, session))) => {
+                match self.persisted.get(&(tenant, hash.clone())) {
+                    Some(text) => text.as_ref().to_owned(),
+                    None => {
+                        // What the shop trusts need not be sent even once.
+                        let text = self.trusted(hash.clone(), tenant, session).await?.ok_or_else(not_found)?;
+                        return Ok(text.as_ref().to_owned());
+                    }
+                }
+            }
+        };
+        if self.mode != TrustedDocuments::Off {
+            self.check_trust(&text, place).await?;
+        }
+        Ok(text)
+    }
+
     /// Lets a request's document pass the guard and gives the request what was parsed. `None`: it cannot be parsed, which is
     /// for the executor to explain.
     ///
@@ -36,14 +115,14 @@ impl Documents {
     /// The bound that the document breaks.
     pub fn admit(&self, request: &mut Request) -> Result<Option<Arc<ExecutableDocument>>, ApiError> {
         let text = request.query.as_str();
-        let known = if text.len() <= DOCUMENT_BYTES_MAX { self.0.get(text) } else { None };
+        let known = if text.len() <= DOCUMENT_BYTES_MAX { self.parsed.get(text) } else { None };
         let document = match known {
             Some(document) => document,
             None => {
                 let Some(document) = guard::parse(text)? else { return Ok(None) };
                 let document = Arc::new(document);
                 if text.len() <= DOCUMENT_BYTES_MAX {
-                    self.0.insert(text.into(), Arc::clone(&document));
+                    self.parsed.insert(text.into(), Arc::clone(&document));
                 }
                 document
             }
@@ -51,4 +130,49 @@ impl Documents {
         request.set_parsed_query((*document).clone());
         Ok(Some(document))
     }
+
+    /// Remembers the text of a document that has passed the guard, for one shop.
+    pub fn persist(&self, tenant: TenantId, hash: String, text: &str) {
+        self.persisted.insert((tenant, hash), text.into());
+    }
+
+    async fn check_trust(&self, text: &str, place: Place<'_>) -> Result<(), ApiError> {
+        let hash = document_hash(text);
+        let is_trusted = match place {
+            Some((tenant, session)) => self.trusted(hash.clone(), tenant, session).await?.is_some(),
+            None => false,
+        };
+        match self.mode {
+            _ if is_trusted => Ok(()),
+            TrustedDocuments::Off => Ok(()),
+            TrustedDocuments::Warn => {
+                tracing::warn!(document.hash = hash, "A document is not trusted; it is served all the same");
+                Ok(())
+            }
+            TrustedDocuments::Only => {
+                let message = "This shop serves documents that it knows, and this is none of them.";
+                Err(ApiError::new(ErrorCode::DocumentNotTrusted, message))
+            }
+        }
+    }
+
+    async fn trusted(
+        &self,
+        hash: String,
+        tenant: TenantId,
+        session: &TenantSession,
+    ) -> Result<Option<Arc<str>>, ApiError> {
+        let key = (tenant, hash);
+        if let Some(known) = self.trusted.get(&key) {
+            return Ok(known);
+        }
+        let text = document_by_hash(&session.read().await?, &key.1).await?.map(Arc::from);
+        self.trusted.insert(key, text.clone());
+        Ok(text)
+    }
+}
+
+/// In the words that clients of persisted queries look for.
+fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::PersistedQueryNotFound, "PersistedQueryNotFound")
 }

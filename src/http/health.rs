@@ -34,13 +34,13 @@ pub async fn ready(State(app): State<Arc<App>>) -> impl IntoResponse {
 
 /// The metrics as text.
 pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
-    let pool = app.tenants.pool_state();
+    let pool = app.services.tenants.pool_state();
     let set = |state: &str, value: u32| app.metrics.pool_connections.with_label_values(&[state]).set(value.into());
     set("idle", pool.idle);
     set("in_use", pool.connections.saturating_sub(pool.idle));
     set("max", pool.size_max);
     app.metrics.pool_permits.set(i64::try_from(pool.permits_free).unwrap_or(i64::MAX));
-    app.metrics.isolation_violations.set(i64::try_from(app.tenants.violations()).unwrap_or(i64::MAX));
+    app.metrics.isolation_violations.set(i64::try_from(app.services.tenants.violations()).unwrap_or(i64::MAX));
     match app.metrics.encode() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)),
         Err(error) => {

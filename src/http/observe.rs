@@ -76,5 +76,5 @@ fn request_id(app: &App, request: &Request<Body>) -> RequestId {
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_plain);
-    RequestId(given.map_or_else(|| base32_encode(app.clock.new_id()).into(), Into::into))
+    RequestId(given.map_or_else(|| base32_encode(app.services.clock.new_id()).into(), Into::into))
 }

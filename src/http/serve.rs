@@ -1,18 +1,79 @@
 //! Listening, and stopping without breaking off what is under way.
+//!
+//! The loop is ours and not `axum::serve`, which waits for its clients without an end. What a request may ask, and how
+//! long its body and its operation may take, is decided in [`super::graphql`]. Nobody decides how long a client may take
+//! to read its answer.
 
+use std::convert::Infallible;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use axum::routing::future::RouteFuture;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
 use super::router::router;
 use crate::app::App;
 
 /// How long requests that are under way may go on after the signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a client may take from the opening of a connection to the end of its first head.
+const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client may take from the end of an answer to the end of the next head.
+///
+/// Longer than the 60 seconds for which the usual proxies keep connections, so that they and not we close them: what a
+/// proxy sends while we close is lost, and a mutation is not sent twice.
+const NEXT_HEAD_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// The most bytes of a request's line and headers, and of what is read ahead or written behind on a connection.
+const HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// The most connections at a time; further ones wait in the kernel's queue.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// How long to wait after a connection could not be accepted for want of something.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How much patience and room clients get. A test has less of both.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// From the opening of a connection to the end of the first head.
+    pub first_head_timeout: Duration,
+    /// From the end of an answer to the end of the next head.
+    pub next_head_timeout: Duration,
+    /// From the signal to stop to the breaking off of what is still under way.
+    pub drain_timeout: Duration,
+    /// Connections at a time.
+    pub connections_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_head_timeout: FIRST_HEAD_TIMEOUT,
+            next_head_timeout: NEXT_HEAD_TIMEOUT,
+            drain_timeout: DRAIN_TIMEOUT,
+            connections_max: CONNECTIONS_MAX,
+        }
+    }
+}
 
 /// Binds the address of the configuration.
 ///
@@ -26,33 +87,41 @@ pub async fn bind(app: &App) -> anyhow::Result<TcpListener> {
 /// Serves until `stop` resolves, then finishes what is under way.
 ///
 /// # Errors
-/// The listener broke.
+/// None today: what goes wrong with a connection ends that connection.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (stopping, stopped) = tokio::sync::oneshot::channel();
-    let signal = async move {
-        stop.await;
-        let _ = stopping.send(());
-    };
-    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(signal);
-    let deadline = async {
-        // Without a signal there is no deadline.
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tracing::info!("Stopping: no new connections, finishing what is under way");
-        tokio::time::sleep(DRAIN_TIMEOUT).await;
-    };
-    tokio::select! {
-        result = serving.into_future() => result.context("the server broke"),
-        () = deadline => {
-            tracing::warn!("Broke off requests that were still under way after {DRAIN_TIMEOUT:?}");
-            Ok(())
+    serve_routes(router(app), listener, &Limits::default(), stop).await;
+    Ok(())
+}
+
+/// Serves routes within limits until `stop` resolves, then finishes what is under way.
+pub async fn serve_routes(routes: Router, listener: TcpListener, limits: &Limits, stop: impl Future<Output = ()>) {
+    let http = http(limits);
+    // Says nothing but its end, by which connections learn that they are to finish.
+    let (running, _) = watch::channel(());
+    let mut connections = JoinSet::new();
+    let mut stop = pin!(stop);
+    loop {
+        tokio::select! {
+            (stream, peer) = accept(&listener), if connections.len() < limits.connections_max => {
+                let has_asked = Arc::new(AtomicBool::new(false));
+                let asker = Asker { routes: routes.clone(), peer, has_asked: Arc::clone(&has_asked) };
+                let connection = http.serve_connection(TokioIo::new(stream), asker);
+                let first_head = FirstHead { timeout: limits.first_head_timeout, has_asked };
+                connections.spawn(attend(connection, first_head, running.subscribe()));
+            }
+            Some(ended) = connections.join_next() => log_panic(ended),
+            () = &mut stop => break,
         }
     }
+    // Whoever connects from here on is turned away at once.
+    drop(listener);
+    tracing::info!("Stopping: no new connections, finishing what is under way");
+    drop(running);
+    drain(connections, limits.drain_timeout).await;
 }
 
 /// Resolves at Ctrl-C or SIGTERM.
@@ -69,4 +138,123 @@ pub fn stop_signal() -> anyhow::Result<impl Future<Output = ()> + Send + 'static
             _ = terminate.recv() => {}
         }
     })
+}
+
+/// The requests of one connection, and who is at its other end.
+struct Asker {
+    routes: Router,
+    peer: SocketAddr,
+    has_asked: Arc<AtomicBool>,
+}
+
+/// Until when a connection's first request must be there, and whether it is.
+struct FirstHead {
+    timeout: Duration,
+    has_asked: Arc<AtomicBool>,
+}
+
+impl Service<Request<Incoming>> for Asker {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = RouteFuture<Infallible>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        self.has_asked.store(true, Ordering::Relaxed);
+        request.extensions_mut().insert(ConnectInfo(self.peer));
+        // Routes are always ready, and a clone of them counts one reference.
+        tower_service::Service::call(&mut self.routes.clone(), request)
+    }
+}
+
+/// How HTTP is spoken.
+///
+/// More than 100 headers are refused too, with 431. That is the default, and setting it would cost an allocation for
+/// each request.
+fn http(limits: &Limits) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits.next_head_timeout)
+        .max_header_size(HEAD_BYTES_MAX)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .keep_alive(true)
+        .half_close(false);
+    http
+}
+
+/// The next connection.
+///
+/// May be given up at any time: nothing is lost. If a connection ends during the pause, so does the pause, and rightly:
+/// what was wanting may have been what the connection had.
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+    // Ends with a connection. It turns only as often as clients give up or pauses pass.
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // Answers are written whole; to wait for more would only delay them.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "Could not set TCP_NODELAY");
+                }
+                return (stream, peer);
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {
+                tracing::debug!(%error, "A client gave up before its connection was accepted");
+            }
+            Err(error) => {
+                tracing::error!(%error, "Cannot accept connections; trying again in {ACCEPT_PAUSE:?}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Serves a connection until its client leaves or dawdles, or until the server stops and nothing is under way on it.
+async fn attend(
+    connection: http1::Connection<TokioIo<TcpStream>, Asker>,
+    first_head: FirstHead,
+    mut running: watch::Receiver<()>,
+) {
+    let mut connection = pin!(connection);
+    let mut overdue = pin!(tokio::time::sleep(first_head.timeout));
+    let mut is_stopping = false;
+    // Each of the other two branches is taken once, and then the connection's end remains.
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = connection.as_mut() => break ended,
+            _ = running.changed(), if !is_stopping => {
+                is_stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            () = overdue.as_mut(), if !overdue.is_elapsed() => {
+                if !first_head.has_asked.load(Ordering::Relaxed) {
+                    tracing::debug!("Ended a connection whose first request did not come");
+                    return;
+                }
+            }
+        }
+    };
+    // A client that breaks off or dawdles is no failure of ours.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "Ended a connection");
+    }
+}
+
+/// A handler's panic ends its connection and nothing else.
+fn log_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "A connection ended in a panic");
+    }
+}
+
+/// Waits for connections that have been told to finish, and breaks off those that do not in time.
+async fn drain(mut connections: JoinSet<()>, drain_timeout: Duration) {
+    let finished = async {
+        while let Some(ended) = connections.join_next().await {
+            log_panic(ended);
+        }
+    };
+    if tokio::time::timeout(drain_timeout, finished).await.is_err() {
+        tracing::warn!("Broke off requests that were still under way after {drain_timeout:?}");
+        connections.shutdown().await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{ApiKeyId, SessionId, UserId};
 
 /// Something that a role may allow, named `resource.action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,26 +14,145 @@ pub enum Permission {
     CatalogWrite,
     /// Import a catalogue and see the reports of imports.
     CatalogImport,
+    /// See the shop's people and roles.
+    UsersRead,
+    /// Invite, change and disable the shop's people.
+    UsersWrite,
+    /// Make, change and delete the shop's own roles.
+    RolesWrite,
+    /// See, make, rotate and revoke API keys.
+    ApiKeysWrite,
+    /// Say whose tokens log the shop's people in.
+    IdentityProviderWrite,
 }
 
+/// The text names no permission.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("unknown permission")]
+pub struct PermissionError;
+
 impl Permission {
+    /// Every permission.
+    pub const ALL: [Self; 8] = [
+        Self::CatalogRead,
+        Self::CatalogWrite,
+        Self::CatalogImport,
+        Self::UsersRead,
+        Self::UsersWrite,
+        Self::RolesWrite,
+        Self::ApiKeysWrite,
+        Self::IdentityProviderWrite,
+    ];
+
     /// The name that roles and answers use.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::CatalogRead => "catalog.read",
             Self::CatalogWrite => "catalog.write",
             Self::CatalogImport => "catalog.import",
+            Self::UsersRead => "users.read",
+            Self::UsersWrite => "users.write",
+            Self::RolesWrite => "roles.write",
+            Self::ApiKeysWrite => "api_keys.write",
+            Self::IdentityProviderWrite => "identity_provider.write",
         }
     }
 }
 
-/// A default role of a tenant's users.
+impl FromStr for Permission {
+    type Err = PermissionError;
+
+    fn from_str(text: &str) -> Result<Self, PermissionError> {
+        Self::ALL.into_iter().find(|permission| permission.as_str() == text).ok_or(PermissionError)
+    }
+}
+
+/// A set of permissions. The empty one allows nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Permissions(u32);
+
+impl Permissions {
+    /// Everything.
+    pub const ALL: Self = Self::of(&Permission::ALL);
+
+    /// These.
+    #[must_use]
+    pub const fn of(permissions: &[Permission]) -> Self {
+        let (mut bits, mut index) = (0, 0);
+        while index < permissions.len() {
+            bits |= 1 << permissions[index] as u32;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Those that the names stand for. A name that this release does not know allows nothing.
+    #[must_use]
+    pub fn of_names(names: &[String]) -> Self {
+        names.iter().filter_map(|name| name.parse::<Permission>().ok()).collect()
+    }
+
+    /// Whether this one is among them.
+    #[must_use]
+    pub const fn allows(self, permission: Permission) -> bool {
+        self.0 & (1 << permission as u32) != 0
+    }
+
+    /// Whether all of these are among them.
+    #[must_use]
+    pub const fn covers(self, other: Self) -> bool {
+        other.0 & !self.0 == 0
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Each of them, in the order of [`Permission::ALL`].
+    pub fn iter(self) -> impl Iterator<Item = Permission> {
+        Permission::ALL.into_iter().filter(move |permission| self.allows(*permission))
+    }
+
+    /// The name of each.
+    #[must_use]
+    pub fn names(self) -> Vec<String> {
+        self.iter().map(|permission| permission.as_str().to_owned()).collect()
+    }
+}
+
+impl FromIterator<Permission> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permission>>(permissions: I) -> Self {
+        permissions.into_iter().fold(Self::default(), |set, permission| Self(set.0 | Self::of(&[permission]).0))
+    }
+}
+
+impl FromIterator<Permissions> for Permissions {
+    fn from_iter<I: IntoIterator<Item = Permissions>>(sets: I) -> Self {
+        sets.into_iter().fold(Self::default(), |all, set| Self(all.0 | set.0))
+    }
+}
+
+impl fmt::Debug for Permissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(Permission::as_str)).finish()
+    }
+}
+
+/// A default role, which every shop has. Shops make more of their own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
     /// May do everything in the shop.
     Owner,
-    /// Runs the shop: the catalogue with imports.
+    /// Runs the shop: the catalogue with imports, and people who may less.
     Manager,
     /// Works in the shop: changes single books.
     Clerk,
@@ -47,6 +166,9 @@ pub enum Role {
 pub struct RoleError;
 
 impl Role {
+    /// Every default role, from the most to the least.
+    pub const ALL: [Self; 4] = [Self::Owner, Self::Manager, Self::Clerk, Self::ReadOnly];
+
     /// The name that tokens and tables use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -58,14 +180,15 @@ impl Role {
         }
     }
 
-    /// Whether the role allows the permission; what is not listed is denied.
+    /// What the role allows; what is not listed is denied.
     #[must_use]
-    pub fn allows(self, permission: Permission) -> bool {
-        use Permission::{CatalogImport, CatalogRead, CatalogWrite};
+    pub fn permissions(self) -> Permissions {
+        use Permission::{CatalogImport, CatalogRead, CatalogWrite, UsersRead, UsersWrite};
         match self {
-            Self::Owner | Self::Manager => matches!(permission, CatalogRead | CatalogWrite | CatalogImport),
-            Self::Clerk => matches!(permission, CatalogRead | CatalogWrite),
-            Self::ReadOnly => matches!(permission, CatalogRead),
+            Self::Owner => Permissions::ALL,
+            Self::Manager => Permissions::of(&[CatalogRead, CatalogWrite, CatalogImport, UsersRead, UsersWrite]),
+            Self::Clerk => Permissions::of(&[CatalogRead, CatalogWrite]),
+            Self::ReadOnly => Permissions::of(&[CatalogRead]),
         }
     }
 }
@@ -74,10 +197,7 @@ impl FromStr for Role {
     type Err = RoleError;
 
     fn from_str(text: &str) -> Result<Self, RoleError> {
-        [Self::Owner, Self::Manager, Self::Clerk, Self::ReadOnly]
-            .into_iter()
-            .find(|role| role.as_str() == text)
-            .ok_or(RoleError)
+        Self::ALL.into_iter().find(|role| role.as_str() == text).ok_or(RoleError)
     }
 }
 
@@ -92,39 +212,102 @@ impl fmt::Display for Role {
 pub enum Actor {
     /// Nobody who has shown a credential. May do nothing.
     Anonymous,
-    /// A user of the tenant.
-    User {
-        /// The user.
-        id: UserId,
-        /// What the user may do.
-        role: Role,
-    },
+    /// A user of the tenant, or what acts for one.
+    User(Principal),
     /// The platform itself: a job, or an operator's command.
     System,
 }
 
-/// The actor lacks a permission. No input fixes it, so it is never a user error.
+/// A user who has shown a credential.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Principal {
+    /// The user.
+    pub user: UserId,
+    /// What the user may do by this credential.
+    pub permissions: Permissions,
+    /// The credential.
+    pub via: Via,
+}
+
+/// What a user has shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Via {
+    /// A token of a log-in.
+    Session(SessionId),
+    /// An API key.
+    ApiKey(ApiKeyId),
+    /// A token of the shop's own identity provider.
+    IdentityProvider,
+    /// A token that an operator of the platform has made out.
+    Operator,
+}
+
+/// What a field asks of its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing: it is how one gets in.
+    Public,
+    /// Any valid credential: it is about the caller.
+    SignedIn,
+    /// A permission.
+    Needs(Permission),
+}
+
+impl From<Permission> for Access {
+    fn from(permission: Permission) -> Self {
+        Self::Needs(permission)
+    }
+}
+
+/// The actor lacks what a call asks for. No input fixes it, so it is never a user error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("requires the permission `{}`", .0.as_str())]
-pub struct Forbidden(pub Permission);
+pub enum Forbidden {
+    /// A log-in.
+    #[error("requires a log-in")]
+    SignedIn,
+    /// A permission.
+    #[error("requires the permission `{}`", .0.as_str())]
+    Needs(Permission),
+}
 
 impl Actor {
+    /// What the actor may do.
+    #[must_use]
+    pub fn permissions(&self) -> Permissions {
+        match self {
+            Self::Anonymous => Permissions::default(),
+            Self::User(principal) => principal.permissions,
+            Self::System => Permissions::ALL,
+        }
+    }
+
     /// Whether the actor may do this.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {
+        self.permissions().allows(permission)
+    }
+
+    /// The user that acts, if it is one.
+    #[must_use]
+    pub fn principal(&self) -> Option<&Principal> {
         match self {
-            Self::Anonymous => false,
-            Self::User { role, .. } => role.allows(permission),
-            Self::System => true,
+            Self::User(principal) => Some(principal),
+            Self::Anonymous | Self::System => None,
         }
     }
 
     /// Refuses an actor that may not do this.
     ///
     /// # Errors
-    /// [`Forbidden`] with the permission that is missing.
-    pub fn require(&self, permission: Permission) -> Result<(), Forbidden> {
-        if self.may(permission) { Ok(()) } else { Err(Forbidden(permission)) }
+    /// [`Forbidden`] with what is missing.
+    pub fn require(&self, access: impl Into<Access>) -> Result<(), Forbidden> {
+        match access.into() {
+            Access::Public => Ok(()),
+            Access::SignedIn if *self == Self::Anonymous => Err(Forbidden::SignedIn),
+            Access::SignedIn => Ok(()),
+            Access::Needs(permission) if self.may(permission) => Ok(()),
+            Access::Needs(permission) => Err(Forbidden::Needs(permission)),
+        }
     }
 }
 
@@ -134,20 +317,48 @@ mod tests {
 
     #[test]
     fn each_role_allows_exactly_its_permissions() {
-        use Permission::{CatalogImport, CatalogRead, CatalogWrite};
-        let check = |role: &str, allowed: [bool; 3]| {
+        let check = |role: &str, allowed: &str| {
             let role: Role = role.parse().unwrap();
-            assert_eq!([CatalogRead, CatalogWrite, CatalogImport].map(|p| role.allows(p)), allowed, "{role}");
+            assert_eq!(role.permissions().names().join(" "), allowed, "{role}");
         };
-        check("owner", [true, true, true]);
-        check("manager", [true, true, true]);
-        check("clerk", [true, true, false]);
-        check("read-only", [true, false, false]);
+        check(
+            "owner",
+            "catalog.read catalog.write catalog.import users.read users.write roles.write api_keys.write \
+             identity_provider.write",
+        );
+        check("manager", "catalog.read catalog.write catalog.import users.read users.write");
+        check("clerk", "catalog.read catalog.write");
+        check("read-only", "catalog.read");
         assert_eq!("root".parse::<Role>(), Err(RoleError));
     }
 
     #[test]
     fn nobody_may_nothing() {
-        assert_eq!(Actor::Anonymous.require(Permission::CatalogRead), Err(Forbidden(Permission::CatalogRead)));
+        for permission in Permission::ALL {
+            assert_eq!(Actor::Anonymous.require(permission), Err(Forbidden::Needs(permission)));
+        }
+        assert_eq!(Actor::Anonymous.require(Access::SignedIn), Err(Forbidden::SignedIn));
+        assert_eq!(Actor::Anonymous.require(Access::Public), Ok(()));
+    }
+
+    #[test]
+    fn sets_are_compared_and_cut() {
+        let clerk = Role::Clerk.permissions();
+        assert!(Permissions::ALL.covers(clerk) && !clerk.covers(Permissions::ALL) && clerk.covers(clerk));
+        assert_eq!(clerk.and(Role::ReadOnly.permissions()), Role::ReadOnly.permissions());
+        assert_eq!(Permissions::of_names(&["catalog.read".to_owned(), "of.the.future".to_owned()]).names().len(), 1);
+        assert_eq!(
+            [clerk, Permissions::of(&[Permission::UsersRead])].into_iter().collect::<Permissions>().iter().count(),
+            3
+        );
+        assert!(Permissions::default().is_empty() && !clerk.is_empty());
+    }
+
+    #[test]
+    fn names_are_read_again() {
+        for permission in Permission::ALL {
+            assert_eq!(permission.as_str().parse(), Ok(permission));
+        }
+        assert_eq!("catalog".parse::<Permission>(), Err(PermissionError));
     }
 }

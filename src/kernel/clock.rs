@@ -1,15 +1,18 @@
-//! Time and new ids, passed in so that a test can decide both.
+//! Time, new ids and secrets, passed in so that a test can decide them.
 
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-/// Where the time and new identifiers come from.
+/// Where the time, new identifiers and secrets come from.
 pub trait Clock: Send + Sync + 'static {
     /// The present moment.
     fn now(&self) -> DateTime<Utc>;
 
     /// A fresh UUIDv7 (RFC 9562): its order is the order of creation.
     fn new_id(&self) -> Uuid;
+
+    /// 256 random bits that nobody can guess.
+    fn secret(&self) -> [u8; 32];
 }
 
 /// The machine's clock and the system's randomness.
@@ -25,5 +28,14 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
     fn new_id(&self) -> Uuid {
         Uuid::now_v7()
+    }
+
+    fn secret(&self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        // A system that has no randomness cannot serve anybody safely.
+        if let Err(error) = getrandom::fill(&mut bytes) {
+            panic!("the system gives no randomness: {error}");
+        }
+        bytes
     }
 }

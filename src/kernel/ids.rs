@@ -106,6 +106,26 @@ id!(
     UserId, "user"
 );
 id!(
+    /// A role of one tenant's users.
+    RoleId, "role"
+);
+id!(
+    /// A log-in of a user.
+    SessionId, "session"
+);
+id!(
+    /// An API key of one tenant.
+    ApiKeyId, "apikey"
+);
+id!(
+    /// A tenant's own identity provider.
+    IdentityProviderId, "idp"
+);
+id!(
+    /// An administrator of the platform.
+    AdminId, "admin"
+);
+id!(
     /// A book of one tenant's catalogue.
     BookId, "book"
 );

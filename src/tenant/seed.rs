@@ -11,7 +11,7 @@ use crate::tenant::{catalog, identity};
 /// # Errors
 /// The database failed.
 pub async fn seed(tx: &mut TenantTx, clock: &dyn Clock, tenant: TenantId, owner_email: &Email) -> Result<(), DbError> {
-    identity::service::head_create(tx, tenant).await?;
-    identity::service::owner_create(tx, clock, owner_email).await?;
+    identity::users::service::head_create(tx, tenant).await?;
+    identity::users::service::owner_create(tx, clock, owner_email).await?;
     catalog::categories::service::defaults_create(tx, clock).await
 }

@@ -11,5 +11,6 @@ use graphql::shelf as graphql_helpers;
 mod harness;
 mod hostile;
 mod http;
+mod identity;
 mod isolation;
 mod migrations;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use crate::app::App;
+use crate::cli::operator;
 use crate::cli::output::error;
 use crate::control::provisioning::{NewTenant, tenant_provision};
 use crate::control::tenants::service::tenant_by_slug;
@@ -35,7 +36,7 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
             owner_email: format!("owner@{slug}.example"),
             currency: "EUR".to_owned(),
         };
-        let tenant = tenant_provision(owner, &*app.clock, &new).await.map_err(error)?;
+        let tenant = tenant_provision(owner, &*app.services.clock, &operator(), &new).await.map_err(error)?;
         let context = tenant.context().context("the demo shop has no context")?;
         fill(app, context).await?;
     }
@@ -45,9 +46,18 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
 async fn fill(app: &App, context: Arc<TenantCtx>) -> anyhow::Result<()> {
     let csv = CATALOGUE.replace("{slug}", context.slug.as_str());
     let currency = context.currency;
-    let session = app.tenants.session(context);
+    let session = app.services.tenants.session(context);
     let work = async |tx: &mut TenantTx| {
-        book_import(tx, &Actor::System, &*app.clock, currency, csv.as_bytes(), ImportOptions::default(), |_| {}).await
+        book_import(
+            tx,
+            &Actor::System,
+            &*app.services.clock,
+            currency,
+            csv.as_bytes(),
+            ImportOptions::default(),
+            |_| {},
+        )
+        .await
     };
     let import = session.write(work).await.map_err(error)?;
     anyhow::ensure!(import.rejected_count == 0, "{} rows of the demo catalogue were rejected", import.rejected_count);

@@ -1,7 +1,11 @@
 //! Decisions of provisioning.
 
+use serde_json::json;
+
 use super::model::NewTenant;
 use super::repo;
+use crate::control::audit::Operator;
+use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
 use crate::control::tenants::Tenant;
 use crate::db::migrate::{Plane, newest_version, tenant_script};
@@ -11,14 +15,19 @@ use crate::kernel::ids::TenantId;
 use crate::kernel::tenant::SchemaName;
 use crate::tenant::seed::seed;
 
-/// The kind of the job that greets a new owner by mail.
-const WELCOME_MAIL: &str = "mail.welcome";
+/// The kind of the job that mails the first owner an invitation, as it does everybody's.
+const OWNER_MAIL: &str = "mail.invitation";
 
 /// Makes a tenant, all or nothing.
 ///
 /// # Errors
 /// A refusal for every field that is wrong, for a plan that does not exist, or for a slug that is taken.
-pub async fn tenant_provision(owner: &OwnerDb, clock: &dyn Clock, new: &NewTenant) -> Result<Tenant, ControlError> {
+pub async fn tenant_provision(
+    owner: &OwnerDb,
+    clock: &dyn Clock,
+    operator: &Operator,
+    new: &NewTenant,
+) -> Result<Tenant, ControlError> {
     let valid = new.validate().map_err(ControlError::Refused)?;
     let id = TenantId(clock.new_id());
     let schema = SchemaName::from(id);
@@ -41,8 +50,10 @@ pub async fn tenant_provision(owner: &OwnerDb, clock: &dyn Clock, new: &NewTenan
             tx.batch(&tenant_script(&schema, owner.runtime_login())).await?;
             let context = tenant.context().ok_or_else(|| DbError::Other("the new tenant has no context".to_owned()))?;
             seed(&mut tx.as_tenant(&context).await?, clock, id, &valid.owner_email).await?;
-            let payload = serde_json::json!({ "to": "owner" });
-            repo::job_insert(tx, clock.new_id(), id, WELCOME_MAIL, payload).await?;
+            let payload = json!({ "email": valid.owner_email.key() });
+            repo::job_insert(tx, clock.new_id(), id, OWNER_MAIL, payload).await?;
+            let act = ("tenant.provision", valid.slug.as_str());
+            record(tx, clock, operator, act, json!({ "plan": valid.plan })).await?;
             Ok(tenant)
         })
         .await

@@ -1,7 +1,11 @@
 //! Decisions about tenants that exist.
 
+use serde_json::json;
+
 use super::model::{Tenant, TenantStatus};
 use super::repo;
+use crate::control::audit::Operator;
+use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::Clock;
@@ -42,6 +46,7 @@ pub async fn tenant_count(control: &ControlDb) -> Result<i64, DbError> {
 pub async fn tenant_suspend(
     control: &ControlDb,
     clock: &dyn Clock,
+    operator: &Operator,
     slug: &str,
     reason: &str,
 ) -> Result<Tenant, ControlError> {
@@ -51,26 +56,34 @@ pub async fn tenant_suspend(
         return Err(ControlError::refused(ControlErrorCode::ReasonInvalid, message, &["reason"]));
     }
     let allowed = [TenantStatus::Active, TenantStatus::Suspended];
-    change_status(control, clock, slug, &allowed, TenantStatus::Suspended, Some(&reason)).await
+    let act = ("tenant.suspend", slug);
+    change_status(control, clock, (operator, act), &allowed, TenantStatus::Suspended, Some(&reason)).await
 }
 
 /// Opens a suspended tenant again. Resuming an active tenant changes nothing.
 ///
 /// # Errors
 /// There is no such tenant, or it is on its way out.
-pub async fn tenant_resume(control: &ControlDb, clock: &dyn Clock, slug: &str) -> Result<Tenant, ControlError> {
+pub async fn tenant_resume(
+    control: &ControlDb,
+    clock: &dyn Clock,
+    operator: &Operator,
+    slug: &str,
+) -> Result<Tenant, ControlError> {
     let allowed = [TenantStatus::Active, TenantStatus::Suspended];
-    change_status(control, clock, slug, &allowed, TenantStatus::Active, None).await
+    let act = ("tenant.resume", slug);
+    change_status(control, clock, (operator, act), &allowed, TenantStatus::Active, None).await
 }
 
 async fn change_status(
     control: &ControlDb,
     clock: &dyn Clock,
-    slug: &str,
+    (operator, act): (&Operator, (&'static str, &str)),
     from: &[TenantStatus],
     to: TenantStatus,
     reason: Option<&str>,
 ) -> Result<Tenant, ControlError> {
+    let (_, slug) = act;
     let not_found =
         || ControlError::refused(ControlErrorCode::TenantNotFound, format!("There is no tenant `{slug}`."), &["slug"]);
     control
@@ -86,6 +99,7 @@ async fn change_status(
             if tenant.status() == to && tenant.suspension_reason.as_deref() == reason {
                 return Ok(tenant);
             }
+            record(tx, clock, operator, act, json!({ "reason": reason })).await?;
             repo::tenant_update_status(tx, &tenant, to, reason, clock.now()).await?.ok_or_else(not_found)
         })
         .await

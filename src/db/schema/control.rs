@@ -35,6 +35,69 @@ diesel::table! {
         payload -> Jsonb,
         state -> Text,
         created_at -> Timestamptz,
+        finalized_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// The platform's administrators.
+    control.admins (id) {
+        id -> Uuid,
+        email -> Text,
+        email_key -> Text,
+        status -> Text,
+        password_hash -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Log-ins of administrators.
+    control.admin_sessions (id) {
+        id -> Uuid,
+        admin_id -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Administrators' secrets that are good for one use.
+    control.admin_tokens (id) {
+        id -> Uuid,
+        admin_id -> Uuid,
+        purpose -> Text,
+        session_id -> Nullable<Uuid>,
+        secret_hash -> Binary,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// How often somebody has tried to get in.
+    control.login_attempts (key) {
+        key -> Binary,
+        count -> Integer,
+        blocked_until -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// What operators did.
+    control.admin_audit (id) {
+        id -> Uuid,
+        at -> Timestamptz,
+        operator -> Text,
+        action -> Text,
+        target -> Text,
+        details -> Jsonb,
+        request_id -> Nullable<Text>,
+        address -> Nullable<Text>,
     }
 }
 

@@ -17,7 +17,110 @@ diesel::table! {
         id -> Uuid,
         email -> Text,
         email_key -> Text,
-        role -> Text,
+        created_at -> Timestamptz,
+        name -> Text,
+        status -> Text,
+        password_hash -> Nullable<Text>,
+        external_issuer -> Nullable<Text>,
+        external_subject -> Nullable<Text>,
+        version -> Integer,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// What the shop's people may do.
+    roles (id) {
+        id -> Uuid,
+        key -> Nullable<Text>,
+        name -> Text,
+        name_key -> Text,
+        permissions -> Nullable<Array<Text>>,
+        version -> Integer,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Who has which role.
+    user_roles (user_id, role_id) {
+        user_id -> Uuid,
+        role_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    /// Log-ins.
+    sessions (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        revoked_at -> Nullable<Timestamptz>,
+        revocation_reason -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    /// Secrets that are good for one use.
+    user_tokens (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        purpose -> Text,
+        session_id -> Nullable<Uuid>,
+        secret_hash -> Binary,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+        used_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Keys of programs.
+    api_keys (id) {
+        id -> Uuid,
+        user_id -> Uuid,
+        name -> Text,
+        permissions -> Array<Text>,
+        secret_hash -> Binary,
+        previous_hash -> Nullable<Binary>,
+        previous_expires_at -> Nullable<Timestamptz>,
+        expires_at -> Nullable<Timestamptz>,
+        last_used_at -> Nullable<Timestamptz>,
+        revoked_at -> Nullable<Timestamptz>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// How often somebody has tried to get in.
+    login_attempts (key) {
+        key -> Binary,
+        count -> Integer,
+        blocked_until -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// The shop's own log-in.
+    identity_providers (id) {
+        id -> Uuid,
+        issuer -> Text,
+        jwks_url -> Text,
+        audience -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Operations that the shop's frontends are known to send.
+    trusted_documents (hash) {
+        hash -> Text,
+        body -> Text,
         created_at -> Timestamptz,
     }
 }
@@ -112,5 +215,9 @@ diesel::table! {
     }
 }
 
+diesel::joinable!(user_roles -> users (user_id));
+diesel::joinable!(user_roles -> roles (role_id));
+diesel::joinable!(api_keys -> users (user_id));
+diesel::allow_tables_to_appear_in_same_query!(users, roles, user_roles, api_keys);
 diesel::joinable!(book_authors -> authors (author_id));
 diesel::allow_tables_to_appear_in_same_query!(authors, books, book_authors, categories);

@@ -39,7 +39,7 @@ async fn an_operator_does_it_all_at_the_command_line() {
     let key = JwtKey::generate("test-1").unwrap().to_setting();
     let run = |arguments: &[&str]| shelfwise(&urls, &key, arguments);
 
-    assert_eq!(json(&run(&["migrate", "--json"]))["control"], 1);
+    assert_eq!(json(&run(&["migrate", "--json"]))["control"], 2);
     assert_eq!(json(&run(&["migrate", "--json"]))["control"], 0);
     let provision =
         ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];

@@ -81,7 +81,7 @@ fn wait_until_gone(pid: &str) {
 }
 
 async fn gql(url: &str, token: &str, query: &str) -> Value {
-    let request = reqwest::Client::new().post(url).bearer_auth(token).json(&json!({ "query": query }));
+    let request = crate::harness::world::http_client().post(url).bearer_auth(token).json(&json!({ "query": query }));
     request.send().await.unwrap().json().await.unwrap()
 }
 

@@ -9,7 +9,7 @@ use shelfwise::db::migrate::migrate_control;
 use shelfwise::kernel::clock::SystemClock;
 
 use crate::harness::cluster::{own_database, psql, psql_of};
-use crate::harness::world::{fresh_slug, new_tenant, world};
+use crate::harness::world::{fresh_slug, new_tenant, operator, people, world};
 use crate::harness::{Client, World};
 
 async fn provision(client: &Client<'_>, slug: &str, rest: &str) -> Value {
@@ -33,6 +33,7 @@ async fn a_tenant_is_ready_for_use_when_the_mutation_answers() {
 
         let context = resolve(world, &slug).await;
         assert_eq!(tenant["schemaName"], context.schema.as_str());
+        people(&world.app, &context).await;
         let data = world
             .user(&context, shelfwise::kernel::actor::Role::Owner)
             .data("{ categories { totalCount } }", json!({}))
@@ -40,9 +41,14 @@ async fn a_tenant_is_ready_for_use_when_the_mutation_answers() {
         assert_eq!(data["categories"]["totalCount"], 7);
 
         let psql = psql().await;
-        let user =
-            psql.query_one(&format!(r#"SELECT email, role FROM "{}".users"#, context.schema), &[]).await.unwrap();
-        assert_eq!((user.get::<_, &str>(0), user.get::<_, &str>(1)), ("ann@shop.example", "owner"));
+        let user = psql
+            .query_one(
+                &format!(r#"SELECT email, status FROM "{}".users ORDER BY created_at LIMIT 1"#, context.schema),
+                &[],
+            )
+            .await
+            .unwrap();
+        assert_eq!((user.get::<_, &str>(0), user.get::<_, &str>(1)), ("ann@shop.example", "invited"));
         let stamp =
             psql.query_one(&format!(r#"SELECT tenant_id FROM "{}".tenant_head"#, context.schema), &[]).await.unwrap();
         assert_eq!(stamp.get::<_, uuid::Uuid>(0), context.id.0);
@@ -53,13 +59,13 @@ async fn a_tenant_is_ready_for_use_when_the_mutation_answers() {
             .iter()
             .map(|row| row.get(0))
             .collect();
-        assert_eq!(kinds, ["mail.welcome"]);
+        assert_eq!(kinds, ["mail.invitation"]);
     })
     .await;
 }
 
 async fn resolve(world: &World, slug: &str) -> Arc<shelfwise::kernel::tenant::TenantCtx> {
-    match world.app.registry.resolve(&slug.parse().unwrap()).await.unwrap() {
+    match world.app.services.registry.resolve(&slug.parse().unwrap()).await.unwrap() {
         shelfwise::control::tenants::Lookup::Active(context) => context,
         other => panic!("{slug}: {other:?}"),
     }
@@ -162,13 +168,13 @@ async fn a_failure_at_any_step_leaves_no_trace() {
     for (step, set, clear) in steps {
         psql.batch_execute(set).await.unwrap();
         let slug = fresh_slug("f");
-        let result = tenant_provision(&owner, &SystemClock, &new_tenant(&slug)).await;
+        let result = tenant_provision(&owner, &SystemClock, &operator(), &new_tenant(&slug)).await;
         assert!(result.is_err(), "{step} did not fail");
         assert_eq!(state().await, [0, 0, 0], "{step} left something behind");
         psql.batch_execute(clear).await.unwrap();
     }
     let slug = fresh_slug("f");
-    let tenant = tenant_provision(&owner, &SystemClock, &new_tenant(&slug)).await.unwrap();
+    let tenant = tenant_provision(&owner, &SystemClock, &operator(), &new_tenant(&slug)).await.unwrap();
     assert_eq!(state().await, [1, 1, 1]);
     let role = "SELECT count(*) FROM pg_roles WHERE rolname = $1";
     let schema = shelfwise::kernel::tenant::SchemaName::from(tenant.id);

@@ -97,7 +97,7 @@ async fn a_known_shop_is_served_on_without_the_registry_and_an_unknown_one_is_no
     let settings = [("DATABASE_LISTEN_URL", "postgres://nobody@127.0.0.1:1/none"), ("DB_CHECKOUT_TIMEOUT_MS", "300")];
     let app = App::new(config_over(&urls, &settings), Arc::new(SystemClock)).unwrap();
     let known = shop(&app, "k").await.slug.clone();
-    assert!(matches!(app.registry.resolve(&known).await.unwrap(), Lookup::Active(_)));
+    assert!(matches!(app.services.registry.resolve(&known).await.unwrap(), Lookup::Active(_)));
 
     // The database refuses everybody from now on.
     let server = psql().await;
@@ -107,9 +107,9 @@ async fn a_known_shop_is_served_on_without_the_registry_and_an_unknown_one_is_no
 
     let started = Instant::now();
     while started.elapsed() < Duration::from_millis(1_500) {
-        let lookup = app.registry.resolve(&known).await;
+        let lookup = app.services.registry.resolve(&known).await;
         assert!(matches!(lookup, Ok(Lookup::Active(_))), "{lookup:?}");
     }
-    assert!(app.registry.resolve(&"never-seen-before".parse().unwrap()).await.is_err());
+    assert!(app.services.registry.resolve(&"never-seen-before".parse().unwrap()).await.is_err());
     server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
 }

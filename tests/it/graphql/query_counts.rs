@@ -71,7 +71,7 @@ async fn a_payload_reads_what_was_written_on_the_same_connection() {
         let response = owner.gql(query, json!({ "id": id })).await;
         assert_eq!(response["/one/book"], json!({ "title": "New", "authors": { "nodes": [{ "name": "Ann" }] } }));
         assert_eq!(response["/two/book"], json!({ "title": "New", "authors": { "nodes": [] } }));
-        assert_eq!(world.app.tenants.connections_created(), 1, "one operation, one connection");
+        assert_eq!(world.app.services.tenants.connections_created(), 1, "one operation, one connection");
     })
     .await;
 }

@@ -10,16 +10,20 @@ use std::time::Duration;
 use secrecy::ExposeSecret as _;
 use shelfwise::app::App;
 use shelfwise::auth::Claims;
+use shelfwise::auth::tokens::AdminClaims;
 use shelfwise::config::Config;
 use shelfwise::config::auth::JwtKey;
 use shelfwise::config::database::DatabaseUrls;
+use shelfwise::control::audit::Operator;
 use shelfwise::control::provisioning::{NewTenant, tenant_provision};
+use shelfwise::db::{DbError, OwnerTx, TenantTx};
 use shelfwise::http::serve::{bind, serve};
 use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::UserId;
 use shelfwise::kernel::tenant::TenantCtx;
 use tokio::sync::oneshot;
+use uuid::Uuid;
 
 use super::client::Client;
 use super::cluster::{psql, shared_urls};
@@ -64,13 +68,22 @@ impl World {
         let app = app(settings);
         let a = shop(&app, "a").await;
         let b = shop(&app, "b").await;
+        Self::serve(app, a, b).await
+    }
+
+    /// Another server over the same shops, as a second replica would be.
+    pub async fn beside(world: &Self) -> Self {
+        Self::serve(app(&[]), Arc::clone(&world.a), Arc::clone(&world.b)).await
+    }
+
+    async fn serve(app: Arc<App>, a: Arc<TenantCtx>, b: Arc<TenantCtx>) -> Self {
         let listener = bind(&app).await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let server = tokio::spawn(serve(Arc::clone(&app), listener, async {
             let _ = stopped.await;
         }));
-        Self { app, base_url, http: reqwest::Client::new(), a, b, stop: Some(stop), server }
+        Self { app, base_url, http: http_client(), a, b, stop: Some(stop), server }
     }
 
     /// The owner of shop A.
@@ -90,7 +103,7 @@ impl World {
 
     /// An administrator of the platform.
     pub fn admin(&self) -> Client<'_> {
-        let token = self.token(&Claims::Admin { subject: "admin:test".to_owned() });
+        let token = self.token(&admin_claims());
         Client::new(self, "/admin/graphql", Some(token))
     }
 
@@ -101,7 +114,7 @@ impl World {
 
     /// A token for claims.
     pub fn token(&self, claims: &Claims) -> String {
-        self.app.tokens.mint(claims, SystemClock.now(), TOKEN_LIFETIME).unwrap()
+        self.app.services.tokens.mint(claims, SystemClock.now(), TOKEN_LIFETIME).unwrap()
     }
 
     /// Stops the server.
@@ -114,21 +127,44 @@ impl World {
     pub async fn assert_nothing_borrowed(&self) {
         let returned = async {
             loop {
-                let state = self.app.tenants.pool_state();
+                let state = self.app.services.tenants.pool_state();
                 if state.permits_free == state.size_max as usize && state.idle == state.connections {
                     break;
                 }
                 tokio::task::yield_now().await;
             }
         };
-        let state = || self.app.tenants.pool_state();
+        let state = || self.app.services.tenants.pool_state();
         tokio::time::timeout(RETURN_TIMEOUT, returned).await.unwrap_or_else(|_| panic!("kept: {:?}", state()));
     }
 }
 
+/// The claims of an operator at the command line.
+pub fn admin_claims() -> Claims {
+    Claims::Admin(AdminClaims::Operator { name: "cli:test".to_owned() })
+}
+
 /// The claims of somebody with a role in a shop.
 pub fn user_claims(shop: &TenantCtx, role: Role) -> Claims {
-    Claims::Tenant { slug: shop.slug.clone(), tenant: shop.id, user: UserId(SystemClock.new_id()), role }
+    let user = user_id(shop, role);
+    Claims::Tenant { slug: shop.slug.clone(), tenant: shop.id, user, session: None, role: Some(role) }
+}
+
+/// The user of a shop who has a role and no other. The id is told by shop and role, so that nobody has to carry it.
+pub fn user_id(shop: &TenantCtx, role: Role) -> UserId {
+    let number = Role::ALL.iter().position(|known| *known == role).unwrap() as u128 + 1;
+    UserId(Uuid::from_u128(shop.id.0.as_u128() ^ number))
+}
+
+/// A client of the server under test, over plain HTTP. It trusts no certificate, so it need not read the machine's.
+pub fn http_client() -> reqwest::Client {
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let tls = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    reqwest::Client::builder().tls_backend_preconfigured(tls).build().unwrap()
 }
 
 /// A configuration over the shared database.
@@ -163,8 +199,35 @@ pub fn fresh_slug(letter: &str) -> String {
 /// Makes a shop of a test's own.
 pub async fn shop(app: &App, letter: &str) -> Arc<TenantCtx> {
     let new = new_tenant(&fresh_slug(letter));
-    let tenant = tenant_provision(app.owner.as_ref().unwrap(), &SystemClock, &new).await.unwrap();
-    tenant.context().unwrap()
+    let tenant = tenant_provision(app.owner.as_ref().unwrap(), &SystemClock, &operator(), &new).await.unwrap();
+    let shop = tenant.context().unwrap();
+    people(app, &shop).await;
+    shop
+}
+
+/// Who acts on the platform in tests.
+pub fn operator() -> Operator {
+    Operator::cli("test")
+}
+
+/// Adds one active user for each default role, below the API.
+pub async fn people(app: &App, shop: &Arc<TenantCtx>) {
+    let insert = "WITH person AS (
+            INSERT INTO users (id, email, email_key, name, status, created_at)
+            VALUES ($1, $2 || '@test.example', $2 || '@test.example', $2, 'active', now()) RETURNING id)
+        INSERT INTO user_roles (user_id, role_id) SELECT person.id, roles.id FROM person, roles WHERE key = $2";
+    let work = async |tx: &mut OwnerTx| {
+        let mut tx: TenantTx = tx.as_tenant(shop).await?;
+        for role in Role::ALL {
+            let insert = diesel::sql_query(insert)
+                .bind::<diesel::sql_types::Uuid, _>(user_id(shop, role).0)
+                .bind::<diesel::sql_types::Text, _>(role.as_str());
+            tx.execute(insert).await?;
+        }
+        Ok::<(), DbError>(())
+    };
+    // By the owner's door, so that the pool that a test counts is untouched.
+    app.owner.as_ref().unwrap().write(work).await.unwrap();
 }
 
 /// A request for a tenant that is right in every field.

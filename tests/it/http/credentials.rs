@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use shelfwise::auth::{Claims, Tokens};
+use shelfwise::auth::Tokens;
 use shelfwise::config::auth::{AuthConfig, JwtKey};
 use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
@@ -11,7 +11,7 @@ use shelfwise::kernel::ids::TenantId;
 use shelfwise::kernel::tenant::TenantCtx;
 
 use crate::harness::world;
-use crate::harness::world::user_claims;
+use crate::harness::world::{admin_claims, user_claims};
 
 const QUERY: &str = "{ books { totalCount } }";
 
@@ -25,9 +25,9 @@ async fn every_bad_credential_gets_the_same_answer() {
         let earlier_owner = TenantCtx { id: TenantId(SystemClock.new_id()), ..(*world.a).clone() };
         let minute = Duration::from_secs(60);
         let tokens = [
-            ("expired", world.app.tokens.mint(&claims, now - 2 * minute, minute).unwrap()),
+            ("expired", world.app.services.tokens.mint(&claims, now - 2 * minute, minute).unwrap()),
             ("of another key", strange.mint(&claims, now, minute).unwrap()),
-            ("an administrator's", world.token(&Claims::Admin { subject: "admin:x".to_owned() })),
+            ("an administrator's", world.token(&admin_claims())),
             ("of an unknown tenant", world.token(&user_claims(&unknown_slug, Role::Owner))),
             ("of an earlier tenant with this slug", world.token(&user_claims(&earlier_owner, Role::Owner))),
             ("nonsense", "x.y.z".to_owned()),

@@ -2,5 +2,7 @@
 
 mod credentials;
 mod health;
+mod outbound;
 mod page;
 mod protocol;
+mod slow_clients;

@@ -176,7 +176,7 @@ async fn an_operation_past_its_deadline_is_stopped_and_the_connection_is_fit() {
 #[tokio::test]
 async fn without_a_free_connection_the_answer_is_503_and_soon() {
     world_with(&[("DB_POOL_MAX", "1"), ("DB_CHECKOUT_TIMEOUT_MS", "100")], async |world| {
-        let session = world.app.tenants.session(std::sync::Arc::clone(&world.a));
+        let session = world.app.services.tenants.session(std::sync::Arc::clone(&world.a));
         let held = session.read().await.unwrap();
         let response = world.owner().gql("{ books { totalCount } }", json!({})).await;
         assert_eq!(response.code(), "SERVICE_UNAVAILABLE");

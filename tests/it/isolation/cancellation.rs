@@ -37,7 +37,7 @@ async fn dropped_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
 
 /// Reads the shop's canary twice, in statements that depend on each other.
 async fn read(app: &App, tenant: &Arc<TenantCtx>) -> Result<Vec<String>, DbError> {
-    let session = app.tenants.session(Arc::clone(tenant));
+    let session = app.services.tenants.session(Arc::clone(tenant));
     let canary = || diesel::sql_query("SELECT name FROM authors WHERE name_key LIKE 'canary%'");
     let read = session.read().await?;
     let (mut names, more) = tokio::try_join!(read.load::<_, Name, _>(canary()), read.load::<_, Name, _>(canary()))?;
@@ -49,7 +49,7 @@ async fn read(app: &App, tenant: &Arc<TenantCtx>) -> Result<Vec<String>, DbError
 
 /// Writes and rolls back, so that a lost rollback would be seen.
 async fn write(app: &App, tenant: &Arc<TenantCtx>) -> Result<(), DbError> {
-    let session = app.tenants.session(Arc::clone(tenant));
+    let session = app.services.tenants.session(Arc::clone(tenant));
     let work = async |tx: &mut TenantTx| {
         tx.execute(diesel::sql_query("UPDATE authors SET version = version + 1 WHERE name_key LIKE 'canary%'")).await?;
         Err::<(), _>(DbError::Other("meant to be rolled back".to_owned()))
@@ -112,7 +112,7 @@ async fn dropped_operations_never_show_another_shops_rows() {
 
         let (answered, dropped) = (answered.load(Ordering::Relaxed), dropped.load(Ordering::Relaxed));
         assert!(answered > 1_000 && dropped > 500, "{answered} answered, {dropped} dropped");
-        let created = world.app.tenants.connections_created();
+        let created = world.app.services.tenants.connections_created();
         assert!(created <= 16, "{created} connections for a pool of 8: a storm");
         for tenant in tenants.iter() {
             let query = format!(r#"SELECT max(version) FROM "{}".authors"#, tenant.schema);
@@ -127,7 +127,7 @@ async fn dropped_operations_never_show_another_shops_rows() {
 async fn an_abandoned_statement_is_cancelled_and_the_next_borrower_does_not_wait_for_it() {
     world_with(&[("DB_POOL_MAX", "1"), ("DB_CHECKOUT_TIMEOUT_MS", "5000")], async |world| {
         let sleep = async {
-            let session = world.app.tenants.session(Arc::clone(&world.a));
+            let session = world.app.services.tenants.session(Arc::clone(&world.a));
             let read = session.read().await.unwrap();
             read.load::<_, Name, _>(diesel::sql_query("SELECT 'x' AS name FROM pg_sleep(30)")).await
         };
@@ -167,7 +167,7 @@ async fn a_killed_backend_costs_one_answer_and_no_more() {
     world_with(&[("DB_POOL_MAX", "1")], async |world| {
         let owner = world.owner();
         owner.data("{ books { totalCount } }", serde_json::json!({})).await;
-        let session = world.app.tenants.session(Arc::clone(&world.a));
+        let session = world.app.services.tenants.session(Arc::clone(&world.a));
         let pid: Name = session
             .read()
             .await

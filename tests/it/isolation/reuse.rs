@@ -23,7 +23,7 @@ const ONE_CONNECTION: &[(&str, &str)] = &[("DB_POOL_MAX", "1")];
 async fn the_same_backend_is_in_the_right_place_each_time() {
     world_with(ONE_CONNECTION, async |world| {
         let place = async |shop: &Arc<_>| {
-            let session = world.app.tenants.session(Arc::clone(shop));
+            let session = world.app.services.tenants.session(Arc::clone(shop));
             let query =
                 "SELECT pg_backend_pid() AS pid, concat_ws(' ', current_schema(), current_user, session_user) AS place";
             let read = session.read().await.unwrap();
@@ -46,7 +46,7 @@ async fn errors_and_rollbacks_leave_nothing_behind() {
     world_with(ONE_CONNECTION, async |world| {
         book(&world.owner(), json!({ "title": "Mine" })).await;
         let failing = async |sql: &str| {
-            let session = world.app.tenants.session(Arc::clone(&world.a));
+            let session = world.app.services.tenants.session(Arc::clone(&world.a));
             let work = async |tx: &mut TenantTx| tx.execute(diesel::sql_query(sql)).await;
             assert!(session.write::<_, DbError>(work).await.is_err(), "{sql}");
         };
@@ -71,7 +71,7 @@ async fn errors_and_rollbacks_leave_nothing_behind() {
         let response = world.owner().data(query, json!({})).await;
         assert_eq!(response["bookCreate"]["userErrors"][0]["code"], "AUTHOR_NOT_FOUND");
         assert_eq!(titles().await, expected);
-        assert_eq!(world.app.tenants.connections_created(), 1, "no error cost the connection");
+        assert_eq!(world.app.services.tenants.connections_created(), 1, "no error cost the connection");
     })
     .await;
 }
@@ -105,11 +105,11 @@ async fn a_connection_is_retired_after_so_many_tenants() {
         for _ in 0..3 {
             world.owner().data(query, json!({})).await;
         }
-        assert_eq!(world.app.tenants.connections_created(), 1, "one tenant is within the bound");
+        assert_eq!(world.app.services.tenants.connections_created(), 1, "one tenant is within the bound");
         world.other_owner().data(query, json!({})).await;
         world.assert_nothing_borrowed().await;
         world.owner().data(query, json!({})).await;
-        assert_eq!(world.app.tenants.connections_created(), 2, "the second tenant was one too many");
+        assert_eq!(world.app.services.tenants.connections_created(), 2, "the second tenant was one too many");
     })
     .await;
 }
@@ -132,12 +132,16 @@ async fn a_transaction_in_the_wrong_place_answers_nothing_and_costs_its_connecti
             let response = owner.gql(operation, json!({})).await;
             assert_eq!(response.code(), "INTERNAL_ERROR");
             assert!(!response.body.to_string().contains("Mine"), "{}", response.body);
-            assert_eq!(world.app.tenants.violations(), count);
+            assert_eq!(world.app.services.tenants.violations(), count);
         }
         stamp(world.a.id.0).await;
         assert_eq!(owner.data(query, json!({})).await["books"]["nodes"], json!([{ "title": "Mine" }]));
         assert_eq!(owner.data("{ authors { totalCount } }", json!({})).await["authors"]["totalCount"], 0);
-        assert_eq!(world.app.tenants.connections_created(), 3, "each misplaced transaction cost its connection");
+        assert_eq!(
+            world.app.services.tenants.connections_created(),
+            3,
+            "each misplaced transaction cost its connection"
+        );
         let metrics = world.http.get(format!("{}/metrics", world.base_url)).send().await.unwrap().text().await.unwrap();
         assert!(metrics.contains("shelfwise_isolation_violations 2"));
     })

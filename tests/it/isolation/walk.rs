@@ -6,10 +6,12 @@ use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{BaseType, FieldDefinition, TypeKind, TypeSystemDefinition};
 use serde_json::{Value, json};
 use shelfwise::cli::schema::tenant_sdl;
+use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
-use shelfwise::kernel::ids::{AuthorId, BookId, CategoryId, ImportId};
+use shelfwise::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, RoleId, UserId};
 
 use crate::graphql_helpers::{author, book, category};
+use crate::harness::world::user_id;
 use crate::harness::{Client, world};
 
 /// Every operation that takes an id, with the kind of id and, for mutations, what must not change. A field of the schema
@@ -23,6 +25,62 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("Query.node(id)", "author", "query($id: ID!) { r: node(id: $id) { id } }"),
     ("Query.node(id)", "category", "query($id: ID!) { r: node(id: $id) { id } }"),
     ("Query.node(id)", "import", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.apiKey(id)", "apikey", "query($id: ID!) { r: apiKey(id: $id) { id name } }"),
+    ("Query.role(id)", "role", "query($id: ID!) { r: role(id: $id) { id name } }"),
+    ("Query.user(id)", "user", "query($id: ID!) { r: user(id: $id) { id email } }"),
+    ("Query.node(id)", "apikey", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.node(id)", "role", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.node(id)", "user", "query($id: ID!) { r: node(id: $id) { id } }"),
+    (
+        "Mutation.apiKeyRevoke(id)",
+        "apikey",
+        "mutation($id: ID!) { r: apiKeyRevoke(id: $id) { apiKey { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.apiKeyRotate(id)",
+        "apikey",
+        "mutation($id: ID!) { r: apiKeyRotate(id: $id) { apiKey { id } secret userErrors { code } } }",
+    ),
+    (
+        "Mutation.roleUpdate(id)",
+        "role",
+        "mutation($id: ID!) { r: roleUpdate(id: $id, version: 1, input: { name: \"Taken Over\" }) { role { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.roleDelete(id)",
+        "role",
+        "mutation($id: ID!) { r: roleDelete(id: $id) { role { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.userReinvite(id)",
+        "user",
+        "mutation($id: ID!) { r: userReinvite(id: $id) { user { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.userUpdate(id)",
+        "user",
+        "mutation($id: ID!) { r: userUpdate(id: $id, version: 1, input: { name: \"Taken Over\" }) { user { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.userDisable(id)",
+        "user",
+        "mutation($id: ID!) { r: userDisable(id: $id) { user { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.userEnable(id)",
+        "user",
+        "mutation($id: ID!) { r: userEnable(id: $id) { user { id } userErrors { code } } }",
+    ),
+    (
+        "UserInviteInput.roleIds",
+        "role",
+        "mutation($id: ID!) { r: userInvite(input: { email: \"x@y.example\", name: \"X\", roleIds: [$id] }) { user { id } userErrors { code } } }",
+    ),
+    (
+        "UserUpdateInput.roleIds",
+        "role",
+        "mutation($id: ID!, $ownUser: ID!) { r: userUpdate(id: $ownUser, version: 1, input: { roleIds: [$id] }) { user { id } userErrors { code } } }",
+    ),
     (
         "BookFilterInput.authorId",
         "author",
@@ -166,13 +224,22 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
         // The shop that is attacked is the test's own; the one that attacks must end as it began.
         let import =
             owner.data("mutation { bookImport(input: { csv: \"title\\nT\\n\" }) { import { id } } }", json!({})).await;
+        let secured = "mutation { roleCreate(input: { name: \"Mine\", permissions: [CATALOG_READ] }) { role { id } }
+            apiKeyCreate(input: { name: \"Mine\", permissions: [CATALOG_READ] }) { apiKey { id } } }";
+        let secured = owner.data(secured, json!({})).await;
         let foreign: BTreeMap<&str, String> = BTreeMap::from([
+            ("apikey", secured["apiKeyCreate"]["apiKey"]["id"].as_str().unwrap().to_owned()),
+            ("role", secured["roleCreate"]["role"]["id"].as_str().unwrap().to_owned()),
+            ("user", user_id(&world.a, Role::Clerk).to_string()),
             ("author", author(&owner, "Ann").await),
             ("book", book(&owner, json!({ "title": "Emma" })).await),
             ("category", category(&owner, "Mine", None).await),
             ("import", import["bookImport"]["import"]["id"].as_str().unwrap().to_owned()),
         ]);
         let nobody: BTreeMap<&str, String> = BTreeMap::from([
+            ("apikey", ApiKeyId(SystemClock.new_id()).to_string()),
+            ("role", RoleId(SystemClock.new_id()).to_string()),
+            ("user", UserId(SystemClock.new_id()).to_string()),
             ("author", AuthorId(SystemClock.new_id()).to_string()),
             ("book", BookId(SystemClock.new_id()).to_string()),
             ("category", CategoryId(SystemClock.new_id()).to_string()),
@@ -180,10 +247,12 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
         ]);
         let own_category = other.data("{ categories(first: 1) { nodes { id } } }", json!({})).await;
         let own_category = &own_category["categories"]["nodes"][0]["id"];
+        let own_user = user_id(&world.b, Role::Clerk).to_string();
+        let own = json!({ "ownCategory": own_category, "ownUser": own_user });
         let before = crate::harness::world::fingerprint(&world.a).await;
         for (place, kind, query) in OPERATIONS {
-            let with_foreign = answer(&other, query, &foreign[kind], own_category).await;
-            let with_nobodys = answer(&other, query, &nobody[kind], own_category).await;
+            let with_foreign = answer(&other, query, &foreign[kind], &own).await;
+            let with_nobodys = answer(&other, query, &nobody[kind], &own).await;
             assert_eq!(with_foreign, with_nobodys, "{place}");
             assert_eq!(crate::harness::world::fingerprint(&world.a).await, before, "{place} changed the other shop");
         }
@@ -192,9 +261,11 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
 }
 
 /// The answer as text, with the id and the request's id taken out.
-async fn answer(client: &Client<'_>, query: &str, id: &str, own_category: &Value) -> String {
+async fn answer(client: &Client<'_>, query: &str, id: &str, own: &Value) -> String {
     // The attacker's own book does not exist either: what counts is that the answers are alike.
-    let variables = json!({ "id": id, "own": "book_01h455vb4pex5vsknk084sn02q", "ownCategory": own_category });
+    let mut variables = own.clone();
+    variables["id"] = json!(id);
+    variables["own"] = json!("book_01h455vb4pex5vsknk084sn02q");
     let response = client.gql(query, variables).await;
     let mut body = response.body;
     body.as_object_mut().unwrap().remove("extensions");

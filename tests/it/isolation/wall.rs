@@ -19,7 +19,7 @@ struct Name {
 
 /// Runs a statement in a shop's writing transaction and answers the error.
 async fn refused(world: &World, shop: &Arc<TenantCtx>, sql: &str) -> String {
-    let session = world.app.tenants.session(Arc::clone(shop));
+    let session = world.app.services.tenants.session(Arc::clone(shop));
     let result: Result<usize, DbError> =
         session.write(async |tx: &mut TenantTx| tx.execute(diesel::sql_query(sql)).await).await;
     result.expect_err(sql).to_string()
@@ -85,7 +85,7 @@ async fn a_statement_without_a_tenant_finds_no_table() {
 async fn a_job_is_enqueued_for_the_current_role_and_cannot_be_forged() {
     world(async |world| {
         let enqueue = async |key: Option<&str>| {
-            let session = world.app.tenants.session(Arc::clone(&world.a));
+            let session = world.app.services.tenants.session(Arc::clone(&world.a));
             let work = async |tx: &mut TenantTx| {
                 let statement = "SELECT control.job_enqueue($1, 'test.kind', $2, NULL, $3, NULL)";
                 let query = diesel::sql_query(statement)

@@ -6,10 +6,11 @@ use chrono::{DateTime, Utc};
 
 use super::model::{Author, AuthorFilter};
 use super::service;
+use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, connection};
-use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::CatalogUserError;
 use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::text::fold;
@@ -128,6 +129,7 @@ pub struct AuthorQuery;
 #[Object]
 impl AuthorQuery {
     /// An author by id.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn author(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<AuthorNode>> {
         let shop = Shop::of(ctx)?;
         let author = service::author_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
@@ -135,6 +137,7 @@ impl AuthorQuery {
     }
 
     /// Authors, in the order of their names unless another is asked for.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn authors(
         &self,
@@ -210,6 +213,7 @@ pub struct AuthorMutation;
 #[Object]
 impl AuthorMutation {
     /// Adds an author.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn author_create(&self, ctx: &Context<'_>, input: AuthorCreateInput) -> ApiResult<AuthorCreatePayload> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let work = async |tx: &mut _| service::author_create(tx, shop.actor(), request.clock(), &input.name).await;
@@ -217,6 +221,7 @@ impl AuthorMutation {
     }
 
     /// Changes an author's name, in all books at once.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn author_update(
         &self,
         ctx: &Context<'_>,
@@ -232,6 +237,7 @@ impl AuthorMutation {
     }
 
     /// Archives an author: books keep naming the author, new ones should not.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn author_archive(
         &self,
         ctx: &Context<'_>,
@@ -246,6 +252,7 @@ impl AuthorMutation {
     }
 
     /// Takes an archived author back.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn author_unarchive(
         &self,
         ctx: &Context<'_>,

@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 
 use super::model::{Category, CategoryFilter};
 use super::service;
+use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::loaders::load;
-use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::CatalogUserError;
 use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::CategoryId;
@@ -140,6 +141,7 @@ pub struct CategoryQuery;
 #[Object]
 impl CategoryQuery {
     /// A category by id.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn category(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<CategoryNode>> {
         let shop = Shop::of(ctx)?;
         let category = service::category_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
@@ -147,6 +149,7 @@ impl CategoryQuery {
     }
 
     /// Categories, in the order of their names unless another is asked for.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn categories(
         &self,
@@ -226,6 +229,7 @@ pub struct CategoryMutation;
 #[Object]
 impl CategoryMutation {
     /// Adds a category, within another or as a root.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn category_create(&self, ctx: &Context<'_>, input: CategoryCreateInput) -> ApiResult<CategoryCreatePayload> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let parent = input.parent_id.as_ref().map(parse_id).transpose()?;
@@ -235,6 +239,7 @@ impl CategoryMutation {
     }
 
     /// Renames a category, or moves it with all that is within it.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn category_update(
         &self,
         ctx: &Context<'_>,
@@ -256,6 +261,7 @@ impl CategoryMutation {
     }
 
     /// Archives a category: books keep it, new ones cannot have it.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn category_archive(
         &self,
         ctx: &Context<'_>,
@@ -271,6 +277,7 @@ impl CategoryMutation {
     }
 
     /// Takes an archived category back.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn category_unarchive(
         &self,
         ctx: &Context<'_>,

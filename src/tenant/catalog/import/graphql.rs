@@ -7,10 +7,11 @@ use chrono::{DateTime, Utc};
 use super::error::RowErrorCode;
 use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError};
 use super::service;
+use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, connection};
-use crate::graphql::node::CatalogUserError;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::CatalogUserError;
 use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::tenant::catalog::error::CatalogErrorCode;
@@ -133,6 +134,7 @@ pub struct ImportQuery;
 #[Object]
 impl ImportQuery {
     /// An import by id.
+    #[graphql(directive = access::apply(needs(Permission::CatalogImport)))]
     async fn import(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<ImportNode>> {
         let shop = Shop::of(ctx)?;
         let import = service::import_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
@@ -192,6 +194,7 @@ pub struct ImportMutation;
 impl ImportMutation {
     /// Imports a catalogue. Books are recognised by their ISBN, or by title and authors where they have none, so the same
     /// file may be imported twice.
+    #[graphql(directive = access::apply(needs(Permission::CatalogImport)))]
     async fn book_import(&self, ctx: &Context<'_>, input: BookImportInput) -> ApiResult<BookImportPayload> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let currency = shop.tenant().currency;

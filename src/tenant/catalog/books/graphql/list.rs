@@ -5,10 +5,12 @@ use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use super::BookNode;
 use super::input::BookFilterInput;
+use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, SortDirection, connection, decode_parts, encode_parts};
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiError, ApiResult, Shop};
+use crate::kernel::actor::Permission;
 use crate::kernel::page::Page;
 use crate::tenant::catalog::books::model::{BookFilter, BookKey, BookOrder, BookPosition, BookSort, Listed};
 use crate::tenant::catalog::books::search::Words;
@@ -115,6 +117,7 @@ pub struct BookQuery;
 #[Object]
 impl BookQuery {
     /// A book by id.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn book(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<BookNode>> {
         let shop = Shop::of(ctx)?;
         let book = service::book_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
@@ -122,6 +125,7 @@ impl BookQuery {
     }
 
     /// A book by ISBN, of ten or thirteen digits, with or without hyphens; null for text that is no ISBN.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn book_by_isbn(&self, ctx: &Context<'_>, isbn: String) -> ApiResult<Option<BookNode>> {
         let shop = Shop::of(ctx)?;
         let book = service::book_by_isbn(&shop.read().await?, shop.actor(), &isbn).await;
@@ -129,6 +133,7 @@ impl BookQuery {
     }
 
     /// Books, in the order of entry, or the best match first where there is a search.
+    #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn books(
         &self,

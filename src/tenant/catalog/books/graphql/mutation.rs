@@ -4,9 +4,10 @@ use async_graphql::{Context, ID, Object};
 
 use super::BookNode;
 use super::input::{BookCreateInput, BookUpdateInput};
-use crate::graphql::node::CatalogUserError;
+use crate::graphql::access::{access, needs};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::CatalogUserError;
 use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::tenant::catalog::books::model::Book;
@@ -53,6 +54,7 @@ pub struct BookMutation;
 #[Object]
 impl BookMutation {
     /// Adds a book to the catalogue.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn book_create(&self, ctx: &Context<'_>, input: BookCreateInput) -> ApiResult<BookCreatePayload> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let (currency, new) = (shop.tenant().currency, input.parse()?);
@@ -61,6 +63,7 @@ impl BookMutation {
     }
 
     /// Changes a book.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn book_update(
         &self,
         ctx: &Context<'_>,
@@ -77,6 +80,7 @@ impl BookMutation {
     }
 
     /// Archives a book: it is no longer listed, and stays where it was named.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn book_archive(
         &self,
         ctx: &Context<'_>,
@@ -91,6 +95,7 @@ impl BookMutation {
     }
 
     /// Takes an archived book back.
+    #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
     async fn book_unarchive(
         &self,
         ctx: &Context<'_>,

@@ -1,0 +1,204 @@
+//! API keys at the edge.
+
+use async_graphql::{Context, ID, InputObject, Object};
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::model::ApiKey;
+use super::service::{self, Shown};
+use crate::graphql::access::{access, needs};
+use crate::graphql::loaders::load;
+use crate::graphql::payload::{into_error, into_payload, payload};
+use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::IdentityUserError;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::{Actor, Permission};
+use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
+use crate::tenant::identity::roles::graphql::{PermissionValue, permission_set, permission_values};
+use crate::tenant::identity::users::graphql::UserNode;
+
+/// How long a rotated key's old secret works where the caller does not say, in seconds: an hour.
+const OVERLAP_DEFAULT_S: i32 = 3_600;
+
+/// A key of a program that acts for a user.
+#[derive(Clone)]
+pub struct ApiKeyNode(pub ApiKey);
+
+impl From<ApiKey> for ApiKeyNode {
+    fn from(api_key: ApiKey) -> Self {
+        Self(api_key)
+    }
+}
+
+/// A key of a program that acts for a user.
+#[Object(name = "ApiKey")]
+impl ApiKeyNode {
+    /// The key's id; the key itself contains it, so that a found key can be looked up.
+    pub async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// What it is for.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it allows, if its maker may it too at the time.
+    async fn permissions(&self) -> Vec<PermissionValue> {
+        permission_values(self.0.permissions())
+    }
+
+    /// Who made it, and for whom it acts.
+    async fn user(&self, ctx: &Context<'_>) -> ApiResult<Option<UserNode>> {
+        Ok(load(&Shop::of(ctx)?.loaders().user_by_id, self.0.user_id).await?.map(UserNode))
+    }
+
+    /// When it stops working; null: never.
+    async fn expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.expires_at
+    }
+
+    /// Until when the secret before the last rotation works.
+    async fn previous_expires_at(&self) -> Option<DateTime<Utc>> {
+        self.0.previous_expires_at
+    }
+
+    /// When it was last used, to the minute; null: never.
+    async fn last_used_at(&self) -> Option<DateTime<Utc>> {
+        self.0.last_used_at
+    }
+
+    /// Since when it does not work any more.
+    async fn revoked_at(&self) -> Option<DateTime<Utc>> {
+        self.0.revoked_at
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// Whether the caller may rotate and revoke it.
+    async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
+        let actor = Shop::of(ctx)?.actor();
+        Ok(actor.may(Permission::ApiKeysWrite) && actor.permissions().covers(self.0.permissions()))
+    }
+}
+
+/// Queries about API keys.
+#[derive(Default)]
+pub struct ApiKeyQuery;
+
+#[Object]
+impl ApiKeyQuery {
+    /// An API key by id, a revoked one too.
+    #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
+    async fn api_key(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<ApiKeyNode>> {
+        let shop = Shop::of(ctx)?;
+        let api_key = service::api_key_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        api_key.map(|api_key| api_key.map(ApiKeyNode)).map_err(|failure| into_error(failure, shop.actor()))
+    }
+
+    /// All API keys that are not revoked, the newest first; a shop has at most 100.
+    #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
+    async fn api_keys(&self, ctx: &Context<'_>) -> ApiResult<Vec<ApiKeyNode>> {
+        let shop = Shop::of(ctx)?;
+        let api_keys = service::api_key_list(&shop.read().await?, shop.actor()).await;
+        let api_keys = api_keys.map_err(|failure| into_error(failure, shop.actor()))?;
+        Ok(api_keys.into_iter().map(ApiKeyNode).collect())
+    }
+}
+
+/// A new API key.
+#[derive(InputObject)]
+pub struct ApiKeyCreateInput {
+    /// What it is for.
+    name: String,
+    /// What it allows: at least one permission, and no more than the caller has.
+    permissions: Vec<PermissionValue>,
+    /// When it stops working, within a year; never where it is not given.
+    expires_at: Option<DateTime<Utc>>,
+}
+
+/// Declares the payload of a call that shows a secret.
+macro_rules! shown_payload {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(async_graphql::SimpleObject)]
+        pub struct $name {
+            /// The key.
+            api_key: Option<ApiKeyNode>,
+            /// What the program shows as its bearer token. It is never shown again.
+            secret: Option<String>,
+            /// Why nothing was done; empty on success.
+            user_errors: Vec<IdentityUserError>,
+        }
+
+        impl $name {
+            fn new(result: Result<Shown, IdentityError>, actor: &Actor) -> ApiResult<Self> {
+                let (shown, refusals) = into_payload(result, actor)?;
+                let secret = shown.as_ref().map(|shown| shown.credential.reveal());
+                let user_errors = refusals.into_iter().map(IdentityUserError::from).collect();
+                Ok(Self { api_key: shown.map(|shown| ApiKeyNode(shown.api_key)), secret, user_errors })
+            }
+        }
+    };
+}
+
+shown_payload!(
+    /// What `apiKeyCreate` answers.
+    ApiKeyCreatePayload
+);
+shown_payload!(
+    /// What `apiKeyRotate` answers.
+    ApiKeyRotatePayload
+);
+payload!(
+    /// What `apiKeyRevoke` answers.
+    ApiKeyRevokePayload {
+        /// The key as it is now.
+        api_key: ApiKeyNode(ApiKey)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+
+/// Mutations of API keys.
+#[derive(Default)]
+pub struct ApiKeyMutation;
+
+#[Object]
+impl ApiKeyMutation {
+    /// Makes an API key that acts for the caller, with permissions that the caller has.
+    #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
+    async fn api_key_create(&self, ctx: &Context<'_>, input: ApiKeyCreateInput) -> ApiResult<ApiKeyCreatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let key = (input.name.as_str(), permission_set(&input.permissions), input.expires_at);
+        let slug = &shop.tenant().slug;
+        let work = async |tx: &mut _| service::api_key_create(tx, shop.actor(), request.clock(), slug, key).await;
+        ApiKeyCreatePayload::new(shop.write("api_key.create", Permission::ApiKeysWrite, work).await, shop.actor())
+    }
+
+    /// Gives an API key another secret. The old one goes on working for a while, so that programs can change over.
+    #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
+    async fn api_key_rotate(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "How long the old secret works, 0 to 604800 seconds.", default_with = "OVERLAP_DEFAULT_S")]
+        overlap_seconds: i32,
+    ) -> ApiResult<ApiKeyRotatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let rotation = (parse_id(&id)?, TimeDelta::seconds(overlap_seconds.into()));
+        let slug = &shop.tenant().slug;
+        let work = async |tx: &mut _| service::api_key_rotate(tx, shop.actor(), request.clock(), slug, rotation).await;
+        ApiKeyRotatePayload::new(shop.write("api_key.rotate", Permission::ApiKeysWrite, work).await, shop.actor())
+    }
+
+    /// Ends an API key, within a second everywhere.
+    #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
+    async fn api_key_revoke(&self, ctx: &Context<'_>, id: ID) -> ApiResult<ApiKeyRevokePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let work = async |tx: &mut _| service::api_key_revoke(tx, shop.actor(), request.clock(), id).await;
+        ApiKeyRevokePayload::new(shop.write("api_key.revoke", Permission::ApiKeysWrite, work).await, shop.actor())
+    }
+}

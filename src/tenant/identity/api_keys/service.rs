@@ -1,0 +1,121 @@
+//! Decisions about API keys.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::model::{API_KEYS_MAX, ApiKey, LIFETIME_MAX, OVERLAP_MAX};
+use super::repo;
+use crate::db::{TenantRead, TenantTx};
+use crate::kernel::actor::{Access, Actor, Forbidden, Permission, Permissions};
+use crate::kernel::clock::Clock;
+use crate::kernel::credential::{Credential, Realm};
+use crate::kernel::ids::ApiKeyId;
+use crate::kernel::tenant::TenantSlug;
+use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
+use crate::tenant::identity::names::valid_name;
+use crate::tenant::identity::roles::service::some_within_own;
+use crate::tenant::identity::users::service::within_own;
+
+/// A key and its secret, which is shown this once.
+pub struct Shown {
+    /// The key.
+    pub api_key: ApiKey,
+    /// What its bearer shows.
+    pub credential: Credential,
+}
+
+/// All keys of the shop that are not revoked, the newest first.
+///
+/// # Errors
+/// The actor may not manage keys, or the database failed.
+pub async fn api_key_list(read: &TenantRead, actor: &Actor) -> Result<Vec<ApiKey>, IdentityError> {
+    actor.require(Permission::ApiKeysWrite)?;
+    Ok(repo::api_key_list(read).await?)
+}
+
+/// A key by id, revoked ones too.
+///
+/// # Errors
+/// The actor may not manage keys, or the database failed.
+pub async fn api_key_by_id(read: &TenantRead, actor: &Actor, id: ApiKeyId) -> Result<Option<ApiKey>, IdentityError> {
+    actor.require(Permission::ApiKeysWrite)?;
+    Ok(repo::api_key_by_id(read, id).await?)
+}
+
+/// Makes a key of permissions that its maker has.
+///
+/// # Errors
+/// The name is malformed, no permission is named, they exceed the actor's, the expiry is out of bounds, or there are
+/// too many keys.
+pub async fn api_key_create(
+    tx: &mut TenantTx,
+    actor: &Actor,
+    clock: &dyn Clock,
+    tenant: &TenantSlug,
+    (name, permissions, expires_at): (&str, Permissions, Option<DateTime<Utc>>),
+) -> Result<Shown, IdentityError> {
+    actor.require(Permission::ApiKeysWrite)?;
+    let maker = actor.principal().ok_or(Forbidden::SignedIn)?.user;
+    let name = valid_name(name)?;
+    some_within_own(actor, permissions)?;
+    let now = clock.now();
+    if expires_at.is_some_and(|expires_at| !(now..now + LIFETIME_MAX).contains(&expires_at)) {
+        let message = format!("A key expires within {} days, or never.", LIFETIME_MAX.num_days());
+        return Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["input", "expiresAt"]));
+    }
+    if repo::api_key_count(tx).await? >= API_KEYS_MAX {
+        let message = format!("A shop has at most {API_KEYS_MAX} API keys; revoke one first.");
+        return Err(IdentityError::refused(IdentityErrorCode::ApiKeyLimitReached, message, &[]));
+    }
+    let id = ApiKeyId(clock.new_id());
+    let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
+    let hash = credential.hash();
+    let api_key = repo::api_key_insert(tx, (id, maker), &name, permissions, hash, (now, expires_at)).await?;
+    Ok(Shown { api_key, credential })
+}
+
+/// Gives a key another secret. The old one works for as long as the overlap, so that programs can change over.
+///
+/// # Errors
+/// There is no such key, it exceeds the actor's permissions, or the overlap is out of bounds.
+pub async fn api_key_rotate(
+    tx: &mut TenantTx,
+    actor: &Actor,
+    clock: &dyn Clock,
+    tenant: &TenantSlug,
+    (id, overlap): (ApiKeyId, TimeDelta),
+) -> Result<Shown, IdentityError> {
+    if !(TimeDelta::zero()..=OVERLAP_MAX).contains(&overlap) {
+        let message = format!("The overlap is 0 to {} seconds.", OVERLAP_MAX.num_seconds());
+        return Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["overlapSeconds"]));
+    }
+    locked(tx, actor, id).await?;
+    let now = clock.now();
+    let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
+    let api_key = repo::api_key_rotate(tx, id, credential.hash(), now + overlap, now).await?;
+    Ok(Shown { api_key, credential })
+}
+
+/// Ends a key, within a second everywhere.
+///
+/// # Errors
+/// There is no such key, or it exceeds the actor's permissions.
+pub async fn api_key_revoke(
+    tx: &mut TenantTx,
+    actor: &Actor,
+    clock: &dyn Clock,
+    id: ApiKeyId,
+) -> Result<ApiKey, IdentityError> {
+    locked(tx, actor, id).await?;
+    Ok(repo::api_key_revoke(tx, id, clock.now()).await?)
+}
+
+/// A key within the actor's permissions, locked until the transaction ends.
+async fn locked(tx: &mut TenantTx, actor: &Actor, id: ApiKeyId) -> Result<ApiKey, IdentityError> {
+    actor.require(Access::from(Permission::ApiKeysWrite))?;
+    let api_key = repo::api_key_lock(tx, id).await?.ok_or_else(|| {
+        let message = format!("There is no API key `{id}`.");
+        IdentityRefusal::new(IdentityErrorCode::ApiKeyNotFound, message, &["id"])
+    })?;
+    within_own(actor, api_key.permissions(), &["id"])?;
+    Ok(api_key)
+}

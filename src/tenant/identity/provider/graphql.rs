@@ -1,0 +1,123 @@
+//! The shop's identity provider at the edge.
+
+use async_graphql::{Context, ID, InputObject, Object};
+use chrono::{DateTime, Utc};
+
+use super::model::IdentityProvider;
+use super::service;
+use crate::graphql::access::{access, needs};
+use crate::graphql::payload::{into_error, payload};
+use crate::graphql::user_error::IdentityUserError;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::Permission;
+use crate::tenant::identity::error::IdentityErrorCode;
+
+/// An OpenID Connect issuer whose tokens log the shop's people in.
+pub struct IdentityProviderNode(pub IdentityProvider);
+
+impl From<IdentityProvider> for IdentityProviderNode {
+    fn from(provider: IdentityProvider) -> Self {
+        Self(provider)
+    }
+}
+
+/// An OpenID Connect issuer whose tokens log the shop's people in.
+#[Object(name = "IdentityProvider")]
+impl IdentityProviderNode {
+    /// The provider's id.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// What its tokens have as `iss`.
+    async fn issuer(&self) -> &str {
+        &self.0.issuer
+    }
+
+    /// Where its public keys are (RFC 7517).
+    async fn jwks_url(&self) -> &str {
+        &self.0.jwks_url
+    }
+
+    /// What its tokens for this shop have as `aud`.
+    async fn audience(&self) -> &str {
+        &self.0.audience
+    }
+
+    /// When it was entered.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+}
+
+/// Queries about the identity provider.
+#[derive(Default)]
+pub struct IdentityProviderQuery;
+
+#[Object]
+impl IdentityProviderQuery {
+    /// The shop's identity provider; null where it has none.
+    #[graphql(directive = access::apply(needs(Permission::IdentityProviderWrite)))]
+    async fn identity_provider(&self, ctx: &Context<'_>) -> ApiResult<Option<IdentityProviderNode>> {
+        let shop = Shop::of(ctx)?;
+        let provider = service::provider(&shop.read().await?, shop.actor()).await;
+        provider.map(|found| found.map(IdentityProviderNode)).map_err(|failure| into_error(failure, shop.actor()))
+    }
+}
+
+/// An issuer that is to be trusted.
+#[derive(InputObject)]
+pub struct IdentityProviderSetInput {
+    /// What its tokens have as `iss`, letter by letter.
+    issuer: String,
+    /// Where its public keys are: an HTTPS address on the public internet.
+    jwks_url: String,
+    /// What its tokens for this shop have as `aud`.
+    audience: String,
+}
+
+payload!(
+    /// What `identityProviderSet` answers.
+    IdentityProviderSetPayload {
+        /// The provider.
+        identity_provider: IdentityProviderNode(IdentityProvider)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `identityProviderRemove` answers.
+    IdentityProviderRemovePayload,
+    IdentityUserError(IdentityErrorCode)
+);
+
+/// Mutations of the identity provider.
+#[derive(Default)]
+pub struct IdentityProviderMutation;
+
+#[Object]
+impl IdentityProviderMutation {
+    /// Trusts an issuer's tokens, in the place of another's. They log in users whom the shop has invited, by the
+    /// verified e-mail address, and make nobody.
+    #[graphql(directive = access::apply(needs(Permission::IdentityProviderWrite)))]
+    async fn identity_provider_set(
+        &self,
+        ctx: &Context<'_>,
+        input: IdentityProviderSetInput,
+    ) -> ApiResult<IdentityProviderSetPayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let provider = (input.issuer.as_str(), input.jwks_url.as_str(), input.audience.as_str());
+        let policy = request.services().outbound;
+        let work = async |tx: &mut _| service::provider_set(tx, shop.actor(), request.clock(), policy, provider).await;
+        let result = shop.write("identity_provider.set", Permission::IdentityProviderWrite, work).await;
+        IdentityProviderSetPayload::new(result, shop.actor())
+    }
+
+    /// Trusts nobody's tokens but our own, within a second everywhere.
+    #[graphql(directive = access::apply(needs(Permission::IdentityProviderWrite)))]
+    async fn identity_provider_remove(&self, ctx: &Context<'_>) -> ApiResult<IdentityProviderRemovePayload> {
+        let shop = Shop::of(ctx)?;
+        let work = async |tx: &mut _| service::provider_remove(tx, shop.actor()).await;
+        let result = shop.write("identity_provider.remove", Permission::IdentityProviderWrite, work).await;
+        IdentityProviderRemovePayload::new(result, shop.actor())
+    }
+}

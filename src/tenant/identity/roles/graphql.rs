@@ -1,0 +1,220 @@
+//! Roles at the edge.
+
+use async_graphql::{Context, Enum, ID, InputObject, Object};
+use chrono::{DateTime, Utc};
+
+use super::model::RoleRow;
+use super::service;
+use crate::graphql::access::{access, needs};
+use crate::graphql::payload::{into_error, payload};
+use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::IdentityUserError;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::{Permission, Permissions};
+use crate::tenant::identity::error::IdentityErrorCode;
+
+/// Something that a role may allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "Permission", remote = "Permission")]
+pub enum PermissionValue {
+    /// `api_keys.write`: see, make, rotate and revoke API keys.
+    ApiKeysWrite,
+    /// `catalog.import`: import a catalogue and see the reports of imports.
+    CatalogImport,
+    /// `catalog.read`: see books, authors and categories.
+    CatalogRead,
+    /// `catalog.write`: create, change and archive books, authors and categories.
+    CatalogWrite,
+    /// `identity_provider.write`: say whose tokens log the shop's people in.
+    IdentityProviderWrite,
+    /// `roles.write`: make, change and delete the shop's own roles.
+    RolesWrite,
+    /// `users.read`: see the shop's people and roles.
+    UsersRead,
+    /// `users.write`: invite, change and disable the shop's people.
+    UsersWrite,
+}
+
+/// Permissions as the API lists them.
+#[must_use]
+pub fn permission_values(permissions: Permissions) -> Vec<PermissionValue> {
+    permissions.iter().map(PermissionValue::from).collect()
+}
+
+/// Permissions as the API was given them.
+#[must_use]
+pub fn permission_set(values: &[PermissionValue]) -> Permissions {
+    values.iter().copied().map(Permission::from).collect()
+}
+
+/// What some of the shop's people may do.
+#[derive(Clone)]
+pub struct RoleNode(pub RoleRow);
+
+impl From<RoleRow> for RoleNode {
+    fn from(role: RoleRow) -> Self {
+        Self(role)
+    }
+}
+
+/// What some of the shop's people may do.
+#[Object(name = "Role")]
+impl RoleNode {
+    /// The role's id.
+    pub async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// The name for people.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether every shop has this role, and none can change it.
+    async fn is_default(&self) -> bool {
+        self.0.key.is_some()
+    }
+
+    /// What the role allows.
+    async fn permissions(&self) -> Vec<PermissionValue> {
+        permission_values(self.0.permissions())
+    }
+
+    /// Counts the changes; an update names the version that it was made for.
+    async fn version(&self) -> i32 {
+        self.0.version
+    }
+
+    /// When the role was made.
+    async fn created_at(&self) -> DateTime<Utc> {
+        self.0.created_at
+    }
+
+    /// When the role was last changed.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+
+    /// Whether the caller may change and delete this role.
+    async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
+        let actor = Shop::of(ctx)?.actor();
+        let may = actor.may(Permission::RolesWrite) && actor.permissions().covers(self.0.permissions());
+        Ok(may && self.0.key.is_none())
+    }
+
+    /// Whether the caller may give this role to others.
+    async fn viewer_can_grant(&self, ctx: &Context<'_>) -> ApiResult<bool> {
+        let actor = Shop::of(ctx)?.actor();
+        Ok(actor.may(Permission::UsersWrite) && actor.permissions().covers(self.0.permissions()))
+    }
+}
+
+/// Queries about roles.
+#[derive(Default)]
+pub struct RoleQuery;
+
+#[Object]
+impl RoleQuery {
+    /// A role by id.
+    #[graphql(directive = access::apply(needs(Permission::UsersRead)))]
+    async fn role(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<RoleNode>> {
+        let shop = Shop::of(ctx)?;
+        let role = service::role_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        role.map(|role| role.map(RoleNode)).map_err(|failure| into_error(failure, shop.actor()))
+    }
+
+    /// Every role of the shop, by name; a shop has at most 100.
+    #[graphql(directive = access::apply(needs(Permission::UsersRead)))]
+    async fn roles(&self, ctx: &Context<'_>) -> ApiResult<Vec<RoleNode>> {
+        let shop = Shop::of(ctx)?;
+        let roles = service::role_list(&shop.read().await?, shop.actor()).await;
+        let roles = roles.map_err(|failure| into_error(failure, shop.actor()))?;
+        Ok(roles.into_iter().map(RoleNode).collect())
+    }
+}
+
+/// A new role.
+#[derive(InputObject)]
+pub struct RoleCreateInput {
+    /// The name for people.
+    name: String,
+    /// What it allows: at least one permission, and no more than the caller has.
+    permissions: Vec<PermissionValue>,
+}
+
+/// Changes of a role. A field that is not given stays.
+#[derive(InputObject)]
+pub struct RoleUpdateInput {
+    /// The name for people.
+    name: Option<String>,
+    /// What it allows: these permissions and no others.
+    permissions: Option<Vec<PermissionValue>>,
+}
+
+payload!(
+    /// What `roleCreate` answers.
+    RoleCreatePayload {
+        /// The new role.
+        role: RoleNode(RoleRow)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `roleUpdate` answers.
+    RoleUpdatePayload {
+        /// The role as it is now.
+        role: RoleNode(RoleRow)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `roleDelete` answers.
+    RoleDeletePayload {
+        /// The role as it was.
+        role: RoleNode(RoleRow)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+
+/// Mutations of roles.
+#[derive(Default)]
+pub struct RoleMutation;
+
+#[Object]
+impl RoleMutation {
+    /// Makes a role of permissions that the caller has.
+    #[graphql(directive = access::apply(needs(Permission::RolesWrite)))]
+    async fn role_create(&self, ctx: &Context<'_>, input: RoleCreateInput) -> ApiResult<RoleCreatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let permissions = permission_set(&input.permissions);
+        let work =
+            async |tx: &mut _| service::role_create(tx, shop.actor(), request.clock(), &input.name, permissions).await;
+        RoleCreatePayload::new(shop.write("role.create", Permission::RolesWrite, work).await, shop.actor())
+    }
+
+    /// Changes a role of the shop's own, for everybody who has it, within a second.
+    #[graphql(directive = access::apply(needs(Permission::RolesWrite)))]
+    async fn role_update(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "The version that the change was made for.")] version: i32,
+        input: RoleUpdateInput,
+    ) -> ApiResult<RoleUpdatePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let id = parse_id(&id)?;
+        let changes = (input.name.as_deref(), input.permissions.as_deref().map(permission_set));
+        let work =
+            async |tx: &mut _| service::role_update(tx, shop.actor(), request.clock(), id, version, changes).await;
+        RoleUpdatePayload::new(shop.write("role.update", Permission::RolesWrite, work).await, shop.actor())
+    }
+
+    /// Deletes a role of the shop's own that nobody has.
+    #[graphql(directive = access::apply(needs(Permission::RolesWrite)))]
+    async fn role_delete(&self, ctx: &Context<'_>, id: ID) -> ApiResult<RoleDeletePayload> {
+        let shop = Shop::of(ctx)?;
+        let id = parse_id(&id)?;
+        let work = async |tx: &mut _| service::role_delete(tx, shop.actor(), id).await;
+        RoleDeletePayload::new(shop.write("role.delete", Permission::RolesWrite, work).await, shop.actor())
+    }
+}

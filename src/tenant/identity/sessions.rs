@@ -1,0 +1,6 @@
+//! Log-ins: getting in, staying in, getting out.
+
+pub mod graphql;
+pub mod model;
+pub(in crate::tenant::identity) mod repo;
+pub mod service;

@@ -1,0 +1,273 @@
+//! Getting in, staying in, getting out.
+
+use async_graphql::{Context, InputObject, Object};
+
+use super::SessionGrant;
+use crate::failure::Failure;
+use crate::graphql::access::{access, public, signed_in};
+use crate::graphql::payload::payload;
+use crate::graphql::user_error::IdentityUserError;
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::{Access, Actor};
+use crate::kernel::credential::Credential;
+use crate::kernel::email::Email;
+use crate::kernel::password::Password;
+use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
+use crate::tenant::identity::links::service::{Purpose, token_invalid};
+use crate::tenant::identity::sessions::model::Grant;
+use crate::tenant::identity::sessions::service::{self, AttemptKeys, chosen_password, credentials_invalid};
+
+/// A try to get in.
+#[derive(InputObject)]
+pub struct LoginInput {
+    /// The e-mail address.
+    email: String,
+    /// The password.
+    password: String,
+}
+
+/// The successor of an access token.
+#[derive(InputObject)]
+pub struct TokenRefreshInput {
+    /// The refresh token of the log-in, which has not been used yet.
+    refresh_token: String,
+}
+
+/// A change of one's password.
+#[derive(InputObject)]
+pub struct PasswordChangeInput {
+    /// The password so far.
+    current_password: String,
+    /// The password from now on: 12 to 128 characters.
+    new_password: String,
+}
+
+/// A request for a link by which another password can be chosen.
+#[derive(InputObject)]
+pub struct PasswordResetRequestInput {
+    /// The e-mail address of the account.
+    email: String,
+}
+
+/// The use of such a link.
+#[derive(InputObject)]
+pub struct PasswordResetConfirmInput {
+    /// The link's token.
+    token: String,
+    /// The password from now on: 12 to 128 characters.
+    password: String,
+}
+
+/// The use of an invitation.
+#[derive(InputObject)]
+pub struct InvitationAcceptInput {
+    /// The invitation's token.
+    token: String,
+    /// The name for people, where the one in the invitation is not right.
+    name: Option<String>,
+    /// The password: 12 to 128 characters.
+    password: String,
+}
+
+payload!(
+    /// What `login` answers.
+    LoginPayload {
+        /// The log-in.
+        session: SessionGrant(SessionGrant)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `tokenRefresh` answers.
+    TokenRefreshPayload {
+        /// The log-in, with new tokens.
+        session: SessionGrant(SessionGrant)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `invitationAccept` answers.
+    InvitationAcceptPayload {
+        /// A log-in.
+        session: SessionGrant(SessionGrant)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `passwordResetConfirm` answers.
+    PasswordResetConfirmPayload {
+        /// A log-in.
+        session: SessionGrant(SessionGrant)
+    },
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `logout` answers.
+    LogoutPayload,
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `passwordChange` answers.
+    PasswordChangePayload,
+    IdentityUserError(IdentityErrorCode)
+);
+payload!(
+    /// What `passwordResetRequest` answers: the same, whether somebody has the address or not.
+    PasswordResetRequestPayload,
+    IdentityUserError(IdentityErrorCode)
+);
+
+/// Mutations of log-ins.
+#[derive(Default)]
+pub struct SessionMutation;
+
+#[Object]
+impl SessionMutation {
+    /// Logs in by e-mail address and password. The shop is named by the host or by `X-Tenant`.
+    #[graphql(directive = access::apply(public()))]
+    async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> ApiResult<LoginPayload> {
+        LoginPayload::new(login(Request::of(ctx)?, Shop::of(ctx)?, input).await, &Actor::Anonymous)
+    }
+
+    /// Takes a refresh token for new tokens. A token that is shown twice ends its log-in: one of the two was a thief.
+    #[graphql(directive = access::apply(public()))]
+    async fn token_refresh(&self, ctx: &Context<'_>, input: TokenRefreshInput) -> ApiResult<TokenRefreshPayload> {
+        let request = Request::of(ctx)?;
+        let result = match shown(request, &input.refresh_token).await? {
+            None => Err(token_invalid().into()),
+            Some((shop, credential)) => refresh(request, shop, &credential).await,
+        };
+        TokenRefreshPayload::new(result, &Actor::Anonymous)
+    }
+
+    /// Ends the log-in that the caller is in, within a second everywhere.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn logout(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "End all of the user's log-ins, on all devices.", default)] everywhere: bool,
+    ) -> ApiResult<LogoutPayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let work = async |tx: &mut _| service::logout(tx, shop.actor(), request.clock(), everywhere).await;
+        LogoutPayload::new(shop.write("session.logout", Access::SignedIn, work).await, shop.actor())
+    }
+
+    /// Changes the caller's password and ends the caller's other log-ins.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn password_change(&self, ctx: &Context<'_>, input: PasswordChangeInput) -> ApiResult<PasswordChangePayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        PasswordChangePayload::new(password_change(request, shop, input).await, shop.actor())
+    }
+
+    /// Mails a link by which another password can be chosen, if somebody has the address. It works for an hour.
+    #[graphql(directive = access::apply(public()))]
+    async fn password_reset_request(
+        &self,
+        ctx: &Context<'_>,
+        input: PasswordResetRequestInput,
+    ) -> ApiResult<PasswordResetRequestPayload> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let result = match input.email.parse::<Email>() {
+            Ok(email) => {
+                let address = request.origin().address;
+                let work =
+                    async |tx: &mut _| service::password_reset_request(tx, request.clock(), &email, address).await;
+                shop.write("password.reset_request", Access::Public, work).await
+            }
+            Err(_) => {
+                let message = "This is not an e-mail address.";
+                Err(IdentityError::refused(IdentityErrorCode::EmailInvalid, message, &["input", "email"]))
+            }
+        };
+        PasswordResetRequestPayload::new(result, &Actor::Anonymous)
+    }
+
+    /// Chooses another password by a mailed link, ends all log-ins of the user, and logs in.
+    #[graphql(directive = access::apply(public()))]
+    async fn password_reset_confirm(
+        &self,
+        ctx: &Context<'_>,
+        input: PasswordResetConfirmInput,
+    ) -> ApiResult<PasswordResetConfirmPayload> {
+        let link = (Purpose::PasswordReset, input.token.as_str());
+        let result = link_use(Request::of(ctx)?, link, None, &input.password).await;
+        PasswordResetConfirmPayload::new(result, &Actor::Anonymous)
+    }
+
+    /// Accepts an invitation by choosing a password, and logs in.
+    #[graphql(directive = access::apply(public()))]
+    async fn invitation_accept(
+        &self,
+        ctx: &Context<'_>,
+        input: InvitationAcceptInput,
+    ) -> ApiResult<InvitationAcceptPayload> {
+        let link = (Purpose::Invitation, input.token.as_str());
+        let result = link_use(Request::of(ctx)?, link, input.name.as_deref(), &input.password).await;
+        InvitationAcceptPayload::new(result, &Actor::Anonymous)
+    }
+}
+
+/// A credential in the arguments with the shop that it belongs to; nothing where it is none, or another shop's.
+async fn shown<'a>(request: &'a Request, text: &str) -> ApiResult<Option<(&'a Shop, Credential)>> {
+    let Ok(credential) = text.parse::<Credential>() else { return Ok(None) };
+    Ok(request.shop_of(&credential).await?.map(|shop| (shop, credential)))
+}
+
+/// The tokens of a log-in. That none can be signed is the operators' problem, and told as such.
+fn granted(request: &Request, shop: &Shop, grant: Grant) -> Result<SessionGrant, IdentityError> {
+    SessionGrant::new(request, shop, grant).map_err(|_| Failure::Busy)
+}
+
+async fn login(request: &Request, shop: &Shop, input: LoginInput) -> Result<SessionGrant, IdentityError> {
+    let (clock, slug) = (request.clock(), &shop.tenant().slug);
+    // What is no address is nobody's address.
+    let email_key = input.email.trim().to_lowercase().replace('\0', "");
+    let keys = AttemptKeys::new("login", &email_key, request.origin().address);
+    let begin = async |tx: &mut _| service::login_begin(tx, clock, &email_key, &keys).await;
+    let candidate = shop.write("session.attempt", Access::Public, begin).await?;
+    let password = Password::shown(&input.password);
+    let is_right = request.services().passwords.verify(&password, candidate.password_hash.as_deref()).await?;
+    let user = candidate.user.filter(|_| is_right).ok_or_else(credentials_invalid)?;
+    let finish = async |tx: &mut _| service::login_finish(tx, clock, slug, user.id, &keys).await;
+    granted(request, shop, shop.write("session.login", Access::Public, finish).await?)
+}
+
+async fn refresh(request: &Request, shop: &Shop, credential: &Credential) -> Result<SessionGrant, IdentityError> {
+    let (clock, slug) = (request.clock(), &shop.tenant().slug);
+    let work = async |tx: &mut _| service::token_refresh(tx, clock, slug, credential).await;
+    let grant = shop.write("session.refresh", Access::Public, work).await?;
+    granted(request, shop, grant.ok_or_else(token_invalid)?)
+}
+
+async fn password_change(request: &Request, shop: &Shop, input: PasswordChangeInput) -> Result<(), IdentityError> {
+    let (clock, services) = (request.clock(), request.services());
+    let address = request.origin().address;
+    let begin = async |tx: &mut _| service::password_change_begin(tx, shop.actor(), clock, address).await;
+    let (candidate, keys) = shop.write("password.attempt", Access::SignedIn, begin).await?;
+    let current = Password::shown(&input.current_password);
+    let is_right = services.passwords.verify(&current, candidate.password_hash.as_deref()).await?;
+    let user = candidate.user.filter(|_| is_right).ok_or_else(credentials_invalid)?;
+    let chosen = chosen_password(&input.new_password, &user, &["input", "newPassword"])?;
+    let hash = services.passwords.hash(&chosen, clock.secret()).await?;
+    let finish = async |tx: &mut _| service::password_change_finish(tx, shop.actor(), clock, &keys, &hash).await;
+    shop.write("password.change", Access::SignedIn, finish).await.map(drop)
+}
+
+async fn link_use(
+    request: &Request,
+    (purpose, token): (Purpose, &str),
+    name: Option<&str>,
+    password: &str,
+) -> Result<SessionGrant, IdentityError> {
+    let Some((shop, credential)) = shown(request, token).await.map_err(|_| Failure::Busy)? else {
+        return Err(token_invalid().into());
+    };
+    let (clock, slug) = (request.clock(), &shop.tenant().slug);
+    let begin = async |tx: &mut _| service::link_begin(tx, clock, purpose, &credential).await;
+    let user = shop.write("link.attempt", Access::Public, begin).await?;
+    let chosen = chosen_password(password, &user, &["input", "password"])?;
+    let hash = request.services().passwords.hash(&chosen, clock.secret()).await?;
+    let link = (purpose, &credential);
+    let finish = async |tx: &mut _| service::link_finish(tx, clock, slug, link, (name, &hash)).await;
+    granted(request, shop, shop.write("link.use", Access::Public, finish).await?)
+}

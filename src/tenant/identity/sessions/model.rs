@@ -1,0 +1,34 @@
+//! A log-in as the tenant has it.
+
+use chrono::TimeDelta;
+
+use crate::kernel::credential::Credential;
+use crate::kernel::ids::SessionId;
+use crate::tenant::identity::users::model::User;
+
+/// How long an access token works: after it a refresh asks whether the log-in still stands.
+pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::minutes(10);
+
+/// How long a refresh token waits to be used.
+pub const REFRESH_LIFETIME: TimeDelta = TimeDelta::days(14);
+
+/// How long a log-in lasts, however often it is refreshed.
+pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
+
+/// Who tries to get in, found by the address that was typed.
+pub struct Candidate {
+    /// The user, if there is one who can log in.
+    pub user: Option<User>,
+    /// The hash that the password must fit.
+    pub password_hash: Option<String>,
+}
+
+/// A log-in, and the refresh token that was made for it.
+pub struct Grant {
+    /// Who is in.
+    pub user: User,
+    /// The log-in.
+    pub session: SessionId,
+    /// What the next refresh shows.
+    pub refresh: Credential,
+}

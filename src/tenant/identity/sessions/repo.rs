@@ -1,0 +1,125 @@
+//! SQL of log-ins and of attempts at them.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use diesel::sql_types::{Binary, Timestamptz};
+
+use crate::db::schema::tenant::{login_attempts, sessions};
+use crate::db::{DbError, TenantTx};
+use crate::kernel::attempts::FORGET_AFTER;
+use crate::kernel::ids::{SessionId, UserId};
+
+/// How often a key has been tried.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = login_attempts)]
+pub struct Attempts {
+    /// What is counted.
+    pub key: Vec<u8>,
+    /// How often.
+    pub count: i32,
+    /// Until when more are refused.
+    pub blocked_until: DateTime<Utc>,
+    /// When the last one was.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// A log-in's row.
+#[derive(Debug, Clone, Queryable, Selectable)]
+#[diesel(table_name = sessions)]
+pub struct Session {
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+    /// Since when it is revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Adds a log-in.
+pub async fn session_insert(
+    tx: &mut TenantTx,
+    id: SessionId,
+    user: UserId,
+    now: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let insert = diesel::insert_into(sessions::table).values((
+        sessions::id.eq(id.0),
+        sessions::user_id.eq(user.0),
+        sessions::created_at.eq(now),
+        sessions::expires_at.eq(expires_at),
+    ));
+    tx.execute(insert).await.map(drop)
+}
+
+/// A log-in, locked until the transaction ends.
+pub async fn session_lock(tx: &mut TenantTx, id: SessionId) -> Result<Option<Session>, DbError> {
+    tx.first(sessions::table.filter(sessions::id.eq(id.0)).select(Session::as_select()).for_update()).await
+}
+
+/// Ends a log-in.
+pub async fn session_revoke(
+    tx: &mut TenantTx,
+    id: SessionId,
+    reason: &'static str,
+    now: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    let update = diesel::update(sessions::table.filter(sessions::id.eq(id.0)).filter(sessions::revoked_at.is_null()));
+    tx.execute(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))).await
+}
+
+/// Ends all log-ins of a user, but for one.
+pub async fn session_revoke_all(
+    tx: &mut TenantTx,
+    user: UserId,
+    except: Option<SessionId>,
+    reason: &'static str,
+    now: DateTime<Utc>,
+) -> Result<usize, DbError> {
+    // No id is nil, so nothing is excepted where none is named.
+    let except = except.map_or_else(uuid::Uuid::nil, |session| session.0);
+    let update = diesel::update(
+        sessions::table
+            .filter(sessions::user_id.eq(user.0))
+            .filter(sessions::revoked_at.is_null())
+            .filter(sessions::id.ne(except)),
+    );
+    tx.execute(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))).await
+}
+
+/// The attempts at some keys, locked until the transaction ends.
+pub async fn attempts_lock(tx: &mut TenantTx, keys: &[Vec<u8>]) -> Result<Vec<Attempts>, DbError> {
+    let query = login_attempts::table.filter(login_attempts::key.eq_any(keys.to_vec())).order(login_attempts::key);
+    tx.load(query.select(Attempts::as_select()).for_update()).await
+}
+
+/// Counts an attempt.
+pub async fn attempt_count(
+    tx: &mut TenantTx,
+    key: &[u8],
+    blocked_until: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let statement = "INSERT INTO login_attempts AS known (key, count, blocked_until, updated_at)
+         VALUES ($1, 1, $2, $3)
+         ON CONFLICT (key) DO UPDATE SET
+             count = CASE WHEN known.updated_at < $4 THEN 1 ELSE known.count + 1 END,
+             blocked_until = $2, updated_at = $3";
+    let insert = diesel::sql_query(statement)
+        .bind::<Binary, _>(key.to_vec())
+        .bind::<Timestamptz, _>(blocked_until)
+        .bind::<Timestamptz, _>(now)
+        .bind::<Timestamptz, _>(now - FORGET_AFTER);
+    tx.execute(insert).await.map(drop)
+}
+
+/// Forgets the attempts at a key.
+pub async fn attempts_delete(tx: &mut TenantTx, key: &[u8]) -> Result<(), DbError> {
+    tx.execute(diesel::delete(login_attempts::table.filter(login_attempts::key.eq(key.to_vec())))).await.map(drop)
+}
+
+/// Takes one attempt back: it was a good one.
+pub async fn attempt_uncount(tx: &mut TenantTx, key: &[u8]) -> Result<(), DbError> {
+    let update = diesel::update(
+        login_attempts::table.filter(login_attempts::key.eq(key.to_vec())).filter(login_attempts::count.gt(0)),
+    );
+    tx.execute(update.set(login_attempts::count.eq(login_attempts::count - 1))).await.map(drop)
+}

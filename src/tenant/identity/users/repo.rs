@@ -1,0 +1,169 @@
+//! SQL of the shop's people.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::model::{User, UserStatus};
+use crate::db::keyset::keyset;
+use crate::db::schema::tenant::{roles, tenant_head, user_roles, users};
+use crate::db::{DbError, TenantRead, TenantTx};
+use crate::kernel::actor::Role;
+use crate::kernel::email::Email;
+use crate::kernel::ids::{RoleId, TenantId, UserId};
+use crate::kernel::page::{Direction, PageRequest};
+
+/// Stamps a new schema with its tenant.
+pub async fn head_insert(tx: &mut TenantTx, tenant: TenantId) -> Result<(), DbError> {
+    tx.execute(diesel::insert_into(tenant_head::table).values(tenant_head::tenant_id.eq(tenant.0))).await.map(drop)
+}
+
+/// Adds a user who has yet to accept the invitation.
+pub async fn user_insert(
+    tx: &mut TenantTx,
+    id: UserId,
+    email: &Email,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<User, DbError> {
+    let insert = diesel::insert_into(users::table)
+        .values((
+            users::id.eq(id.0),
+            users::email.eq(email.as_str().to_owned()),
+            users::email_key.eq(email.key()),
+            users::name.eq(name.to_owned()),
+            users::status.eq(UserStatus::Invited.as_str()),
+            users::created_at.eq(now),
+            users::updated_at.eq(now),
+        ))
+        .returning(User::as_returning());
+    tx.one(insert).await
+}
+
+/// A user by id.
+pub async fn user_by_id(read: &TenantRead, id: UserId) -> Result<Option<User>, DbError> {
+    read.first(users::table.filter(users::id.eq(id.0)).select(User::as_select())).await
+}
+
+/// The user with an e-mail address, in lower case.
+pub async fn user_by_email(read: &TenantRead, email_key: &str) -> Result<Option<User>, DbError> {
+    read.first(users::table.filter(users::email_key.eq(email_key.to_owned())).select(User::as_select())).await
+}
+
+/// Users by their ids, in no order.
+pub async fn user_list_by_id(read: &TenantRead, ids: &[UserId]) -> Result<Vec<User>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    read.load(users::table.filter(users::id.eq_any(ids)).select(User::as_select())).await
+}
+
+/// The hash of a user's password, and whether the user can log in by it.
+pub async fn password_by_id(read: &TenantRead, id: UserId) -> Result<Option<String>, DbError> {
+    let query = users::table.filter(users::id.eq(id.0)).select(users::password_hash);
+    Ok(read.first::<_, Option<String>, _>(query).await?.flatten())
+}
+
+/// One page's rows in the order of the addresses, read in the page's direction.
+pub async fn user_list(read: &TenantRead, page: &PageRequest<(String, Uuid)>) -> Result<Vec<User>, DbError> {
+    let query = users::table.into_boxed().limit(page.rows());
+    let ascending = page.direction == Direction::Forward;
+    let query = keyset!(query, ascending: ascending, from: page.from.clone(), users::email_key, users::id);
+    read.load(query.select(User::as_select())).await
+}
+
+/// How many users there are.
+pub async fn user_count(read: &TenantRead) -> Result<i64, DbError> {
+    read.one(users::table.count()).await
+}
+
+/// A user, locked until the transaction ends.
+pub async fn user_lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, DbError> {
+    tx.first(users::table.filter(users::id.eq(id.0)).select(User::as_select()).for_update()).await
+}
+
+/// Writes a user's fields and counts the version up.
+pub async fn user_update(tx: &mut TenantTx, user: &User, now: DateTime<Utc>) -> Result<User, DbError> {
+    let update = diesel::update(users::table.filter(users::id.eq(user.id.0)))
+        .set((
+            users::name.eq(user.name.clone()),
+            users::status.eq(user.status.clone()),
+            users::version.eq(users::version + 1),
+            users::updated_at.eq(now),
+        ))
+        .returning(User::as_returning());
+    tx.one(update).await
+}
+
+/// Gives a user another password.
+pub async fn password_update(
+    tx: &mut TenantTx,
+    id: UserId,
+    password_hash: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let update = diesel::update(users::table.filter(users::id.eq(id.0)))
+        .set((users::password_hash.eq(Some(password_hash.to_owned())), users::updated_at.eq(now)));
+    tx.execute(update).await.map(drop)
+}
+
+/// Ties a user to who the identity provider says it is.
+pub async fn external_update(
+    tx: &mut TenantTx,
+    id: UserId,
+    issuer: &str,
+    subject: &str,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let update = diesel::update(users::table.filter(users::id.eq(id.0))).set((
+        users::external_issuer.eq(Some(issuer.to_owned())),
+        users::external_subject.eq(Some(subject.to_owned())),
+        users::status.eq(UserStatus::Active.as_str()),
+        users::updated_at.eq(now),
+    ));
+    tx.execute(update).await.map(drop)
+}
+
+/// The user whom an identity provider knows by a subject.
+pub async fn user_by_external(read: &TenantRead, issuer: &str, subject: &str) -> Result<Option<User>, DbError> {
+    let query = users::table
+        .filter(users::external_issuer.eq(issuer.to_owned()))
+        .filter(users::external_subject.eq(subject.to_owned()));
+    read.first(query.select(User::as_select())).await
+}
+
+/// The user with an e-mail address whom no identity provider knows yet, locked until the transaction ends.
+pub async fn user_lock_unlinked(tx: &mut TenantTx, email_key: &str) -> Result<Option<User>, DbError> {
+    let query = users::table
+        .filter(users::email_key.eq(email_key.to_owned()))
+        .filter(users::external_issuer.is_null())
+        .select(User::as_select())
+        .for_update();
+    tx.first(query).await
+}
+
+/// Gives a user these roles and no others.
+pub async fn roles_replace(tx: &mut TenantTx, id: UserId, roles: &[RoleId]) -> Result<(), DbError> {
+    tx.execute(diesel::delete(user_roles::table.filter(user_roles::user_id.eq(id.0)))).await?;
+    let rows: Vec<_> =
+        roles.iter().map(|role| (user_roles::user_id.eq(id.0), user_roles::role_id.eq(role.0))).collect();
+    tx.execute(diesel::insert_into(user_roles::table).values(rows)).await.map(drop)
+}
+
+/// The first user with a default role.
+pub async fn user_first_by_role(read: &TenantRead, role: Role) -> Result<Option<User>, DbError> {
+    let query = users::table
+        .inner_join(user_roles::table.inner_join(roles::table))
+        .filter(roles::key.eq(role.as_str()))
+        .order(users::id)
+        .limit(1);
+    read.first(query.select(User::as_select())).await
+}
+
+/// How many active users beside this one have a default role.
+pub async fn active_count_by_role(read: &TenantRead, role: Role, except: UserId) -> Result<i64, DbError> {
+    let query = users::table
+        .inner_join(user_roles::table.inner_join(roles::table))
+        .filter(roles::key.eq(role.as_str()))
+        .filter(users::status.eq(UserStatus::Active.as_str()))
+        .filter(users::id.ne(except.0));
+    read.one(query.count()).await
+}
