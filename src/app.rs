@@ -1,5 +1,6 @@
 //! The one place where the parts of the server are put together.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -9,6 +10,7 @@ use crate::auth::{External, Passwords, Tokens};
 use crate::config::database::DatabaseUrls;
 use crate::config::{Config, Environment};
 use crate::control::admins::Admins;
+use crate::control::isolation::patrol;
 use crate::control::tenants::Registry;
 use crate::db::listen::{Liveness, listen};
 use crate::db::pool::Pool;
@@ -109,6 +111,20 @@ impl App {
             control,
             listener,
         })
+    }
+}
+
+impl App {
+    /// Lets tenants probe the wall for as long as the server runs, and counts what came of it.
+    pub async fn patrol(&self) -> Infallible {
+        let count = |outcome: &str, attempts: usize| {
+            self.metrics.isolation_probes.with_label_values(&[outcome]).inc_by(attempts as u64);
+        };
+        patrol(&self.control, &self.services.tenants, |report| {
+            count("breach", report.breaches.len());
+            count("denied", report.attempts - report.breaches.len());
+        })
+        .await
     }
 }
 

@@ -33,5 +33,25 @@ ALTER ROLE shelfwise SET statement_timeout = '60s';
 ALTER ROLE shelfwise SET lock_timeout = '5s';
 ALTER ROLE shelfwise SET idle_in_transaction_session_timeout = '60s';
 
+-- What would let one statement switch the role, or run another statement within it: `set_config('role', …)`, the
+-- functions that turn a query's text into XML, and blocks of code. Nobody but the owner needs them here, for pg_dump and
+-- migrations. PostgreSQL keeps these rights in each database, so this is run again after one is made or restored.
+DO $$
+DECLARE
+    switching regprocedure;
+BEGIN
+    FOR switching IN
+        SELECT oid FROM pg_proc
+        WHERE pronamespace = 'pg_catalog'::regnamespace
+            AND (proname = 'set_config' OR proname ~ '^(query|cursor|table|schema|database)_to_xml')
+    LOOP
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', switching);
+        EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO shelfwise_owner', switching);
+    END LOOP;
+END
+$$;
+REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
+GRANT USAGE ON LANGUAGE plpgsql TO shelfwise_owner;
+
 -- Nothing is ever kept in `public`.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -64,7 +64,8 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     announce(&app, &base).await?;
     let result = tokio::select! {
         result = serve(Arc::clone(&app), listener, stop) => result,
-        () = mail::print_links(&app, &base) => Ok(()),
+        never = mail::print_links(&app, &base) => match never {},
+        never = app.patrol() => match never {},
     };
     // The server's connections end before PostgreSQL does, so that its log stays quiet.
     drop((app, owner));

@@ -21,7 +21,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let listener = bind(&app).await?;
     tracing::info!(http.address = %listener.local_addr()?, environment = %app.config.environment, "Serving");
-    serve(app, listener, stop).await
+    tokio::select! {
+        result = serve(Arc::clone(&app), listener, stop) => result,
+        never = app.patrol() => match never {},
+    }
 }
 
 /// Asks `/health/live` of the server that has this configuration.

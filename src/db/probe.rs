@@ -29,6 +29,9 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("change the registry", "UPDATE control.tenants SET status = status"),
     ("read the jobs", "SELECT 1 FROM control.jobs LIMIT 1"),
     ("forge a job", "INSERT INTO control.jobs (id, kind, payload) VALUES (gen_random_uuid(), 'probe', '{}')"),
+    ("switch the role within a statement", "SELECT set_config('role', '{other}', true)"),
+    ("run a statement within a statement", "SELECT query_to_xml('SELECT 1', true, false, '')"),
+    ("run a block of code", "DO $$ BEGIN PERFORM 1; END $$"),
     ("restamp one's own schema", "UPDATE tenant_head SET tenant_id = gen_random_uuid()"),
     ("remove one's own stamp", "DELETE FROM tenant_head"),
 ];

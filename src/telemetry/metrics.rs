@@ -30,6 +30,10 @@ pub struct Metrics {
     pub pool_connections: IntGaugeVec,
     /// Operations that may borrow a connection right now.
     pub pool_permits: IntGauge,
+    /// Attempts of the patrol to break the wall, by outcome: `denied` and `breach`; a breach is an incident.
+    pub isolation_probes: IntCounterVec,
+    /// Passwords that were hashed.
+    pub password_hashes: IntGauge,
     /// Transactions that stood in another schema than they were opened for; anything but zero is an incident.
     pub isolation_violations: IntGauge,
 }
@@ -75,13 +79,18 @@ impl Metrics {
                 &["state"],
             )?,
             pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
+            isolation_probes: IntCounterVec::new(
+                Opts::new("shelfwise_isolation_probes_total", "Attempts to break the wall, by outcome."),
+                &["outcome"],
+            )?,
+            password_hashes: IntGauge::new("shelfwise_password_hashes", "Passwords that were hashed since the start.")?,
             isolation_violations: IntGauge::new(
                 "shelfwise_isolation_violations",
                 "Transactions that stood in another schema than they were opened for.",
             )?,
             registry,
         };
-        let families: [Box<dyn Collector>; 8] = [
+        let families: [Box<dyn Collector>; 10] = [
             Box::new(metrics.http_requests.clone()),
             Box::new(metrics.http_duration.clone()),
             Box::new(metrics.graphql_errors.clone()),
@@ -89,6 +98,8 @@ impl Metrics {
             Box::new(metrics.sql_round_trips.clone()),
             Box::new(metrics.pool_connections.clone()),
             Box::new(metrics.pool_permits.clone()),
+            Box::new(metrics.isolation_probes.clone()),
+            Box::new(metrics.password_hashes.clone()),
             Box::new(metrics.isolation_violations.clone()),
         ];
         for family in families {

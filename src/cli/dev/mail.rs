@@ -1,5 +1,6 @@
 //! Invitations and password resets of a developer's machine, which sends no mail: their links are printed.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use crate::app::App;
@@ -12,7 +13,7 @@ use crate::tenant::identity::links::service::{Purpose, link_create};
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Prints links for as long as the server runs.
-pub async fn print_links(app: &App, base: &str) {
+pub async fn print_links(app: &App, base: &str) -> Infallible {
     loop {
         if let Err(error) = print_new(app, base).await {
             tracing::warn!(%error, "Mail could not be looked for");

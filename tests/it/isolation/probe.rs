@@ -16,7 +16,7 @@ async fn every_hole_is_found_and_nothing_is_changed_by_looking() {
     let (a, b) = (shop(&app, "a").await, shop(&app, "b").await);
     let found = async || {
         let report = verify(&app.control, &app.services.tenants).await.unwrap();
-        assert_eq!((report.tenants, report.attempts), (2, 26));
+        assert_eq!((report.tenants, report.attempts), (2, 32));
         report.breaches.into_iter().map(|(slug, breach)| (slug, breach.attempt)).collect::<Vec<_>>()
     };
     assert_eq!(found().await, []);
@@ -42,6 +42,21 @@ async fn every_hole_is_found_and_nothing_is_changed_by_looking() {
             ]
             .map(by_a)
             .to_vec(),
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION pg_catalog.set_config TO PUBLIC".to_owned(),
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.set_config FROM PUBLIC".to_owned(),
+            by_both("switch the role within a statement"),
+        ),
+        (
+            "GRANT EXECUTE ON FUNCTION pg_catalog.query_to_xml TO PUBLIC".to_owned(),
+            "REVOKE EXECUTE ON FUNCTION pg_catalog.query_to_xml FROM PUBLIC".to_owned(),
+            by_both("run a statement within a statement"),
+        ),
+        (
+            "GRANT USAGE ON LANGUAGE plpgsql TO PUBLIC".to_owned(),
+            "REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC".to_owned(),
+            by_both("run a block of code"),
         ),
         (
             "GRANT SELECT ON control.tenants TO PUBLIC".to_owned(),

@@ -62,6 +62,9 @@ async fn a_shops_role_changes_rows_and_nothing_else() {
             ("DELETE FROM tenant_head", "permission denied for table tenant_head"),
             ("SELECT * FROM __diesel_schema_migrations", "permission denied for table"),
             ("CREATE ROLE mine", "permission denied to create role"),
+            ("SELECT set_config('role', 'postgres', true)", "permission denied for function set_config"),
+            ("SELECT table_to_xml('books', true, false, '')", "permission denied for function table_to_xml"),
+            ("DO $$ BEGIN SET LOCAL ROLE postgres; END $$", "permission denied for language plpgsql"),
             ("COPY books TO PROGRAM 'true'", "must be superuser"),
         ] {
             let error = refused(world, &world.a, sql).await;
