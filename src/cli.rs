@@ -1,5 +1,6 @@
 //! The command line: one file for each command.
 
+mod admin;
 pub mod dev;
 mod migrate;
 mod output;
@@ -38,6 +39,9 @@ enum Command {
     /// Print one token and nothing else.
     #[command(subcommand)]
     Token(token::Command),
+    /// Invite, list and disable the platform's administrators.
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Ask the running server whether it lives; for the health check of a container.
     Healthcheck,
 }
@@ -62,6 +66,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Schema(command) => schema::run(&command),
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
+        Command::Admin(command) => admin::run(&dev::with_running(config)?, command).await,
         Command::Token(command) => token::run(&dev::with_running(config)?, command).await,
     }
 }

@@ -10,5 +10,6 @@ pub mod health;
 pub mod observe;
 pub mod outliving;
 pub mod page;
+mod parameters;
 pub mod router;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! What an operator can do wrong in the control plane: one variant for each code of the API.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Refusal};
 
 /// What is wrong with a request to the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
@@ -25,7 +25,30 @@ pub enum ControlErrorCode {
     TenantNotFound,
     /// The tenant's status does not allow this.
     TenantStatusConflict,
+    /// The administrator's account is disabled; enable it first.
+    AdminIsDisabled,
+    /// The caller cannot do this to their own account.
+    AdminIsSelf,
+    /// There are as many administrators as there may be.
+    AdminLimitReached,
+    /// There is no administrator with this id or address.
+    AdminNotFound,
+    /// The e-mail address, the password or both are wrong, or the account cannot log in.
+    CredentialsInvalid,
+    /// The text is not an e-mail address.
+    EmailInvalid,
+    /// The last administrator who can log in cannot be disabled.
+    LastAdmin,
+    /// The password is too short, too long or too plain.
+    PasswordInvalid,
+    /// The token is malformed, expired, used or revoked.
+    TokenInvalid,
+    /// Too many failed attempts; wait before the next one.
+    TooManyAttempts,
 }
 
 /// Why a call to the control plane failed.
 pub type ControlError = Failure<ControlErrorCode>;
+
+/// A reason that an operator can mend.
+pub type ControlRefusal = Refusal<ControlErrorCode>;

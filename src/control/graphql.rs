@@ -168,11 +168,11 @@ impl TenantTotal {
     }
 }
 
-/// Reads the platform.
+/// Queries about tenants.
+#[derive(Default)]
 pub struct AdminQuery;
 
-/// Reads the platform.
-#[Object(name = "Query")]
+#[Object]
 impl AdminQuery {
     /// A tenant by slug; null where there is none.
     #[graphql(directive = access::apply(signed_in()))]
@@ -242,11 +242,11 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 
-/// Changes the platform.
+/// Mutations of tenants.
+#[derive(Default)]
 pub struct AdminMutation;
 
-/// Changes the platform.
-#[Object(name = "Mutation")]
+#[Object]
 impl AdminMutation {
     /// Makes a tenant with its schema, first data and owner: all of it, or nothing.
     #[graphql(directive = access::apply(signed_in()))]

@@ -62,6 +62,10 @@ impl From<DieselError> for DbError {
             // The driver has no kinds for these; the texts are PostgreSQL's own, in the C locale of its messages.
             _ if message.starts_with("canceling statement") => Self::Cancelled(message.to_owned()),
             _ if message.starts_with("permission denied") => Self::Denied(message.to_owned()),
+            // What the driver makes of a socket that broke.
+            DatabaseErrorKind::UnableToSendCommand if message.starts_with("error communicating") => {
+                Self::Unreachable(message.to_owned())
+            }
             _ if message == "connection closed" || message.starts_with("terminating connection") => {
                 Self::Unreachable(message.to_owned())
             }

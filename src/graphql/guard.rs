@@ -12,8 +12,9 @@ use async_graphql::parser::types::ExecutableDocument;
 
 pub use lexical::{DOCUMENT_BYTES_MAX, NESTING_MAX, TOKENS_MAX};
 pub use shape::{
-    ALIASES_MAX, DEPTH_MAX, DIRECTIVES_MAX, FRAGMENTS_MAX, LIST_ITEMS_MAX, MUTATION_FIELDS_MAX, OPERATIONS_MAX,
-    QUERY_FIELDS_MAX, SELECTIONS_MAX,
+    ALIASES_MAX, ARGUMENT_PAIRS_MAX, DEPTH_MAX, DIRECTIVES_MAX, FRAGMENTS_MAX, INTROSPECTION_DEPTH_MAX,
+    INTROSPECTIONS_MAX, LEVELS_MAX, LIST_ITEMS_MAX, MUTATION_FIELDS_MAX, OPERATIONS_MAX, QUERY_FIELDS_MAX,
+    SELECTIONS_MAX,
 };
 
 use super::error::{ApiError, ErrorCode};
@@ -57,6 +58,9 @@ pub enum Excess {
     /// It has too many operations.
     #[error("the document has more than {OPERATIONS_MAX} operations")]
     Operations,
+    /// It lists parts of the schema within parts of the schema.
+    #[error("an introspection lists parts of types {INTROSPECTIONS_MAX} times at most, {INTROSPECTION_DEPTH_MAX} deep")]
+    Introspection,
     /// It has fields with very many arguments beside very many others.
     #[error("the document has too many arguments for the number of its fields")]
     Arguments,
@@ -75,14 +79,23 @@ impl From<Excess> for ApiError {
     }
 }
 
+/// A document that has passed.
+#[derive(Debug, Clone)]
+pub struct Guarded {
+    /// The document.
+    pub document: ExecutableDocument,
+    /// Places where a variable's value is put: the library copies the value to each.
+    pub variable_uses: u64,
+}
+
 /// Parses a document that keeps all bounds. `Ok(None)`: it cannot be parsed, which is for the executor to explain; it is
 /// short and flat enough for that.
 ///
 /// # Errors
 /// The bound that it breaks.
-pub fn parse(text: &str) -> Result<Option<ExecutableDocument>, Excess> {
+pub fn parse(text: &str) -> Result<Option<Guarded>, Excess> {
     lexical::check(text)?;
     let Ok(document) = async_graphql::parser::parse_query(text) else { return Ok(None) };
-    shape::check(&document)?;
-    Ok(Some(document))
+    let variable_uses = shape::check(&document)?.variable_uses;
+    Ok(Some(Guarded { document, variable_uses }))
 }

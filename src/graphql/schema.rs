@@ -8,6 +8,9 @@ use super::error::ApiResult;
 use super::node::{Node, NodeId};
 use super::payload::into_error;
 use super::user_error::UserError;
+use crate::control::admins::graphql::{AdminAccountMutation, AdminAccountQuery};
+use crate::control::admins::sessions::graphql::AdminSessionMutation;
+use crate::control::audit::graphql::AuditQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
@@ -65,8 +68,18 @@ pub struct Mutation(
 /// The schema that serves every tenant.
 pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
 
+/// Reads the platform.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Query")]
+pub struct PlatformQuery(AdminAccountQuery, AdminQuery, AuditQuery);
+
+/// Changes the platform. Fields run one after the other, each in a transaction of its own.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Mutation")]
+pub struct PlatformMutation(AdminSessionMutation, AdminAccountMutation, AdminMutation);
+
 /// The operators' schema.
-pub type AdminSchema = Schema<AdminQuery, AdminMutation, EmptySubscription>;
+pub type AdminSchema = Schema<PlatformQuery, PlatformMutation, EmptySubscription>;
 
 /// Any object by its id.
 #[derive(Default)]
@@ -114,7 +127,7 @@ pub fn tenant_schema() -> TenantSchema {
 /// Builds the operators' schema.
 #[must_use]
 pub fn admin_schema() -> AdminSchema {
-    Schema::build(AdminQuery, AdminMutation, EmptySubscription)
+    Schema::build(PlatformQuery::default(), PlatformMutation::default(), EmptySubscription)
         .register_output_type::<AdminUserError>()
         .limit_recursive_depth(RECURSION_MAX)
         .finish()

@@ -15,6 +15,12 @@ use crate::telemetry::metrics::Metrics;
 /// the specification says 422 for the latter two, its public audit 400; this is the one place that decides.
 const INVALID_REQUEST: StatusCode = StatusCode::BAD_REQUEST;
 
+/// Errors of an answer at most.
+const ERRORS_MAX: usize = 100;
+
+/// Characters of an error's message at most: the parser quotes the line that it could not read.
+const MESSAGE_LEN_MAX: usize = 1_000;
+
 /// The status that goes with a code when nothing was executed.
 fn status_of(code: ErrorCode) -> StatusCode {
     match code {
@@ -76,6 +82,8 @@ pub fn executed(
     metrics: &Metrics,
 ) -> Response<Body> {
     if !response.errors.is_empty() {
+        // A document can be wrong in thousands of places; the first few tell enough.
+        response.errors.truncate(ERRORS_MAX);
         complete_errors(&mut response, request_id, metrics);
     }
     let status = match first_code(&response) {
@@ -128,6 +136,9 @@ fn complete_errors(response: &mut GraphqlResponse, request_id: &str, metrics: &M
                 tracing::error!(error = text, code, "The operation failed");
                 logged = Some(source);
             }
+        }
+        if let Some((end, _)) = error.message.char_indices().nth(MESSAGE_LEN_MAX) {
+            error.message.truncate(end);
         }
         metrics.graphql_errors.with_label_values(&[&code]).inc();
         let extensions = error.extensions.get_or_insert_with(ErrorExtensionValues::default);

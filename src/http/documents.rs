@@ -8,12 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Request;
-use async_graphql::parser::types::ExecutableDocument;
 use moka::sync::Cache;
 
 use crate::config::http::TrustedDocuments;
 use crate::db::TenantSession;
-use crate::graphql::{ApiError, ErrorCode, guard};
+use crate::graphql::guard::{self, Guarded};
+use crate::graphql::{ApiError, ErrorCode};
 use crate::kernel::ids::TenantId;
 use crate::tenant::documents::service::{document_by_hash, document_hash};
 
@@ -50,7 +50,7 @@ pub type Place<'a> = Option<(TenantId, &'a TenantSession)>;
 /// The memory of documents.
 pub struct Documents {
     /// A document is code of a client's and holds no data, so all tenants share what was parsed.
-    parsed: Cache<Arc<str>, Arc<ExecutableDocument>>,
+    parsed: Cache<Arc<str>, Arc<Guarded>>,
     persisted: Cache<(TenantId, String), Arc<str>>,
     trusted: Cache<(TenantId, String), Option<Arc<str>>>,
     mode: TrustedDocuments,
@@ -113,7 +113,7 @@ impl Documents {
     ///
     /// # Errors
     /// The bound that the document breaks.
-    pub fn admit(&self, request: &mut Request) -> Result<Option<Arc<ExecutableDocument>>, ApiError> {
+    pub fn admit(&self, request: &mut Request) -> Result<Option<Arc<Guarded>>, ApiError> {
         let text = request.query.as_str();
         let known = if text.len() <= DOCUMENT_BYTES_MAX { self.parsed.get(text) } else { None };
         let document = match known {
@@ -127,7 +127,7 @@ impl Documents {
                 document
             }
         };
-        request.set_parsed_query((*document).clone());
+        request.set_parsed_query(document.document.clone());
         Ok(Some(document))
     }
 

@@ -7,18 +7,17 @@ use async_graphql::parser::types::{OperationDefinition, OperationType};
 use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, HeaderName, Method, Request, Response, Uri, header};
+use axum::http::{HeaderMap, Method, Request, Response, Uri};
 use futures_util::future::{BoxFuture, FutureExt as _};
-use serde::Deserialize;
 use tracing::Instrument as _;
 
-use super::accept::{MediaType, check_content_type, negotiate};
-use super::admission::X_TENANT;
+use super::accept::{MediaType, negotiate};
 use super::answer::not_allowed;
 use super::client_address::client_address;
 use super::documents::Sent;
 use super::observe::RequestId;
 use super::outliving::Outliving;
+use super::parameters::{QUERY_STRING_BYTES_MAX, check_preflight, read_body, read_query};
 use super::{admission, answer, page};
 use crate::app::App;
 use crate::config::Environment;
@@ -27,41 +26,8 @@ use crate::graphql::cost::{COST_MAX, Costs};
 use crate::graphql::{AdminRequest, ApiError, ErrorCode, Origin, Request as RequestCtx, Shop};
 use crate::kernel::actor::Actor;
 
-/// The most bytes of a query string: documents are sent by POST, or by their hash.
-const QUERY_STRING_BYTES_MAX: usize = 16 * 1024;
-
-/// The most bytes of a body without a token.
-const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
-
-/// A header whose presence makes a browser ask first.
-const REQUIRE_PREFLIGHT: HeaderName = HeaderName::from_static("graphql-require-preflight");
-
-/// A request as the specification has it.
-#[derive(Deserialize)]
-struct Parameters {
-    query: Option<String>,
-    #[serde(rename = "operationName")]
-    operation_name: Option<String>,
-    #[serde(default)]
-    variables: Option<serde_json::Map<String, serde_json::Value>>,
-    #[serde(default)]
-    extensions: Option<Extensions>,
-}
-
-/// What clients may say beside the specification. The rest is passed over unread.
-#[derive(Deserialize)]
-struct Extensions {
-    #[serde(rename = "persistedQuery")]
-    persisted_query: Option<PersistedQuery>,
-}
-
-/// Apollo's protocol of automatic persisted queries.
-#[derive(Deserialize)]
-struct PersistedQuery {
-    version: u32,
-    #[serde(rename = "sha256Hash")]
-    sha256_hash: String,
-}
+/// Bytes that the values of variables may come to, each counted once for every place where it is used.
+const VARIABLE_COPIES_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// A request that has been read: where it comes from, what it says of itself, and its operation.
 struct Read {
@@ -70,6 +36,8 @@ struct Read {
     headers: HeaderMap,
     uri: Uri,
     by_get: bool,
+    /// What its variables are no larger than.
+    body_bytes: usize,
     sent: Sent,
     /// The operation, whose text is yet to be found.
     operation: GraphqlRequest,
@@ -134,7 +102,7 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
 async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Read, ApiError> {
     let (parts, body) = request.into_parts();
     let by_get = parts.method == Method::GET;
-    let parameters = match parts.method {
+    let (parameters, body_bytes) = match parts.method {
         Method::POST => {
             let reading = read_body(app, &parts.headers, body);
             let too_slow = || ApiError::new(ErrorCode::Timeout, "The body took too long to arrive.");
@@ -142,31 +110,28 @@ async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
         }
         Method::GET => {
             check_preflight(&parts.headers)?;
-            read_query(&parts.uri)?
+            (read_query(&parts.uri)?, QUERY_STRING_BYTES_MAX)
         }
         _ => return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Use POST, or GET for queries.")),
     };
     let address = client_address(&parts.extensions, &parts.headers, &app.config.http.trusted_proxies);
     let origin = Origin { address, request_id: request_id.as_str().into() };
     let (sent, operation) = parameters.split()?;
-    Ok(Read { app: Arc::clone(app), origin, headers: parts.headers, uri: parts.uri, by_get, sent, operation })
-}
-
-/// Refuses a GET that a web page of another origin could have a browser send unasked (CSRF). One of these headers makes
-/// the browser ask first, and CORS answers.
-fn check_preflight(headers: &HeaderMap) -> Result<(), ApiError> {
-    let is_preflighted =
-        [header::AUTHORIZATION, X_TENANT, REQUIRE_PREFLIGHT].iter().any(|name| headers.contains_key(name))
-            || headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
-    if is_preflighted {
-        return Ok(());
-    }
-    Err(ApiError::bad_request("Send the header `GraphQL-Require-Preflight: 1` with a GET, or use POST."))
+    Ok(Read {
+        app: Arc::clone(app),
+        origin,
+        headers: parts.headers,
+        uri: parts.uri,
+        by_get,
+        body_bytes,
+        sent,
+        operation,
+    })
 }
 
 /// Executes an operation of the tenants' API.
 async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
-    let Read { app, origin, headers, uri, by_get, sent, mut operation } = read;
+    let Read { app, origin, headers, uri, by_get, body_bytes, sent, mut operation } = read;
     let shop = admission::tenant(&app, &headers, &uri).await?;
     if let Some(shop) = &shop {
         tracing::Span::current().record("tenant.slug", shop.tenant().slug.as_str());
@@ -175,7 +140,7 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     let session = shop.as_ref().map(Shop::session);
     let place = shop.as_ref().map(Shop::tenant).map(|tenant| tenant.id).zip(session.as_deref());
     operation.query = app.documents.text(sent, place).await.map_err(Refused::Document)?;
-    let cost = admit(&app, &app.tenant_costs, &mut operation, by_get).map_err(Refused::Document)?;
+    let cost = admit(&app, &app.tenant_costs, &mut operation, (by_get, body_bytes)).map_err(Refused::Document)?;
     if let (Some((tenant, _)), Some(hash)) = (place, hash) {
         app.documents.persist(tenant, hash, &operation.query);
     }
@@ -184,11 +149,11 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
 
 /// Executes an operation of the operators' API.
 async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
-    let Read { app, origin, headers, by_get, sent, mut operation, .. } = read;
+    let Read { app, origin, headers, by_get, body_bytes, sent, mut operation, .. } = read;
     let operator = admission::admin(&app, &headers, &origin).await?;
     let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
     operation.query = sent.text.ok_or_else(missing)?;
-    let cost = admit(&app, &app.admin_costs, &mut operation, by_get).map_err(Refused::Document)?;
+    let cost = admit(&app, &app.admin_costs, &mut operation, (by_get, body_bytes)).map_err(Refused::Document)?;
     Ok(with_cost(execute_admin(app, origin, operator, operation).await, cost))
 }
 
@@ -200,8 +165,17 @@ fn with_cost(mut response: GraphqlResponse, cost: u64) -> GraphqlResponse {
 
 /// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost; what cannot be parsed
 /// costs nothing and is explained by the executor.
-fn admit(app: &App, costs: &Costs, request: &mut GraphqlRequest, by_get: bool) -> Result<u64, ApiError> {
-    let Some(document) = app.documents.admit(request)? else { return Ok(0) };
+fn admit(
+    app: &App,
+    costs: &Costs,
+    request: &mut GraphqlRequest,
+    (by_get, body_bytes): (bool, usize),
+) -> Result<u64, ApiError> {
+    let Some(guarded) = app.documents.admit(request)? else { return Ok(0) };
+    let document = &guarded.document;
+    if guarded.variable_uses.saturating_mul(body_bytes as u64) > VARIABLE_COPIES_BYTES_MAX {
+        return Err(ApiError::new(ErrorCode::QueryTooComplex, "Variables this large are used less often."));
+    }
     // Which operation is meant may not be clear, or it may not exist: the executor says so.
     let name = request.operation_name.as_deref();
     let mut operations = document.operations.iter();
@@ -215,7 +189,7 @@ fn admit(app: &App, costs: &Costs, request: &mut GraphqlRequest, by_get: bool) -
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
     }
     check_variables(operation, &request.variables)?;
-    costs.check(&document, operation, &request.variables)
+    costs.check(document, operation, &request.variables)
 }
 
 /// Runs an operation up to its deadline, to its end even if the client goes away. Ending it at the deadline drops its
@@ -289,66 +263,6 @@ async fn execute_admin(
     response
 }
 
-async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Result<Parameters, ApiError> {
-    check_content_type(headers)?;
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    // Who shows nothing has little to say. A large body is read only for a credential that looks right.
-    let is_small = announced.is_some_and(|length| length <= STRANGER_BODY_BYTES_MAX);
-    let limit = match headers.get(header::AUTHORIZATION) {
-        Some(_) if !is_small => {
-            admission::plausible(app, headers)?;
-            app.config.http.body_bytes_max
-        }
-        _ => STRANGER_BODY_BYTES_MAX.min(app.config.http.body_bytes_max),
-    };
-    let too_large = || ApiError::new(ErrorCode::PayloadTooLarge, format!("A body has at most {limit} bytes."));
-    if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
-    }
-    let bytes = axum::body::to_bytes(body, limit).await.map_err(|error| {
-        let is_limit = std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("limit"));
-        if is_limit { too_large() } else { ApiError::bad_request("The body could not be read.") }
-    })?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        let is_batch = bytes.trim_ascii_start().starts_with(b"[");
-        let message =
-            if is_batch { "Send one operation; batches are not served.".to_owned() } else { json_error(&error) };
-        ApiError::bad_request(message)
-    })
-}
-
-/// What is wrong with a body, without quoting it.
-fn json_error(error: &serde_json::Error) -> String {
-    format!("The body is not a GraphQL request in JSON (line {}, column {}).", error.line(), error.column())
-}
-
-/// A query in the query string. A document that writes is refused: a link must not change anything.
-fn read_query(uri: &Uri) -> Result<Parameters, ApiError> {
-    let query = uri.query().unwrap_or_default();
-    if query.len() > QUERY_STRING_BYTES_MAX {
-        return Err(ApiError::new(ErrorCode::PayloadTooLarge, "The query string is too long; use POST."));
-    }
-    let mut parameters = Parameters { query: None, operation_name: None, variables: None, extensions: None };
-    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-        match name.as_ref() {
-            "query" => parameters.query = Some(value.into_owned()),
-            "operationName" => parameters.operation_name = Some(value.into_owned()),
-            "variables" if !value.is_empty() => {
-                let variables = serde_json::from_str(&value);
-                parameters.variables =
-                    variables.map_err(|_| ApiError::bad_request("`variables` is not a JSON object."))?;
-            }
-            "extensions" if !value.is_empty() => {
-                let extensions = serde_json::from_str(&value);
-                parameters.extensions =
-                    extensions.map_err(|_| ApiError::bad_request("`extensions` is not a JSON object."))?;
-            }
-            _ => {}
-        }
-    }
-    Ok(parameters)
-}
-
 /// Refuses an operation that lacks a variable which it requires. The library notices only when a resolver asks for the
 /// value, by when others may have run.
 fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Result<(), ApiError> {
@@ -362,27 +276,4 @@ fn check_variables(operation: &OperationDefinition, variables: &Variables) -> Re
         }
     }
     Ok(())
-}
-
-impl Parameters {
-    /// The document as it was sent, and the operation without it.
-    fn split(self) -> Result<(Sent, GraphqlRequest), ApiError> {
-        let persisted = self.extensions.and_then(|extensions| extensions.persisted_query);
-        if persisted.as_ref().is_some_and(|persisted| persisted.version != 1) {
-            return Err(ApiError::bad_request("Persisted queries are served in version 1."));
-        }
-        let hash = persisted.map(|persisted| persisted.sha256_hash.to_ascii_lowercase());
-        let text = self.query.filter(|query| !query.trim().is_empty());
-        if text.is_none() && hash.is_none() {
-            return Err(ApiError::bad_request("`query` is missing."));
-        }
-        let mut operation = GraphqlRequest::new("");
-        if let Some(name) = self.operation_name.filter(|name| !name.is_empty()) {
-            operation = operation.operation_name(name);
-        }
-        if let Some(variables) = self.variables {
-            operation = operation.variables(Variables::from_json(serde_json::Value::Object(variables)));
-        }
-        Ok((Sent { text, hash }, operation))
-    }
 }

@@ -42,6 +42,66 @@ pub fn address_key(action: &str, address: IpAddr) -> Vec<u8> {
     Sha256::digest(format!("{action} address {network}")).to_vec()
 }
 
+/// What is known of a key.
+#[derive(Debug, Clone)]
+pub struct Attempts {
+    /// What is counted.
+    pub key: Vec<u8>,
+    /// How often it was tried.
+    pub count: i32,
+    /// Until when more are refused.
+    pub blocked_until: DateTime<Utc>,
+    /// When the last one was.
+    pub updated_at: DateTime<Utc>,
+}
+
+/// What one attempt is counted by: the account that is tried, and where from.
+#[derive(Debug, Clone)]
+pub struct AttemptKeys {
+    account: Vec<u8>,
+    address: Vec<u8>,
+}
+
+/// A key, and until when it is blocked.
+pub type Blocked<'a> = (&'a [u8], DateTime<Utc>);
+
+impl AttemptKeys {
+    /// The keys of an attempt at something.
+    #[must_use]
+    pub fn new(action: &str, email_key: &str, address: IpAddr) -> Self {
+        Self { account: account_key(action, email_key), address: address_key(action, address) }
+    }
+
+    /// The account's key, whose attempts a good one makes forgotten.
+    #[must_use]
+    pub fn account(&self) -> &[u8] {
+        &self.account
+    }
+
+    /// Both keys with their throttles, in one order for everybody: two attempts never wait for each other.
+    #[must_use]
+    pub fn sorted(&self) -> [(&[u8], Throttle); 2] {
+        let mut throttles: [(&[u8], Throttle); 2] = [(&self.account, ACCOUNT), (&self.address, ADDRESS)];
+        throttles.sort_by_key(|(key, _)| *key);
+        throttles
+    }
+
+    /// Until when each key is blocked once this attempt is counted, in their order.
+    ///
+    /// # Errors
+    /// In how many seconds the next attempt will be read: this one is not.
+    pub fn admit<'a>(&'a self, known: &[Attempts], now: DateTime<Utc>) -> Result<[Blocked<'a>; 2], i64> {
+        if let Some(until) = known.iter().map(|attempts| attempts.blocked_until).filter(|until| *until > now).max() {
+            return Err((until - now).num_seconds() + 1);
+        }
+        Ok(self.sorted().map(|(key, throttle)| {
+            let recent = known.iter().find(|attempts| attempts.key == key && attempts.updated_at > now - FORGET_AFTER);
+            let count = recent.map_or(0, |attempts| attempts.count).saturating_add(1);
+            (key, throttle.blocked_until(count, now))
+        }))
+    }
+}
+
 impl Throttle {
     /// Until when attempts are refused once so many were made.
     #[must_use]
@@ -73,6 +133,24 @@ mod tests {
         check(12, 60);
         check(1_000, 60);
         check(i32::MAX, 60);
+    }
+
+    #[test]
+    fn an_attempt_is_refused_unread_while_either_key_is_blocked() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
+        let keys = AttemptKeys::new("login", "ann@acme.example", "192.0.2.1".parse().unwrap());
+        let known = |key: &[u8], count, blocked_s, age_s| Attempts {
+            key: key.to_vec(),
+            count,
+            blocked_until: now + TimeDelta::seconds(blocked_s),
+            updated_at: now - TimeDelta::seconds(age_s),
+        };
+        assert!(keys.admit(&[], now).unwrap().iter().all(|(_, until)| *until == now));
+        assert_eq!(keys.admit(&[known(keys.account(), 9, 7, 1)], now), Err(8));
+        let sixth = keys.admit(&[known(keys.account(), 6, 0, 1)], now).unwrap();
+        assert_eq!(sixth.iter().map(|(_, until)| (*until - now).num_seconds()).max(), Some(2));
+        let forgotten = keys.admit(&[known(keys.account(), 60, 0, 3_601)], now).unwrap();
+        assert!(forgotten.iter().all(|(_, until)| *until == now));
     }
 
     #[test]

@@ -102,3 +102,5 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(plans, tenants, jobs);
+diesel::joinable!(admin_sessions -> admins (admin_id));
+diesel::allow_tables_to_appear_in_same_query!(admins, admin_sessions);

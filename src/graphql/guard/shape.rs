@@ -43,6 +43,15 @@ pub const OPERATIONS_MAX: usize = 20;
 /// by which two fields of one name differ, and does not stop counting them.
 pub const ARGUMENT_PAIRS_MAX: u64 = 50_000;
 
+/// Fields that list a type's parts, at most, in an introspection. The query of common tools has six.
+pub const INTROSPECTIONS_MAX: u64 = 20;
+
+/// How deep such fields may be within each other. Each level multiplies by the schema's size, and tools need one.
+pub const INTROSPECTION_DEPTH_MAX: u64 = 2;
+
+/// The fields that list a type's parts (October 2021, section 4.2).
+const INTROSPECTION_LISTS: [&str; 4] = ["fields", "inputFields", "interfaces", "possibleTypes"];
+
 /// Fields at the root of a query at most.
 pub const QUERY_FIELDS_MAX: u64 = 30;
 
@@ -64,6 +73,12 @@ pub struct Measure {
     pub list_items: u64,
     /// Arguments of the field that has the most.
     pub arguments_most: u64,
+    /// Places where a variable's value is put, and copied to.
+    pub variable_uses: u64,
+    /// Fields that list a type's parts.
+    pub introspections: u64,
+    /// Levels of such fields.
+    pub introspection_depth: u64,
     /// Fields of the topmost level.
     pub top_fields: u64,
 }
@@ -77,6 +92,9 @@ impl Measure {
         self.directives = self.directives.saturating_add(other.directives);
         self.list_items = self.list_items.saturating_add(other.list_items);
         self.arguments_most = self.arguments_most.max(other.arguments_most);
+        self.variable_uses = self.variable_uses.saturating_add(other.variable_uses);
+        self.introspections = self.introspections.saturating_add(other.introspections);
+        self.introspection_depth = self.introspection_depth.max(other.introspection_depth);
         self.top_fields = self.top_fields.saturating_add(other.top_fields);
     }
 
@@ -87,8 +105,17 @@ impl Measure {
 
     /// Directives with their arguments.
     fn directives(directives: &[Positioned<Directive>]) -> Self {
-        let list_items = directives.iter().map(|directive| items_of_all(&directive.node.arguments)).sum();
-        Self { directives: directives.len() as u64, list_items, ..Self::default() }
+        let mut measure = Self { directives: directives.len() as u64, ..Self::default() };
+        for directive in directives {
+            measure.beside(Self::arguments(&directive.node.arguments));
+        }
+        measure
+    }
+
+    /// What arguments are made of.
+    fn arguments(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> Self {
+        let values = || arguments.iter().map(|(_, value)| &value.node);
+        Self { list_items: values().map(items).sum(), variable_uses: values().map(uses).sum(), ..Self::default() }
     }
 }
 
@@ -110,7 +137,7 @@ struct Measurer<'a> {
 ///
 /// # Errors
 /// The bound that it breaks.
-pub fn check(document: &ExecutableDocument) -> Result<(), Excess> {
+pub fn check(document: &ExecutableDocument) -> Result<Measure, Excess> {
     if document.fragments.len() > FRAGMENTS_MAX {
         return Err(Excess::Fragments);
     }
@@ -139,7 +166,8 @@ pub fn check(document: &ExecutableDocument) -> Result<(), Excess> {
     for name in document.fragments.keys() {
         total.beside(measurer.fragment(name)?);
     }
-    compare(total)
+    compare(total)?;
+    Ok(total)
 }
 
 fn compare(measure: Measure) -> Result<(), Excess> {
@@ -149,6 +177,11 @@ fn compare(measure: Measure) -> Result<(), Excess> {
         Measure { aliases, .. } if aliases > ALIASES_MAX => Err(Excess::Aliases),
         Measure { directives, .. } if directives > DIRECTIVES_MAX => Err(Excess::Directives),
         Measure { list_items, .. } if list_items > LIST_ITEMS_MAX => Err(Excess::ListItems),
+        Measure { introspections, introspection_depth, .. }
+            if introspections > INTROSPECTIONS_MAX || introspection_depth > INTROSPECTION_DEPTH_MAX =>
+        {
+            Err(Excess::Introspection)
+        }
         Measure { selections, arguments_most, .. }
             if selections.saturating_mul(arguments_most) > ARGUMENT_PAIRS_MAX =>
         {
@@ -156,11 +189,6 @@ fn compare(measure: Measure) -> Result<(), Excess> {
         }
         _ => Ok(()),
     }
-}
-
-/// The items of all arguments' literals.
-fn items_of_all(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> u64 {
-    arguments.iter().map(|(_, value)| items(&value.node)).sum()
 }
 
 /// The items of a literal and of those within it, which the lexical check keeps flat.
@@ -172,7 +200,17 @@ fn items(value: &Value) -> u64 {
     }
 }
 
-/// The same of a literal without variables, as a variable's default is.
+/// The variables within a value.
+fn uses(value: &Value) -> u64 {
+    match value {
+        Value::Variable(_) => 1,
+        Value::List(list) => list.iter().map(uses).sum(),
+        Value::Object(object) => object.values().map(uses).sum(),
+        _ => 0,
+    }
+}
+
+/// The items of a literal without variables, as a variable's default is.
 fn const_items(value: &ConstValue) -> u64 {
     match value {
         ConstValue::List(list) => list.len() as u64 + list.iter().map(const_items).sum::<u64>(),
@@ -215,7 +253,11 @@ impl<'a> Measurer<'a> {
                 let below = self.set(&field.selection_set.node)?;
                 let mut measure = Measure::selection(&field.directives);
                 measure.beside(Measure { top_fields: 0, ..below });
-                measure.list_items = measure.list_items.saturating_add(items_of_all(&field.arguments));
+                measure.beside(Measure::arguments(&field.arguments));
+                if INTROSPECTION_LISTS.contains(&field.name.node.as_str()) {
+                    measure.introspections = measure.introspections.saturating_add(1);
+                    measure.introspection_depth = below.introspection_depth.saturating_add(1);
+                }
                 measure.arguments_most = measure.arguments_most.max(field.arguments.len() as u64);
                 measure.depth = below.depth.saturating_add(1);
                 measure.aliases = measure.aliases.saturating_add(u64::from(field.alias.is_some()));
@@ -312,6 +354,22 @@ mod tests {
         let operations = |count: usize| (0..count).map(|index| format!("query Q{index} {{ a }} ")).collect::<String>();
         assert_eq!(refused(&operations(20)), None);
         assert_eq!(refused(&operations(21)), Some(Excess::Operations));
+    }
+
+    #[test]
+    fn a_schema_is_not_multiplied_with_itself() {
+        let aliases = |count: usize| (0..count).map(|i| format!("a{i}: fields {{ name }} ")).collect::<String>();
+        assert_eq!(refused(&format!("{{ __schema {{ types {{ {} }} }} }}", aliases(20))), None);
+        assert_eq!(refused(&format!("{{ __schema {{ types {{ {} }} }} }}", aliases(21))), Some(Excess::Introspection));
+        let nested = "{ __schema { types { interfaces { possibleTypes { fields { name } } } } } }";
+        assert_eq!(refused(nested), Some(Excess::Introspection));
+    }
+
+    #[test]
+    fn uses_of_variables_are_counted_once_expanded() {
+        let text = "query($x: [ID!]) { a(b: $x) ...F ...F } fragment F on Q { c(d: [$x, { e: $x }]) @f(g: $x) }";
+        // Three times three in the fragment: twice spread and once by itself.
+        assert_eq!(parse(text).unwrap().unwrap().variable_uses, 1 + 3 * 3);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub enum CatalogErrorCode {
     BookNotFound,
     /// A category cannot be moved below itself.
     CategoryCycle,
+    /// The parent has as many categories within it as it may have.
+    CategoryFull,
     /// Another category beside it has this name.
     CategoryNameTaken,
     /// There is no category with this id, or it is archived.

@@ -138,3 +138,27 @@ async fn the_runtime_login_may_have_any_name() {
     assert_eq!(json(&shelfwise(&urls, &key, &provision))["slug"], "acme");
     assert!(shelfwise(&urls, &key, &["token", "tenant", "acme"]).status.success());
 }
+#[tokio::test]
+async fn the_first_administrator_is_invited_at_the_command_line() {
+    let (name, urls) = own_database().await;
+    migrate_control(&owner(&urls).unwrap()).await.unwrap();
+    let key = JwtKey::generate("test-1").unwrap().to_setting();
+    let run = |arguments: &[&str]| shelfwise(&urls, &key, arguments);
+
+    let token = text(&run(&["admin", "invite", "ann@platform.example"]).stdout);
+    assert!(token.starts_with("sw_admin_") && token.lines().count() == 1, "one token and nothing else: {token}");
+    let again = json(&run(&["admin", "invite", "ann@platform.example", "--json"]));
+    assert_eq!((&again["email"], &again["status"]), (&Value::from("ann@platform.example"), &Value::from("invited")));
+    assert_ne!(again["invitationToken"], token.trim());
+    let listed = json(&run(&["admin", "list", "--json"]));
+    assert_eq!(listed["id"], again["id"]);
+    assert_eq!(json(&run(&["admin", "disable", "Ann@Platform.Example", "--json"]))["status"], "disabled");
+    let unknown = run(&["admin", "disable", "bob@platform.example"]);
+    assert_eq!(text(&unknown.stderr), "shelfwise: There is no administrator `bob@platform.example`.\n");
+    let malformed = run(&["admin", "invite", "nobody"]);
+    assert_eq!(text(&malformed.stderr), "shelfwise: This is not an e-mail address.\n");
+    let psql = crate::harness::cluster::psql_of(&name).await;
+    let query =
+        "SELECT count(*) FROM control.admin_audit WHERE operator LIKE 'cli:%' AND target = 'ann@platform.example'";
+    assert_eq!(psql.query_one(query, &[]).await.unwrap().get::<_, i64>(0), 3);
+}

@@ -1,5 +1,6 @@
 //! The operators' API and what stands behind it.
 
+mod admins;
 mod provision;
 mod status;
 mod tenants;

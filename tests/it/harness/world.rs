@@ -91,6 +91,11 @@ impl World {
         self.user(&self.a, Role::Owner)
     }
 
+    /// The token of shop A's owner, for requests that no client sends.
+    pub fn owner_token(&self) -> String {
+        self.token(&user_claims(&self.a, Role::Owner))
+    }
+
     /// The owner of shop B.
     pub fn other_owner(&self) -> Client<'_> {
         self.user(&self.b, Role::Owner)

@@ -1,10 +1,7 @@
 //! Futures that are dropped at any point: no row of another shop, no storm of connections, no lost connection.
 
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use diesel::sql_types::Text;
@@ -12,6 +9,7 @@ use shelfwise::app::App;
 use shelfwise::db::{DbError, TenantTx};
 use shelfwise::kernel::tenant::TenantCtx;
 
+use super::chance::{Random, dropped_after};
 use crate::harness::cluster::psql;
 use crate::harness::world::{shop, world_with};
 
@@ -19,20 +17,6 @@ use crate::harness::world::{shop, world_with};
 struct Name {
     #[diesel(sql_type = Text)]
     name: String,
-}
-
-/// Polls a future at most so many times, then drops it.
-async fn dropped_after<F: Future>(polls: u32, future: F) -> Option<F::Output> {
-    let mut future = pin!(future);
-    let mut left = polls;
-    std::future::poll_fn(move |context| {
-        if left == 0 {
-            return Poll::Ready(None);
-        }
-        left -= 1;
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 /// Reads the shop's canary twice, in statements that depend on each other.
@@ -81,7 +65,7 @@ async fn dropped_operations_never_show_another_shops_rows() {
                 let (app, tenants) = (Arc::clone(&world.app), Arc::clone(&tenants));
                 let (answered, dropped) = (Arc::clone(&answered), Arc::clone(&dropped));
                 tokio::spawn(async move {
-                    let mut random = Random(task + 1);
+                    let mut random = Random::new(task, 0);
                     for _ in 0..250 {
                         let tenant = &tenants[random.below(4) as usize];
                         let polls = if random.below(2) == 0 { u32::MAX } else { random.below(9) as u32 };
@@ -187,16 +171,4 @@ async fn a_killed_backend_costs_one_answer_and_no_more() {
         assert_eq!(codes[2], "");
     })
     .await;
-}
-
-/// A small generator (xorshift64*), so that a failing run can be repeated.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33) % bound
-    }
 }

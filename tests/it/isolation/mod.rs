@@ -1,6 +1,8 @@
 //! What one shop does is nothing to another, whatever happens in between.
 
 mod cancellation;
+mod chance;
+mod fire;
 mod probe;
 mod reuse;
 mod walk;

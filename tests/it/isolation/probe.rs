@@ -4,6 +4,7 @@ use shelfwise::app::{App, owner};
 use shelfwise::control::isolation::verify;
 use shelfwise::db::migrate::migrate_control;
 use shelfwise::kernel::clock::SystemClock;
+use shelfwise::kernel::tenant::TenantCtx;
 
 use crate::harness::cluster::{own_database, psql_of};
 use crate::harness::world::{config_over, shop};
@@ -22,10 +23,33 @@ async fn every_hole_is_found_and_nothing_is_changed_by_looking() {
     assert_eq!(found().await, []);
 
     let psql = psql_of(&name).await;
+    for (open, close, expected) in holes(&name, &a, &b) {
+        psql.batch_execute(&open).await.unwrap();
+        let mut breaches = found().await;
+        breaches.sort();
+        let mut expected = expected;
+        expected.sort();
+        assert_eq!(breaches, expected, "{open}");
+        psql.batch_execute(&close).await.unwrap();
+        assert_eq!(found().await, [], "{close}");
+    }
+    let counts = format!(
+        r#"SELECT (SELECT count(*) FROM "{}".users), (SELECT count(*) FROM control.jobs WHERE kind = 'probe')"#,
+        b.schema
+    );
+    let row = psql.query_one(&counts, &[]).await.unwrap();
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (5, 0), "looking changed something");
+}
+
+/// A hole in the wall: the statements that make it, those that mend it, and who finds what.
+type Hole = (String, String, Vec<(String, &'static str)>);
+
+/// Every hole that the prober must find.
+fn holes(database: &str, a: &TenantCtx, b: &TenantCtx) -> Vec<Hole> {
     let (from, to) = (&a.schema, &b.schema);
     let by_a = |attempt| (a.slug.to_string(), attempt);
     let by_both = |attempt| vec![by_a(attempt), (b.slug.to_string(), attempt)];
-    for (open, close, expected) in [
+    vec![
         (
             format!(r#"GRANT USAGE ON SCHEMA "{to}" TO "{from}"; GRANT SELECT ON "{to}".books TO "{from}""#),
             format!(r#"REVOKE ALL ON SCHEMA "{to}" FROM "{from}"; REVOKE ALL ON "{to}".books FROM "{from}""#),
@@ -69,23 +93,9 @@ async fn every_hole_is_found_and_nothing_is_changed_by_looking() {
             by_both("forge a job"),
         ),
         (
-            format!("GRANT TEMPORARY ON DATABASE {name} TO PUBLIC"),
-            format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"),
+            format!("GRANT TEMPORARY ON DATABASE {database} TO PUBLIC"),
+            format!("REVOKE TEMPORARY ON DATABASE {database} FROM PUBLIC"),
             by_both("make a temporary table"),
         ),
-    ] {
-        psql.batch_execute(&open).await.unwrap();
-        let mut breaches = found().await;
-        breaches.sort();
-        let mut expected = expected;
-        expected.sort();
-        assert_eq!(breaches, expected, "{open}");
-        psql.batch_execute(&close).await.unwrap();
-        assert_eq!(found().await, [], "{close}");
-    }
-    let counts = format!(
-        r#"SELECT (SELECT count(*) FROM "{to}".users), (SELECT count(*) FROM control.jobs WHERE kind = 'probe')"#
-    );
-    let row = psql.query_one(&counts, &[]).await.unwrap();
-    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1)), (5, 0), "looking changed something");
+    ]
 }

@@ -13,6 +13,9 @@ pub const NAME_LEN_MAX: usize = 100;
 /// The most levels of the tree.
 pub const DEPTH_MAX: usize = 8;
 
+/// The most categories directly within one: a list of them is read whole, and priced as this many.
+pub const CHILDREN_MAX: i64 = 100;
+
 /// A shelf of the shop, perhaps within another.
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = categories)]

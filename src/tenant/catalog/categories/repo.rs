@@ -112,6 +112,12 @@ pub async fn category_update(tx: &mut TenantTx, category: &Category, now: DateTi
     tx.one(update).await
 }
 
+/// How many categories beside one are directly within another.
+pub async fn child_count(read: &TenantRead, parent: CategoryId, except: CategoryId) -> Result<i64, DbError> {
+    read.one(categories::table.filter(categories::parent_id.eq(parent.0)).filter(categories::id.ne(except.0)).count())
+        .await
+}
+
 /// The most levels below a category, itself counted as one.
 pub async fn subtree_depth(read: &TenantRead, category: &Category) -> Result<usize, DbError> {
     let paths: Vec<Vec<Uuid>> = read

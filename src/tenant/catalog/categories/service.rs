@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::model::{Category, CategoryFilter, DEPTH_MAX, NAME_LEN_MAX};
+use super::model::{CHILDREN_MAX, Category, CategoryFilter, DEPTH_MAX, NAME_LEN_MAX};
 use super::repo;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
@@ -168,6 +168,12 @@ async fn path_below(
     if path.len() + depth > DEPTH_MAX {
         let message = format!("The tree has at most {DEPTH_MAX} levels.");
         return Err(CatalogError::refused(CatalogErrorCode::CategoryTooDeep, message, PATH));
+    }
+    if let Some(parent) = parent
+        && repo::child_count(tx, parent, id).await? >= CHILDREN_MAX
+    {
+        let message = format!("A category has at most {CHILDREN_MAX} categories directly within it.");
+        return Err(CatalogError::refused(CatalogErrorCode::CategoryFull, message, PATH));
     }
     path.push(id.0);
     Ok(path)

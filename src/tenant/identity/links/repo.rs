@@ -50,9 +50,15 @@ pub async fn token_insert(
     tx.execute(insert).await.map(drop)
 }
 
+/// Whose a secret is.
+pub async fn token_owner(tx: &mut TenantTx, id: Uuid) -> Result<Option<UserId>, DbError> {
+    let query = user_tokens::table.filter(user_tokens::id.eq(id)).select(user_tokens::user_id);
+    Ok(tx.first::<_, Uuid, _>(query).await?.map(UserId))
+}
+
 /// A secret's row, locked until the transaction ends.
 pub async fn token_lock(tx: &mut TenantTx, id: Uuid) -> Result<Option<UserToken>, DbError> {
-    tx.first(user_tokens::table.filter(user_tokens::id.eq(id)).select(UserToken::as_select()).for_update()).await
+    tx.first(user_tokens::table.filter(user_tokens::id.eq(id)).select(UserToken::as_select()).for_no_key_update()).await
 }
 
 /// Notes that a secret was used.

@@ -116,18 +116,17 @@ pub(in crate::tenant::identity) async fn link_lock(
     purpose: Purpose,
     credential: &Credential,
 ) -> Result<Result<User, IdentityRefusal>, DbError> {
-    let Some(token) = repo::token_lock(tx, credential.id).await? else { return Ok(Err(token_invalid())) };
-    let is_good = |token: &UserToken| {
+    // The user before the link, as a change of password does: so the two never wait for each other.
+    let Some(owner) = repo::token_owner(tx, credential.id).await? else { return Ok(Err(token_invalid())) };
+    let user = users::user_lock(tx, owner).await?.filter(|user| user.status() == purpose.status());
+    let token = repo::token_lock(tx, credential.id).await?;
+    let is_good = |token: UserToken| {
         credential.hash().is(&token.secret_hash)
             && token.purpose == purpose.as_str()
             && token.used_at.is_none()
             && clock.now() < token.expires_at
     };
-    if !is_good(&token) {
-        return Ok(Err(token_invalid()));
-    }
-    let user = users::user_lock(tx, token.user_id).await?.filter(|user| user.status() == purpose.status());
-    Ok(user.ok_or_else(token_invalid))
+    Ok(user.filter(|_| token.is_some_and(is_good)).ok_or_else(token_invalid))
 }
 
 /// The refusal of every token that does not work.

@@ -23,6 +23,23 @@ pub struct Candidate {
     pub password_hash: Option<String>,
 }
 
+/// Who has shown the right password.
+pub struct Verified {
+    /// The user.
+    pub user: User,
+    /// The hash that the password fits: while it was being verified another may have taken its place.
+    pub password_hash: String,
+}
+
+impl Candidate {
+    /// Who it is, if the password is right.
+    #[must_use]
+    pub fn verified(self, is_right: bool) -> Option<Verified> {
+        let (user, password_hash) = self.user.zip(self.password_hash).filter(|_| is_right)?;
+        Some(Verified { user, password_hash })
+    }
+}
+
 /// A log-in, and the refresh token that was made for it.
 pub struct Grant {
     /// Who is in.

@@ -6,22 +6,8 @@ use diesel::sql_types::{Binary, Timestamptz};
 
 use crate::db::schema::tenant::{login_attempts, sessions};
 use crate::db::{DbError, TenantTx};
-use crate::kernel::attempts::FORGET_AFTER;
+use crate::kernel::attempts::{Attempts, FORGET_AFTER};
 use crate::kernel::ids::{SessionId, UserId};
-
-/// How often a key has been tried.
-#[derive(Debug, Clone, Queryable, Selectable)]
-#[diesel(table_name = login_attempts)]
-pub struct Attempts {
-    /// What is counted.
-    pub key: Vec<u8>,
-    /// How often.
-    pub count: i32,
-    /// Until when more are refused.
-    pub blocked_until: DateTime<Utc>,
-    /// When the last one was.
-    pub updated_at: DateTime<Utc>,
-}
 
 /// A log-in's row.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -52,7 +38,7 @@ pub async fn session_insert(
 
 /// A log-in, locked until the transaction ends.
 pub async fn session_lock(tx: &mut TenantTx, id: SessionId) -> Result<Option<Session>, DbError> {
-    tx.first(sessions::table.filter(sessions::id.eq(id.0)).select(Session::as_select()).for_update()).await
+    tx.first(sessions::table.filter(sessions::id.eq(id.0)).select(Session::as_select()).for_no_key_update()).await
 }
 
 /// Ends a log-in.
@@ -85,30 +71,46 @@ pub async fn session_revoke_all(
     tx.execute(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))).await
 }
 
-/// The attempts at some keys, locked until the transaction ends.
-pub async fn attempts_lock(tx: &mut TenantTx, keys: &[Vec<u8>]) -> Result<Vec<Attempts>, DbError> {
+/// A key, its attempts, until when more are refused, and when the last one was.
+type AttemptsRow = (Vec<u8>, i32, DateTime<Utc>, DateTime<Utc>);
+
+/// The attempts at some keys, locked until the transaction ends. A key that was never tried is entered first, so that
+/// those who try it at once wait for each other too.
+pub async fn attempts_lock(tx: &mut TenantTx, keys: &[Vec<u8>], now: DateTime<Utc>) -> Result<Vec<Attempts>, DbError> {
+    let rows: Vec<_> = keys
+        .iter()
+        .map(|key| {
+            (
+                login_attempts::key.eq(key.clone()),
+                login_attempts::count.eq(0),
+                login_attempts::blocked_until.eq(now),
+                login_attempts::updated_at.eq(now),
+            )
+        })
+        .collect();
+    tx.execute(diesel::insert_into(login_attempts::table).values(rows).on_conflict_do_nothing()).await?;
     let query = login_attempts::table.filter(login_attempts::key.eq_any(keys.to_vec())).order(login_attempts::key);
-    tx.load(query.select(Attempts::as_select()).for_update()).await
+    let rows: Vec<AttemptsRow> = tx.load(query.for_update()).await?;
+    let attempts = |(key, count, blocked_until, updated_at)| Attempts { key, count, blocked_until, updated_at };
+    Ok(rows.into_iter().map(attempts).collect())
 }
 
-/// Counts an attempt.
+/// Counts an attempt at a locked key.
 pub async fn attempt_count(
     tx: &mut TenantTx,
     key: &[u8],
     blocked_until: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let statement = "INSERT INTO login_attempts AS known (key, count, blocked_until, updated_at)
-         VALUES ($1, 1, $2, $3)
-         ON CONFLICT (key) DO UPDATE SET
-             count = CASE WHEN known.updated_at < $4 THEN 1 ELSE known.count + 1 END,
-             blocked_until = $2, updated_at = $3";
-    let insert = diesel::sql_query(statement)
+    let statement = "UPDATE login_attempts
+         SET count = CASE WHEN updated_at < $4 THEN 1 ELSE count + 1 END, blocked_until = $2, updated_at = $3
+         WHERE key = $1";
+    let update = diesel::sql_query(statement)
         .bind::<Binary, _>(key.to_vec())
         .bind::<Timestamptz, _>(blocked_until)
         .bind::<Timestamptz, _>(now)
         .bind::<Timestamptz, _>(now - FORGET_AFTER);
-    tx.execute(insert).await.map(drop)
+    tx.execute(update).await.map(drop)
 }
 
 /// Forgets the attempts at a key.

@@ -5,11 +5,12 @@
 
 use std::net::IpAddr;
 
-use super::model::{Candidate, Grant, REFRESH_LIFETIME, SESSION_LIFETIME};
+use super::attempts::{attempt, forget};
+use super::model::{Candidate, Grant, REFRESH_LIFETIME, SESSION_LIFETIME, Verified};
 use super::repo;
 use crate::db::{DbError, TenantTx};
 use crate::kernel::actor::{Access, Actor, Forbidden, Principal, Via};
-use crate::kernel::attempts::{ACCOUNT, ADDRESS, FORGET_AFTER, Throttle, account_key, address_key};
+use crate::kernel::attempts::AttemptKeys;
 use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::email::Email;
@@ -47,20 +48,6 @@ impl RevocationReason {
     }
 }
 
-/// What attempts are counted by: the account that is tried, and where from.
-pub struct AttemptKeys {
-    account: Vec<u8>,
-    address: Vec<u8>,
-}
-
-impl AttemptKeys {
-    /// The keys of one attempt at something.
-    #[must_use]
-    pub fn new(action: &str, email_key: &str, address: IpAddr) -> Self {
-        Self { account: account_key(action, email_key), address: address_key(action, address) }
-    }
-}
-
 /// First step of a log-in: counts the attempt and finds the account. An address that nobody has finds nobody, and costs
 /// the same.
 ///
@@ -82,18 +69,15 @@ pub async fn login_begin(
 /// Last step of a log-in: lets in.
 ///
 /// # Errors
-/// The user was disabled meanwhile.
+/// The user was disabled, or the password changed, while it was being verified.
 pub async fn login_finish(
     tx: &mut TenantTx,
     clock: &dyn Clock,
     tenant: &TenantSlug,
-    user: UserId,
+    verified: &Verified,
     keys: &AttemptKeys,
 ) -> Result<Grant, IdentityError> {
-    let user = users::user_lock(tx, user).await?.filter(|user| user.status() == UserStatus::Active);
-    let user = user.ok_or_else(credentials_invalid)?;
-    repo::attempts_delete(tx, &keys.account).await?;
-    repo::attempt_uncount(tx, &keys.address).await?;
+    let user = still(tx, verified, keys).await?.ok_or_else(credentials_invalid)?;
     Ok(session_create(tx, clock, tenant, user).await?)
 }
 
@@ -181,19 +165,18 @@ pub async fn password_change_begin(
 /// Last step of a change of password: keeps the new one and ends the user's other log-ins.
 ///
 /// # Errors
-/// The caller is in by something else than a log-in.
+/// The caller is in by something else than a log-in, or the password was changed while it was being verified.
 pub async fn password_change_finish(
     tx: &mut TenantTx,
     actor: &Actor,
     clock: &dyn Clock,
-    keys: &AttemptKeys,
+    (verified, keys): (&Verified, &AttemptKeys),
     password_hash: &str,
 ) -> Result<User, IdentityError> {
     let principal = logged_in(actor)?;
     let now = clock.now();
-    let user = users::user_lock(tx, principal.user).await?.ok_or_else(credentials_invalid)?;
-    repo::attempts_delete(tx, &keys.account).await?;
-    repo::attempt_uncount(tx, &keys.address).await?;
+    let user = still(tx, verified, keys).await?.filter(|user| user.id == principal.user);
+    let user = user.ok_or_else(credentials_invalid)?;
     users::password_update(tx, user.id, password_hash, now).await?;
     let current = if let Via::Session(session) = principal.via { Some(session) } else { None };
     revoke_all(tx, user.id, current, RevocationReason::Password, now).await?;
@@ -286,24 +269,15 @@ fn logged_in(actor: &Actor) -> Result<Principal, IdentityError> {
     }
 }
 
-/// Counts an attempt, or refuses it unread.
-async fn attempt(tx: &mut TenantTx, clock: &dyn Clock, keys: &AttemptKeys) -> Result<(), IdentityError> {
-    let now = clock.now();
-    let mut throttles: [(&[u8], Throttle); 2] = [(&keys.account, ACCOUNT), (&keys.address, ADDRESS)];
-    // In one order for everybody, so that two attempts never wait for each other.
-    throttles.sort_by_key(|(key, _)| *key);
-    let known = repo::attempts_lock(tx, &throttles.map(|(key, _)| key.to_vec())).await?;
-    if let Some(until) = known.iter().map(|attempts| attempts.blocked_until).filter(|until| *until > now).max() {
-        let seconds = (until - now).num_seconds() + 1;
-        let message = format!("Too many attempts; try again in {seconds} seconds.");
-        return Err(IdentityError::refused(IdentityErrorCode::TooManyAttempts, message, &["input"]));
+/// The user, locked, if the password is the user's still; the attempts are forgotten then.
+async fn still(tx: &mut TenantTx, verified: &Verified, keys: &AttemptKeys) -> Result<Option<User>, DbError> {
+    let user = users::user_lock(tx, verified.user.id).await?.filter(|user| user.status() == UserStatus::Active);
+    let Some(user) = user else { return Ok(None) };
+    if users::password_by_id(tx, user.id).await?.as_ref() != Some(&verified.password_hash) {
+        return Ok(None);
     }
-    for (key, throttle) in throttles {
-        let recent = known.iter().find(|attempts| attempts.key == key && attempts.updated_at > now - FORGET_AFTER);
-        let count = recent.map_or(0, |attempts| attempts.count).saturating_add(1);
-        repo::attempt_count(tx, key, throttle.blocked_until(count, now), now).await?;
-    }
-    Ok(())
+    forget(tx, keys).await?;
+    Ok(Some(user))
 }
 
 async fn session_create(

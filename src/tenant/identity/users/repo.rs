@@ -77,7 +77,7 @@ pub async fn user_count(read: &TenantRead) -> Result<i64, DbError> {
 
 /// A user, locked until the transaction ends.
 pub async fn user_lock(tx: &mut TenantTx, id: UserId) -> Result<Option<User>, DbError> {
-    tx.first(users::table.filter(users::id.eq(id.0)).select(User::as_select()).for_update()).await
+    tx.first(users::table.filter(users::id.eq(id.0)).select(User::as_select()).for_no_key_update()).await
 }
 
 /// Writes a user's fields and counts the version up.
@@ -136,7 +136,7 @@ pub async fn user_lock_unlinked(tx: &mut TenantTx, email_key: &str) -> Result<Op
         .filter(users::email_key.eq(email_key.to_owned()))
         .filter(users::external_issuer.is_null())
         .select(User::as_select())
-        .for_update();
+        .for_no_key_update();
     tx.first(query).await
 }
 

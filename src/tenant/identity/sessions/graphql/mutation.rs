@@ -9,13 +9,14 @@ use crate::graphql::payload::payload;
 use crate::graphql::user_error::IdentityUserError;
 use crate::graphql::{ApiResult, Request, Shop};
 use crate::kernel::actor::{Access, Actor};
+use crate::kernel::attempts::AttemptKeys;
 use crate::kernel::credential::Credential;
 use crate::kernel::email::Email;
 use crate::kernel::password::Password;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
 use crate::tenant::identity::links::service::{Purpose, token_invalid};
 use crate::tenant::identity::sessions::model::Grant;
-use crate::tenant::identity::sessions::service::{self, AttemptKeys, chosen_password, credentials_invalid};
+use crate::tenant::identity::sessions::service::{self, chosen_password, credentials_invalid};
 
 /// A try to get in.
 #[derive(InputObject)]
@@ -227,8 +228,8 @@ async fn login(request: &Request, shop: &Shop, input: LoginInput) -> Result<Sess
     let candidate = shop.write("session.attempt", Access::Public, begin).await?;
     let password = Password::shown(&input.password);
     let is_right = request.services().passwords.verify(&password, candidate.password_hash.as_deref()).await?;
-    let user = candidate.user.filter(|_| is_right).ok_or_else(credentials_invalid)?;
-    let finish = async |tx: &mut _| service::login_finish(tx, clock, slug, user.id, &keys).await;
+    let verified = candidate.verified(is_right).ok_or_else(credentials_invalid)?;
+    let finish = async |tx: &mut _| service::login_finish(tx, clock, slug, &verified, &keys).await;
     granted(request, shop, shop.write("session.login", Access::Public, finish).await?)
 }
 
@@ -246,10 +247,11 @@ async fn password_change(request: &Request, shop: &Shop, input: PasswordChangeIn
     let (candidate, keys) = shop.write("password.attempt", Access::SignedIn, begin).await?;
     let current = Password::shown(&input.current_password);
     let is_right = services.passwords.verify(&current, candidate.password_hash.as_deref()).await?;
-    let user = candidate.user.filter(|_| is_right).ok_or_else(credentials_invalid)?;
-    let chosen = chosen_password(&input.new_password, &user, &["input", "newPassword"])?;
+    let verified = candidate.verified(is_right).ok_or_else(credentials_invalid)?;
+    let chosen = chosen_password(&input.new_password, &verified.user, &["input", "newPassword"])?;
     let hash = services.passwords.hash(&chosen, clock.secret()).await?;
-    let finish = async |tx: &mut _| service::password_change_finish(tx, shop.actor(), clock, &keys, &hash).await;
+    let finish =
+        async |tx: &mut _| service::password_change_finish(tx, shop.actor(), clock, (&verified, &keys), &hash).await;
     shop.write("password.change", Access::SignedIn, finish).await.map(drop)
 }
 
