@@ -2,20 +2,21 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
-use crate::auth::{External, Passwords, Tokens};
+use crate::auth::{External, Passwords, Strangers, Tokens};
 use crate::config::database::DatabaseUrls;
 use crate::config::{Config, Environment};
-use crate::control::admins::Admins;
-use crate::control::isolation::patrol;
-use crate::control::tenants::Registry;
+use crate::control::admins::{self, Admins};
+use crate::control::isolation::{patrol_page, try_all};
+use crate::control::tenants::{Registry, Tenant};
 use crate::db::listen::{Liveness, listen};
 use crate::db::pool::Pool;
 use crate::db::tls::Target;
-use crate::db::{ControlDb, OwnerDb, TenantDb};
+use crate::db::{ControlDb, ControlTx, DbError, OwnerDb, TenantDb, TenantTx};
 use crate::graphql::Services;
 use crate::graphql::cost::Costs;
 use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
@@ -25,6 +26,10 @@ use crate::kernel::ids::base32_encode;
 use crate::outbound::Policy;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::identity::principals::Principals;
+use crate::tenant::identity::sessions;
+
+/// The pause between two rounds of the patrol.
+const PATROL_PAUSE: Duration = Duration::from_secs(300);
 
 /// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
 const TENANTS_CHANNEL: &str = "shelfwise_tenants";
@@ -96,6 +101,8 @@ impl App {
             services: Arc::new(Services {
                 tokens: Tokens::new(&config.auth)?,
                 passwords: Passwords::new(clock.secret())?,
+                admin_passwords: Passwords::new(clock.secret())?,
+                strangers: Arc::new(Strangers::new(config.database.pool_max)),
                 clock,
                 registry,
                 tenants,
@@ -115,16 +122,34 @@ impl App {
 }
 
 impl App {
-    /// Lets tenants probe the wall for as long as the server runs, and counts what came of it.
+    /// Goes round the tenants for as long as the server runs, a few at a time: lets them probe the wall, and sweeps away
+    /// what is over.
     pub async fn patrol(&self) -> Infallible {
+        let mut from = None;
+        loop {
+            match self.patrol_round(from.clone()).await {
+                Ok(next) => from = next,
+                Err(error) => tracing::warn!(%error, "A round of the patrol was broken off"),
+            }
+            tokio::time::sleep(PATROL_PAUSE).await;
+        }
+    }
+
+    async fn patrol_round(&self, from: Option<String>) -> Result<Option<String>, DbError> {
+        let (services, clock) = (&self.services, &*self.services.clock);
+        let (tenants, next) = patrol_page(&self.control, from).await?;
+        let report = try_all(&services.tenants, &tenants).await?;
         let count = |outcome: &str, attempts: usize| {
             self.metrics.isolation_probes.with_label_values(&[outcome]).inc_by(attempts as u64);
         };
-        patrol(&self.control, &self.services.tenants, |report| {
-            count("breach", report.breaches.len());
-            count("denied", report.attempts - report.breaches.len());
-        })
-        .await
+        count("breach", report.breaches.len());
+        count("denied", report.attempts - report.breaches.len());
+        for context in tenants.iter().filter_map(Tenant::context) {
+            let sweep = async |tx: &mut TenantTx| sessions::service::sweep(tx, clock).await;
+            services.tenants.session(context).write(sweep).await?;
+        }
+        self.control.write(async |tx: &mut ControlTx| admins::sweep(tx, clock).await).await?;
+        Ok(next)
     }
 }
 

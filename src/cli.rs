@@ -2,6 +2,7 @@
 
 mod admin;
 pub mod dev;
+mod documents;
 mod migrate;
 mod output;
 pub mod schema;
@@ -30,7 +31,7 @@ enum Command {
     Dev,
     /// Bring the control plane and every tenant's schema to the newest version.
     Migrate(migrate::Args),
-    /// Provision, list, suspend and resume tenants, and import their catalogues.
+    /// Provision, list, suspend and resume tenants, import their catalogues, and trust their documents.
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// Print the schemas of the APIs, or check the committed ones.

@@ -7,6 +7,7 @@ mod client_address;
 pub mod documents;
 pub mod graphql;
 pub mod health;
+pub mod jwks;
 pub mod observe;
 pub mod outliving;
 pub mod page;

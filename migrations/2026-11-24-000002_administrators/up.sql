@@ -59,6 +59,6 @@ CREATE TABLE control.admin_audit (
 );
 CREATE INDEX admin_audit_target_idx ON control.admin_audit (target, id);
 
-GRANT SELECT, INSERT, UPDATE ON control.admins, control.admin_sessions, control.admin_tokens TO {runtime};
-GRANT SELECT, INSERT, UPDATE, DELETE ON control.login_attempts TO {runtime};
+GRANT SELECT, INSERT, UPDATE ON control.admins TO {runtime};
+GRANT SELECT, INSERT, UPDATE, DELETE ON control.admin_sessions, control.admin_tokens, control.login_attempts TO {runtime};
 GRANT SELECT, INSERT ON control.admin_audit TO {runtime};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::jwk::{Jwk, JwkSet};
+use jsonwebtoken::jwk::{Jwk, JwkSet, KeyAlgorithm};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use moka::future::Cache;
 use serde::Deserialize;
@@ -27,10 +27,16 @@ const KEYS_STALE_MAX: Duration = Duration::from_secs(24 * 3600);
 const REFETCH_PAUSE: Duration = Duration::from_secs(30);
 
 /// The longest key set that is read, in bytes.
-const KEYS_BYTES_MAX: usize = 256 * 1024;
+const KEYS_BYTES_MAX: usize = 64 * 1024;
+
+/// Keys of a set that are kept: issuers have two or three.
+const KEYS_MAX: usize = 20;
+
+/// The most bytes of a subject (OpenID Connect Core 1.0, section 2).
+const SUBJECT_LEN_MAX: usize = 255;
 
 /// Addresses whose keys are remembered.
-const ADDRESSES_MAX: u64 = 10_000;
+const ADDRESSES_MAX: u64 = 1_000;
 
 /// What may sign a token: public keys alone, so that no published key is taken for a shared secret.
 const ALGORITHMS: [Algorithm; 5] =
@@ -125,11 +131,15 @@ impl External {
             return Err(InvalidToken);
         }
         let header = decode_header(token).map_err(|_| InvalidToken)?;
-        if !ALGORITHMS.contains(&header.alg) {
+        // What a critical extension asks for is not known here, and must not be passed over (RFC 7515, section 4.1.11).
+        if !ALGORITHMS.contains(&header.alg) || header.crit.is_some() {
             return Err(InvalidToken);
         }
         let key_id = header.kid.ok_or(InvalidToken)?;
         let jwk = self.key(issuer.jwks_url, &key_id).await.ok_or(InvalidToken)?;
+        if jwk.common.key_algorithm.is_some_and(|algorithm| algorithm != KeyAlgorithm::from(header.alg)) {
+            return Err(InvalidToken);
+        }
         let key = DecodingKey::from_jwk(&jwk).map_err(|_| InvalidToken)?;
         // The library refuses an algorithm of another family than the key's.
         let mut validation = Validation::new(header.alg);
@@ -140,7 +150,10 @@ impl External {
         let payload = decode::<Payload>(token, &key, &validation).map_err(|_| InvalidToken)?.claims;
         let now = now.timestamp();
         let is_late = now >= payload.exp.saturating_add(LEEWAY_S);
-        if is_late || payload.nbf.is_some_and(|nbf| now < nbf.saturating_sub(LEEWAY_S)) || payload.sub.is_empty() {
+        if is_late
+            || payload.nbf.is_some_and(|nbf| now < nbf.saturating_sub(LEEWAY_S))
+            || !(1..=SUBJECT_LEN_MAX).contains(&payload.sub.len())
+        {
             return Err(InvalidToken);
         }
         let is_verified = match payload.email_verified {
@@ -153,7 +166,8 @@ impl External {
     }
 
     async fn key(&self, url: &str, key_id: &str) -> Option<Jwk> {
-        let find = |keys: &Keys| keys.set.find(key_id).cloned();
+        // Older ones may have been withdrawn for a reason.
+        let find = |keys: &Keys| keys.set.find(key_id).filter(|_| keys.fetched_at.elapsed() < KEYS_STALE_MAX).cloned();
         let known = self.keys.get(url).await;
         if let Some(keys) = &known
             && keys.fetched_at.elapsed() < KEYS_FRESH
@@ -186,7 +200,8 @@ impl External {
         let fetched = outbound.get_json(url, KEYS_BYTES_MAX).await;
         let json = fetched.inspect_err(|error| tracing::warn!(%error, "An issuer's keys could not be fetched")).ok()?;
         // One key that we cannot read does not spoil the others.
-        let keys = json.get("keys")?.as_array()?.iter().filter_map(|key| Jwk::deserialize(key).ok()).collect();
+        let keys =
+            json.get("keys")?.as_array()?.iter().filter_map(|key| Jwk::deserialize(key).ok()).take(KEYS_MAX).collect();
         Some(JwkSet { keys })
     }
 }

@@ -9,8 +9,8 @@ use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
-use super::operator;
 use super::output::{error, print_line, print_tenant};
+use super::{documents, operator};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
@@ -101,6 +101,19 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Trust the operations of a tenant's frontend, by the file that the frontend's build wrote.
+    Documents {
+        /// The tenant.
+        slug: String,
+        /// JSON: documents by their SHA-256, Apollo's manifest of operations, or a list of documents.
+        file: PathBuf,
+        /// Trust these alone, and none of those that were trusted before.
+        #[arg(long)]
+        replace: bool,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// What becomes of a row whose book exists already.
@@ -159,6 +172,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             let context = context(&control, &slug).await?;
             import(&tenants, context, &file, options, json).await?;
         }
+        Command::Documents { slug, file, replace, json } => documents::run(config, &slug, &file, replace, json).await?,
     }
     Ok(())
 }

@@ -12,7 +12,8 @@ use super::tenant::{context, databases};
 use crate::auth::tokens::AdminClaims;
 use crate::auth::{Claims, Tokens};
 use crate::config::Config;
-use crate::db::{ControlDb, TenantDb};
+use crate::control::audit::service::record;
+use crate::db::{ControlDb, ControlTx, TenantDb};
 use crate::kernel::actor::Role;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::ids::UserId;
@@ -21,13 +22,16 @@ use crate::tenant::identity::users::service::owner_first;
 /// How long a printed token is valid where nothing else is asked for.
 const HOURS_DEFAULT: u64 = 12;
 
+/// The longest that an operator's token is valid: a month.
+const HOURS_MAX: u64 = 744;
+
 /// Whose token to print.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// An administrator's.
     Admin {
-        /// How many hours it is valid.
-        #[arg(long, default_value_t = HOURS_DEFAULT)]
+        /// How many hours it is valid: nothing but its end, or the end of the signing key, takes it back.
+        #[arg(long, default_value_t = HOURS_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=HOURS_MAX))]
         hours: u64,
     },
     /// A shop's user's: the first owner's id, with the role that is asked for.
@@ -37,8 +41,8 @@ pub enum Command {
         /// What the bearer may do: owner, manager, clerk or read-only.
         #[arg(long, default_value = "owner")]
         role: Role,
-        /// How many hours it is valid.
-        #[arg(long, default_value_t = HOURS_DEFAULT)]
+        /// How many hours it is valid: nothing but its end, or the end of the signing key, takes it back.
+        #[arg(long, default_value_t = HOURS_DEFAULT, value_parser = clap::value_parser!(u64).range(1..=HOURS_MAX))]
         hours: u64,
     },
 }
@@ -50,6 +54,10 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::Admin { hours } => admin(&tokens, lifetime(hours))?,
         Command::Tenant { slug, role, hours } => {
             let (control, tenants) = databases(config)?;
+            let act = ("token.tenant", slug.as_str());
+            let details = serde_json::json!({ "role": role.as_str(), "hours": hours });
+            let note = async |tx: &mut ControlTx| record(tx, &SystemClock, &operator(), act, details).await;
+            control.write(note).await?;
             tenant(&tokens, &control, &tenants, &slug, role, lifetime(hours)).await?
         }
     };

@@ -1,6 +1,7 @@
 //! - `JWT_KEYS`: `KID:ALG:BASE64` with commas between several. The first signs, all verify.
 //!
-//! A key is rotated by putting its successor in front. `ALG` is `EdDSA` (Ed25519), `ES256` or `RS256`; the base64 is a
+//! A key is rotated by putting its successor second, on every server, and after five minutes in front: that long others
+//! may hold the published keys. `ALG` is `EdDSA` (Ed25519), `ES256` or `RS256`; the base64 is a
 //! private key in PKCS #8 (DER): `openssl genpkey -algorithm ed25519 | openssl pkcs8 -topk8 -nocrypt -outform DER | base64 -w0`.
 //! Unset in development: `shelfwise dev` makes a key whose id starts with `dev-`, which other environments refuse.
 
@@ -76,6 +77,9 @@ impl AuthConfig {
         let mut jwt_keys = Vec::new();
         for (index, entry) in setting.split(',').map(str::trim).filter(|entry| !entry.is_empty()).enumerate() {
             match JwtKey::from_setting(entry) {
+                Ok(key) if jwt_keys.iter().any(|known: &JwtKey| known.id == key.id) => {
+                    reader.problem("JWT_KEYS", &format!("`{}` is there twice", key.id));
+                }
                 Ok(key) => jwt_keys.push(key),
                 Err(problem) => reader.problem("JWT_KEYS", &format!("key {}: {problem}", index + 1)),
             }

@@ -10,4 +10,5 @@ pub mod service;
 pub mod sessions;
 mod standing;
 
+pub use sessions::service::sweep;
 pub use standing::Admins;

@@ -5,6 +5,8 @@ use crate::failure::{Failure, Refusal};
 /// What is wrong with a request to the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum ControlErrorCode {
+    /// The account is in use already.
+    AdminIsActive,
     /// The slug breaks the rules of slugs.
     SlugInvalid,
     /// The slug is one of the platform's own names.

@@ -1,8 +1,5 @@
 //! Proof that the wall holds: tenants try what must not be possible, all of them on demand, a few at a time all day.
 
-use std::convert::Infallible;
-use std::time::Duration;
-
 use crate::control::tenants::{Tenant, service::tenant_list};
 use crate::db::probe::{ATTEMPTS_COUNT, Breach, probe};
 use crate::db::{ControlDb, DbError, TenantDb};
@@ -11,9 +8,6 @@ use crate::kernel::tenant::SchemaName;
 
 /// Tenants that are read from the registry at once.
 const PAGE_TENANTS: usize = 200;
-
-/// The pause between two rounds of the patrol.
-const PATROL_PAUSE: Duration = Duration::from_secs(300);
 
 /// Tenants that try in one round of the patrol: each makes some twenty attempts.
 const PATROL_TENANTS: usize = 10;
@@ -47,27 +41,22 @@ pub async fn verify(control: &ControlDb, tenants: &TenantDb) -> Result<Report, D
     try_all(tenants, &all).await
 }
 
-/// Goes round the registry for as long as the server runs, a few tenants at a time, and tells what it found.
-pub async fn patrol(control: &ControlDb, tenants: &TenantDb, on_report: impl Fn(&Report)) -> Infallible {
-    let mut from = None;
-    loop {
-        let request = PageRequest { limit: PATROL_TENANTS, direction: Direction::Forward, from: from.take() };
-        let round = async {
-            let page = tenant_list(control, request).await?;
-            // Past the last one it begins anew.
-            from = page.items.last().filter(|_| page.has_next).map(|tenant| tenant.slug.clone());
-            try_all(tenants, &page.items).await
-        };
-        match round.await {
-            Ok(report) => on_report(&report),
-            Err(error) => tracing::warn!(%error, "The wall could not be probed"),
-        }
-        tokio::time::sleep(PATROL_PAUSE).await;
-    }
+/// The next few tenants of the patrol after a slug, and after whom the round after it begins: past the last tenant it
+/// begins anew.
+///
+/// # Errors
+/// The database cannot be asked.
+pub async fn patrol_page(control: &ControlDb, from: Option<String>) -> Result<(Vec<Tenant>, Option<String>), DbError> {
+    let page = tenant_list(control, PageRequest { limit: PATROL_TENANTS, direction: Direction::Forward, from }).await?;
+    let next = page.items.last().filter(|_| page.has_next).map(|tenant| tenant.slug.clone());
+    Ok((page.items, next))
 }
 
 /// Lets each of some tenants try against the next one, the last against the first.
-async fn try_all(tenants: &TenantDb, all: &[Tenant]) -> Result<Report, DbError> {
+///
+/// # Errors
+/// The database cannot be asked.
+pub async fn try_all(tenants: &TenantDb, all: &[Tenant]) -> Result<Report, DbError> {
     let mut report = Report::default();
     for (index, tenant) in all.iter().enumerate() {
         let other = &all[(index + 1) % all.len()];

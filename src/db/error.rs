@@ -17,6 +17,9 @@ pub enum DbError {
     /// Others were changing the same rows in another order, or at the same moment. Trying again helps.
     #[error("the transaction was given up for another: {0}")]
     Conflict(String),
+    /// A text holds what PostgreSQL does not take: a NUL, in practice.
+    #[error("a text cannot be stored: {0}")]
+    Text(String),
     /// The role may not do this.
     #[error("{0}")]
     Denied(String),
@@ -61,6 +64,7 @@ impl From<DieselError> for DbError {
             DatabaseErrorKind::ClosedConnection => Self::Unreachable(message.to_owned()),
             // The driver has no kinds for these; the texts are PostgreSQL's own, in the C locale of its messages.
             _ if message.starts_with("canceling statement") => Self::Cancelled(message.to_owned()),
+            _ if message.starts_with("invalid byte sequence") => Self::Text(message.to_owned()),
             _ if message.starts_with("permission denied") => Self::Denied(message.to_owned()),
             // What the driver makes of a socket that broke.
             DatabaseErrorKind::UnableToSendCommand if message.starts_with("error communicating") => {

@@ -7,10 +7,10 @@ use async_graphql::Context;
 
 use super::error::{ApiError, ApiResult};
 use super::loaders::Loaders;
-use crate::auth::{Passwords, Tokens};
+use crate::auth::{Passwords, Strangers, Tokens};
 use crate::control::audit::Operator;
 use crate::control::tenants::{Lookup, Registry};
-use crate::db::{ControlDb, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
+use crate::db::{ControlDb, DbError, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
 use crate::failure::Failure;
 use crate::kernel::actor::{Access, Actor};
 use crate::kernel::clock::Clock;
@@ -24,8 +24,12 @@ pub struct Services {
     pub clock: Arc<dyn Clock>,
     /// Signs and verifies tokens.
     pub tokens: Tokens,
-    /// Hashes passwords.
+    /// Hashes the passwords of shops' people.
     pub passwords: Passwords,
+    /// Hashes administrators' passwords: a flood at a shop's door does not shut theirs.
+    pub admin_passwords: Passwords,
+    /// Counts strangers.
+    pub strangers: Arc<Strangers>,
     /// From slugs to tenants.
     pub registry: Registry,
     /// The tenants' database.
@@ -47,6 +51,8 @@ pub struct Origin {
 pub struct Request {
     services: Arc<Services>,
     origin: Origin,
+    /// The shop that the host or a header names, be there one or not.
+    named: Option<String>,
     /// The shop, where the request or a credential in its arguments names one that exists.
     shop: OnceLock<Shop>,
 }
@@ -56,6 +62,7 @@ pub struct Shop {
     tenant: Arc<TenantCtx>,
     actor: Actor,
     session: Arc<TenantSession>,
+    strangers: Arc<Strangers>,
     /// Made when the first relation is resolved.
     loaders: OnceLock<Loaders>,
 }
@@ -77,8 +84,8 @@ pub struct AdminRequest {
 impl Request {
     /// The context of an operation.
     #[must_use]
-    pub fn new(services: Arc<Services>, origin: Origin, shop: Option<Shop>) -> Self {
-        Self { services, origin, shop: shop.map(OnceLock::from).unwrap_or_default() }
+    pub fn new(services: Arc<Services>, origin: Origin, named: Option<String>, shop: Option<Shop>) -> Self {
+        Self { services, origin, named, shop: shop.map(OnceLock::from).unwrap_or_default() }
     }
 
     /// The context that a resolver runs in.
@@ -115,6 +122,18 @@ impl Request {
         self.known_shop().ok_or_else(ApiError::unauthenticated)
     }
 
+    /// Counts a call of somebody who has shown nothing, and tells whether it may go on.
+    #[must_use]
+    pub fn admits_stranger(&self) -> bool {
+        self.services.strangers.admit(self.origin.address)
+    }
+
+    /// Whether the request names a shop, be there one or not.
+    #[must_use]
+    pub fn names_a_shop(&self) -> bool {
+        self.named.is_some()
+    }
+
     /// The shop, if one is known.
     #[must_use]
     pub fn known_shop(&self) -> Option<&Shop> {
@@ -126,14 +145,18 @@ impl Request {
     ///
     /// # Errors
     /// The registry is unreachable.
-    pub async fn shop_of(&self, credential: &Credential) -> ApiResult<Option<&Shop>> {
+    pub async fn shop_of(&self, credential: &Credential) -> Result<Option<&Shop>, DbError> {
         let Realm::Tenant(slug) = &credential.realm else { return Ok(None) };
+        if self.named.as_ref().is_some_and(|named| named != slug.as_str()) {
+            return Ok(None);
+        }
         if self.known_shop().is_none()
             && let Lookup::Active(tenant) = self.services.registry.resolve(slug).await?
         {
             let session = Arc::new(self.services.tenants.session(Arc::clone(&tenant)));
             // Another field of the document may have been faster, with the same shop or with another.
-            let _ = self.shop.set(Shop::new(tenant, Actor::Anonymous, session));
+            let strangers = Arc::clone(&self.services.strangers);
+            let _ = self.shop.set(Shop::new(tenant, Actor::Anonymous, session, strangers));
         }
         Ok(self.known_shop().filter(|shop| shop.tenant.slug == *slug))
     }
@@ -142,8 +165,8 @@ impl Request {
 impl Shop {
     /// The operation's part of one shop.
     #[must_use]
-    pub fn new(tenant: Arc<TenantCtx>, actor: Actor, session: Arc<TenantSession>) -> Self {
-        Self { tenant, actor, session, loaders: OnceLock::new() }
+    pub fn new(tenant: Arc<TenantCtx>, actor: Actor, session: Arc<TenantSession>, strangers: Arc<Strangers>) -> Self {
+        Self { tenant, actor, session, strangers, loaders: OnceLock::new() }
     }
 
     /// The shop that the resolver runs in.
@@ -188,13 +211,27 @@ impl Shop {
     ) -> Result<T, Failure<C>> {
         // Asked here as well as in the service: who may not do it costs no connection.
         self.actor.require(access)?;
-        let result = self.session.write(work).await;
+        let result = match self.actor {
+            // Strangers wait for each other, and give the connection back at once: what comes next may take long.
+            Actor::Anonymous => {
+                let _lane = self.strangers.lane().await.ok_or(Failure::Busy)?;
+                let result = self.session.write(work).await;
+                self.session.finish().await;
+                result
+            }
+            _ => self.session.write(work).await,
+        };
         // What was loaded before the write must not be answered after it.
         if let Some(loaders) = self.loaders.get() {
             loaders.clear().await;
         }
         tracing::debug!(action, is_ok = result.is_ok(), "Ran a mutation");
         result
+    }
+
+    /// Gives the connection back, before something that takes long and does not need it.
+    pub async fn release(&self) {
+        self.session.finish().await;
     }
 
     /// The operation's session, to be finished when all answers are in.

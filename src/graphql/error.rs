@@ -132,6 +132,7 @@ impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         let mut api = match &error {
             DbError::Cancelled(_) => Self::new(ErrorCode::Timeout, "The operation took too long and was stopped."),
+            DbError::Text(_) => Self::bad_request("A text holds a control character that cannot be stored."),
             error if error.is_unavailable() => {
                 Self::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly.")
             }

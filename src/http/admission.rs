@@ -32,22 +32,44 @@ struct Claim {
     shown: Shown,
 }
 
-/// The shop that a request of the tenant plane is for, and who acts in it; nothing for a stranger without a shop.
+/// What a request of the tenant plane says of its shop.
+pub struct Admitted {
+    /// The shop that the host or a header names, be there one or not.
+    pub named: Option<String>,
+    /// The shop, and who acts in it; nothing for a stranger without a shop.
+    pub shop: Option<Shop>,
+}
+
+/// The shop that a request of the tenant plane is for, and who acts in it.
 ///
 /// # Errors
 /// `UNAUTHENTICATED` for a bad credential or a tenant that is gone, `TENANT_MISMATCH` where two sources disagree,
 /// `TENANT_SUSPENDED` for those who have shown that they belong there.
-pub async fn tenant(app: &App, headers: &HeaderMap, uri: &Uri) -> Result<Option<Shop>, ApiError> {
+pub async fn tenant(app: &App, headers: &HeaderMap, uri: &Uri, origin: &Origin) -> Result<Admitted, ApiError> {
     let named = named_slugs(headers, uri, &app.config.http.tenant_host_suffixes);
-    let Some(token) = bearer(headers)? else { return stranger(app, &named).await };
-    match own_claim(app, token) {
-        Ok(claim) if named.iter().any(|name| *name != claim.slug.as_str()) => Err(mismatch()),
+    let shop = match bearer(headers)? {
+        None => stranger(app, &named).await?,
+        Some(token) => Some(bearers_shop(app, token, &named, origin).await?),
+    };
+    Ok(Admitted { named: named.into_iter().next(), shop })
+}
+
+/// The shop that a credential lets in.
+async fn bearers_shop(app: &App, token: &str, named: &[String], origin: &Origin) -> Result<Shop, ApiError> {
+    let result = match own_claim(app, token) {
+        Ok(claim) if named.iter().any(|name| *name != claim.slug.as_str()) => return Err(mismatch()),
+        // Whoever shows one wrong credential after the other is not looked up any more.
+        _ if app.services.strangers.is_spent(origin.address) => return Err(ApiError::unauthenticated()),
         Ok(Claim { slug, tenant, shown }) => {
             let lookup = app.services.registry.resolve(&slug).await?;
-            enter(app, lookup, tenant, async |_| Ok(Some(shown))).await.map(Some)
+            enter(app, lookup, tenant, async |_| Ok(Some(shown))).await
         }
-        Err(InvalidToken) => external(app, token, &named).await.map(Some),
+        Err(InvalidToken) => external(app, token, named).await,
+    };
+    if result.as_ref().is_err_and(|error| error.code == ErrorCode::Unauthenticated) {
+        let _ = app.services.strangers.admit(origin.address);
     }
+    result
 }
 
 /// The administrator that a request of the control plane is from; nobody for a stranger.
@@ -162,7 +184,7 @@ async fn stranger(app: &App, named: &[String]) -> Result<Option<Shop>, ApiError>
 
 fn shop(app: &App, context: Arc<TenantCtx>, actor: Actor) -> Shop {
     let session = Arc::new(app.services.tenants.session(Arc::clone(&context)));
-    Shop::new(context, actor, session)
+    Shop::new(context, actor, session, Arc::clone(&app.services.strangers))
 }
 
 fn mismatch() -> ApiError {
@@ -171,7 +193,11 @@ fn mismatch() -> ApiError {
 
 /// The bearer token, if the request shows one.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(ApiError::unauthenticated());
+    }
     let text = value.to_str().map_err(|_| ApiError::unauthenticated())?;
     let (scheme, token) = text.split_once(' ').ok_or_else(ApiError::unauthenticated)?;
     if scheme.eq_ignore_ascii_case("bearer") { Ok(Some(token.trim())) } else { Err(ApiError::unauthenticated()) }
@@ -181,7 +207,8 @@ fn bearer(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
 fn named_slugs(headers: &HeaderMap, uri: &Uri, suffixes: &[String]) -> Vec<String> {
     let host = uri.host().or_else(|| headers.get(header::HOST)?.to_str().ok());
     let from_host = host.and_then(|host| slug_of_host(host, suffixes));
-    let from_header = headers.get(&X_TENANT).map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
+    let from_header =
+        headers.get_all(&X_TENANT).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).trim().to_owned());
     from_host.into_iter().chain(from_header).collect()
 }
 

@@ -30,13 +30,18 @@ pub fn client_address(extensions: &Extensions, headers: &HeaderMap, trusted: &[I
     let mut nearest = peer;
     for hop in hops.into_iter().rev() {
         // What cannot be read ends the chain: who wrote it is not to be believed further.
-        let Ok(address) = hop.trim().parse::<IpAddr>() else { break };
+        let Some(address) = hop_address(hop.trim()) else { break };
         nearest = address.to_canonical();
         if !is_trusted(&nearest) {
             break;
         }
     }
     nearest
+}
+
+/// The address of a hop; some proxies write the port with it.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    hop.parse().or_else(|_| hop.parse::<SocketAddr>().map(|address| address.ip())).ok()
 }
 
 #[cfg(test)]
@@ -64,6 +69,8 @@ mod tests {
         check("10.0.0.1", &["203.0.113.9", "198.51.100.7, 10.0.0.2"], "198.51.100.7");
         check("10.0.0.1", &["nonsense, 10.0.0.2"], "10.0.0.2");
         check("::ffff:10.0.0.1", &["2001:db8::5"], "2001:db8::5");
+        check("10.0.0.1", &["198.51.100.7:5678"], "198.51.100.7");
+        check("10.0.0.1", &["[2001:db8::5]:443"], "2001:db8::5");
         check("10.0.0.1", &[], "10.0.0.1");
     }
 }

@@ -44,8 +44,14 @@ pub struct Sent {
     pub hash: Option<String>,
 }
 
-/// The shop that a document is sent to, and the connection by which its table can be asked.
-pub type Place<'a> = Option<(TenantId, &'a TenantSession)>;
+/// The shop that a document is sent to.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The shop.
+    pub tenant: TenantId,
+    /// The connection by which its table of trusted documents may be asked.
+    pub table: Option<&'a TenantSession>,
+}
 
 /// The memory of documents.
 pub struct Documents {
@@ -80,7 +86,7 @@ impl Documents {
     /// # Errors
     /// `PERSISTED_QUERY_NOT_FOUND` for a hash that nobody knows, `DOCUMENT_NOT_TRUSTED` where only trusted ones are
     /// served and this is none, `BAD_REQUEST` where there is neither text nor hash or they do not fit.
-    pub async fn text(&self, sent: Sent, place: Place<'_>) -> Result<String, ApiError> {
+    pub async fn text(&self, sent: Sent, place: Option<Place<'_>>) -> Result<String, ApiError> {
         let Sent { text, hash } = sent;
         if let (Some(text), Some(hash)) = (&text, &hash)
             && document_hash(text) != *hash
@@ -91,16 +97,14 @@ impl Documents {
             (Some(text), ..) => text,
             (None, None, _) => return Err(ApiError::bad_request("`query` is missing.")),
             (None, Some(_), None) => return Err(not_found()),
-            (None, Some(hash), Some((tenant, session))) => {
-                match self.persisted.get(&(tenant, hash.clone())) {
-                    Some(text) => text.as_ref().to_owned(),
-                    None => {
-                        // What the shop trusts need not be sent even once.
-                        let text = self.trusted(hash.clone(), tenant, session).await?.ok_or_else(not_found)?;
-                        return Ok(text.as_ref().to_owned());
-                    }
+            (None, Some(hash), Some(place)) => match self.persisted.get(&(place.tenant, hash.clone())) {
+                Some(text) => text.as_ref().to_owned(),
+                None => {
+                    // What the shop trusts need not be sent even once.
+                    let text = self.trusted(hash.clone(), place).await?.ok_or_else(not_found)?;
+                    return Ok(text.as_ref().to_owned());
                 }
-            }
+            },
         };
         if self.mode != TrustedDocuments::Off {
             self.check_trust(&text, place).await?;
@@ -136,10 +140,10 @@ impl Documents {
         self.persisted.insert((tenant, hash), text.into());
     }
 
-    async fn check_trust(&self, text: &str, place: Place<'_>) -> Result<(), ApiError> {
+    async fn check_trust(&self, text: &str, place: Option<Place<'_>>) -> Result<(), ApiError> {
         let hash = document_hash(text);
         let is_trusted = match place {
-            Some((tenant, session)) => self.trusted(hash.clone(), tenant, session).await?.is_some(),
+            Some(place) => self.trusted(hash.clone(), place).await?.is_some(),
             None => false,
         };
         match self.mode {
@@ -156,16 +160,12 @@ impl Documents {
         }
     }
 
-    async fn trusted(
-        &self,
-        hash: String,
-        tenant: TenantId,
-        session: &TenantSession,
-    ) -> Result<Option<Arc<str>>, ApiError> {
-        let key = (tenant, hash);
+    async fn trusted(&self, hash: String, place: Place<'_>) -> Result<Option<Arc<str>>, ApiError> {
+        let key = (place.tenant, hash);
         if let Some(known) = self.trusted.get(&key) {
             return Ok(known);
         }
+        let Some(session) = place.table else { return Ok(None) };
         let text = document_by_hash(&session.read().await?, &key.1).await?.map(Arc::from);
         self.trusted.insert(key, text.clone());
         Ok(text)

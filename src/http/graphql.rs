@@ -12,15 +12,17 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use tracing::Instrument as _;
 
 use super::accept::{MediaType, negotiate};
+use super::admission::Admitted;
 use super::answer::not_allowed;
 use super::client_address::client_address;
-use super::documents::Sent;
+use super::documents::{Place, Sent};
 use super::observe::RequestId;
 use super::outliving::Outliving;
 use super::parameters::{QUERY_STRING_BYTES_MAX, check_preflight, read_body, read_query};
 use super::{admission, answer, page};
 use crate::app::App;
 use crate::config::Environment;
+use crate::config::http::TrustedDocuments;
 use crate::control::audit::Operator;
 use crate::graphql::cost::{COST_MAX, Costs};
 use crate::graphql::{AdminRequest, ApiError, ErrorCode, Origin, Request as RequestCtx, Shop};
@@ -132,19 +134,24 @@ async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
 /// Executes an operation of the tenants' API.
 async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     let Read { app, origin, headers, uri, by_get, body_bytes, sent, mut operation } = read;
-    let shop = admission::tenant(&app, &headers, &uri).await?;
+    let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
     if let Some(shop) = &shop {
         tracing::Span::current().record("tenant.slug", shop.tenant().slug.as_str());
     }
     let hash = sent.hash.clone();
     let session = shop.as_ref().map(Shop::session);
-    let place = shop.as_ref().map(Shop::tenant).map(|tenant| tenant.id).zip(session.as_deref());
+    // A stranger's hash costs a connection only where every document must be known.
+    let is_asked =
+        |shop: &Shop| *shop.actor() != Actor::Anonymous || app.config.http.trusted_documents != TrustedDocuments::Off;
+    let place = shop
+        .as_ref()
+        .map(|shop| Place { tenant: shop.tenant().id, table: session.as_deref().filter(|_| is_asked(shop)) });
     operation.query = app.documents.text(sent, place).await.map_err(Refused::Document)?;
     let cost = admit(&app, &app.tenant_costs, &mut operation, (by_get, body_bytes)).map_err(Refused::Document)?;
-    if let (Some((tenant, _)), Some(hash)) = (place, hash) {
-        app.documents.persist(tenant, hash, &operation.query);
+    if let (Some(place), Some(hash)) = (place, hash) {
+        app.documents.persist(place.tenant, hash, &operation.query);
     }
-    Ok(with_cost(execute_tenant(app, origin, shop, operation).await, cost))
+    Ok(with_cost(execute_tenant(app, (origin, named, shop), operation).await, cost))
 }
 
 /// Executes an operation of the operators' API.
@@ -208,16 +215,15 @@ async fn supervise(app: &App, run: Running) -> Result<GraphqlResponse, Refused> 
 
 async fn execute_tenant(
     app: Arc<App>,
-    origin: Origin,
-    shop: Option<Shop>,
+    (origin, named, shop): (Origin, Option<String>, Option<Shop>),
     mut operation: GraphqlRequest,
 ) -> GraphqlResponse {
     let is_stranger = shop.as_ref().is_none_or(|shop| *shop.actor() == Actor::Anonymous);
-    let is_closed = app.config.environment == Environment::Production && is_stranger;
+    let is_closed = app.config.environment != Environment::Development && is_stranger;
     if is_closed {
         operation = operation.disable_introspection();
     }
-    let request = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, shop));
+    let request = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, shop));
     let mut response = app.tenant_schema.execute(operation.data(Arc::clone(&request))).await;
     if is_closed {
         answer::hide_suggestions(&mut response);
@@ -245,7 +251,7 @@ async fn execute_admin(
     operator: Option<Operator>,
     mut operation: GraphqlRequest,
 ) -> GraphqlResponse {
-    let is_closed = app.config.environment == Environment::Production && operator.is_none();
+    let is_closed = app.config.environment != Environment::Development && operator.is_none();
     if is_closed {
         operation = operation.disable_introspection();
     }

@@ -61,6 +61,9 @@ impl Parameters {
             return Err(ApiError::bad_request("Persisted queries are served in version 1."));
         }
         let hash = persisted.map(|persisted| persisted.sha256_hash.to_ascii_lowercase());
+        if hash.as_ref().is_some_and(|hash| hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+            return Err(ApiError::bad_request("A hash is a SHA-256 in hexadecimal."));
+        }
         let text = self.query.filter(|query| !query.trim().is_empty());
         if text.is_none() && hash.is_none() {
             return Err(ApiError::bad_request("`query` is missing."));

@@ -12,7 +12,7 @@ use tower_http::cors::CorsLayer;
 
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
-use super::{graphql, health, observe, page};
+use super::{graphql, health, jwks, observe, page};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -25,6 +25,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(page::asset))
         .route("/graphql", any(graphql::tenant))
         .route("/admin/graphql", any(graphql::admin))
+        .route("/.well-known/jwks.json", get(jwks::jwks))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics));

@@ -17,8 +17,14 @@ pub struct Throttle {
     pub wait_max_s: i64,
 }
 
-/// For one account, from wherever: 1,440 guesses a day at most, and its owner waits for a minute at most.
-pub const ACCOUNT: Throttle = Throttle { free: 5, wait_max_s: 60 };
+/// For one account from one network: the guesser waits, the account's owner elsewhere does not.
+pub const ACCOUNT_HERE: Throttle = Throttle { free: 5, wait_max_s: 900 };
+
+/// For one account from everywhere: what many networks together may try.
+pub const ACCOUNT: Throttle = Throttle { free: 100, wait_max_s: 60 };
+
+/// For mails to one account: whoever asks for them fills somebody's mailbox.
+pub const MAIL: Throttle = Throttle { free: 3, wait_max_s: 3_600 };
 
 /// For one address, at whatever account: people behind one address share it, so more is free, and it lasts longer.
 pub const ADDRESS: Throttle = Throttle { free: 30, wait_max_s: 900 };
@@ -35,11 +41,16 @@ pub fn account_key(action: &str, email_key: &str) -> Vec<u8> {
 /// What an address's attempts are counted by. One customer of a provider has a whole /64 of IPv6 addresses.
 #[must_use]
 pub fn address_key(action: &str, address: IpAddr) -> Vec<u8> {
-    let network = match address.to_canonical() {
+    Sha256::digest(format!("{action} address {}", network(address))).to_vec()
+}
+
+/// The network that an address is counted as.
+#[must_use]
+pub fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("{:x?}", &address.segments()[..4]),
-    };
-    Sha256::digest(format!("{action} address {network}")).to_vec()
+    }
 }
 
 /// What is known of a key.
@@ -55,10 +66,11 @@ pub struct Attempts {
     pub updated_at: DateTime<Utc>,
 }
 
-/// What one attempt is counted by: the account that is tried, and where from.
+/// What one attempt is counted by: the account that is tried, where from, and both together.
 #[derive(Debug, Clone)]
 pub struct AttemptKeys {
-    account: Vec<u8>,
+    /// In one order for everybody: two attempts never wait for each other.
+    keys: Vec<(Vec<u8>, Throttle)>,
     address: Vec<u8>,
 }
 
@@ -66,39 +78,52 @@ pub struct AttemptKeys {
 pub type Blocked<'a> = (&'a [u8], DateTime<Utc>);
 
 impl AttemptKeys {
-    /// The keys of an attempt at something.
+    /// The keys of an attempt to get in by a password.
     #[must_use]
-    pub fn new(action: &str, email_key: &str, address: IpAddr) -> Self {
-        Self { account: account_key(action, email_key), address: address_key(action, address) }
+    pub fn password(action: &str, email_key: &str, address: IpAddr) -> Self {
+        let here = account_key(&format!("{action} from {}", network(address)), email_key);
+        let account = account_key(action, email_key);
+        Self::of(address_key(action, address), vec![(here, ACCOUNT_HERE), (account, ACCOUNT)])
     }
 
-    /// The account's key, whose attempts a good one makes forgotten.
+    /// The keys of a request for a mail.
     #[must_use]
-    pub fn account(&self) -> &[u8] {
-        &self.account
+    pub fn mail(email_key: &str, address: IpAddr) -> Self {
+        Self::of(address_key("mail", address), vec![(account_key("mail", email_key), MAIL)])
     }
 
-    /// Both keys with their throttles, in one order for everybody: two attempts never wait for each other.
+    fn of(address: Vec<u8>, mut keys: Vec<(Vec<u8>, Throttle)>) -> Self {
+        keys.push((address.clone(), ADDRESS));
+        keys.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Self { keys, address }
+    }
+
+    /// The keys in the order in which they are locked.
     #[must_use]
-    pub fn sorted(&self) -> [(&[u8], Throttle); 2] {
-        let mut throttles: [(&[u8], Throttle); 2] = [(&self.account, ACCOUNT), (&self.address, ADDRESS)];
-        throttles.sort_by_key(|(key, _)| *key);
-        throttles
+    pub fn sorted(&self) -> Vec<Vec<u8>> {
+        self.keys.iter().map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Whether a good attempt makes a key's attempts forgotten: all but the address's, which others share.
+    #[must_use]
+    pub fn is_forgotten(&self, key: &[u8]) -> bool {
+        key != self.address
     }
 
     /// Until when each key is blocked once this attempt is counted, in their order.
     ///
     /// # Errors
     /// In how many seconds the next attempt will be read: this one is not.
-    pub fn admit<'a>(&'a self, known: &[Attempts], now: DateTime<Utc>) -> Result<[Blocked<'a>; 2], i64> {
+    pub fn admit<'a>(&'a self, known: &[Attempts], now: DateTime<Utc>) -> Result<Vec<Blocked<'a>>, i64> {
         if let Some(until) = known.iter().map(|attempts| attempts.blocked_until).filter(|until| *until > now).max() {
             return Err((until - now).num_seconds() + 1);
         }
-        Ok(self.sorted().map(|(key, throttle)| {
-            let recent = known.iter().find(|attempts| attempts.key == key && attempts.updated_at > now - FORGET_AFTER);
+        let next = self.keys.iter().map(|(key, throttle)| {
+            let recent = known.iter().find(|attempts| attempts.key == *key && attempts.updated_at > now - FORGET_AFTER);
             let count = recent.map_or(0, |attempts| attempts.count).saturating_add(1);
-            (key, throttle.blocked_until(count, now))
-        }))
+            (key.as_slice(), throttle.blocked_until(count, now))
+        });
+        Ok(next.collect())
     }
 }
 
@@ -123,7 +148,8 @@ mod tests {
     fn waits_double_up_to_their_bound() {
         let now = DateTime::UNIX_EPOCH;
         let check = |count: i32, seconds: i64| {
-            assert_eq!((ACCOUNT.blocked_until(count, now) - now).num_seconds(), seconds, "{count}");
+            let throttle = Throttle { free: 5, wait_max_s: 60 };
+            assert_eq!((throttle.blocked_until(count, now) - now).num_seconds(), seconds, "{count}");
         };
         check(1, 0);
         check(5, 0);
@@ -138,7 +164,8 @@ mod tests {
     #[test]
     fn an_attempt_is_refused_unread_while_either_key_is_blocked() {
         let now = DateTime::UNIX_EPOCH + TimeDelta::days(1);
-        let keys = AttemptKeys::new("login", "ann@acme.example", "192.0.2.1".parse().unwrap());
+        let keys = AttemptKeys::password("login", "ann@acme.example", "192.0.2.1".parse().unwrap());
+        let account = account_key("login", "ann@acme.example");
         let known = |key: &[u8], count, blocked_s, age_s| Attempts {
             key: key.to_vec(),
             count,
@@ -146,10 +173,10 @@ mod tests {
             updated_at: now - TimeDelta::seconds(age_s),
         };
         assert!(keys.admit(&[], now).unwrap().iter().all(|(_, until)| *until == now));
-        assert_eq!(keys.admit(&[known(keys.account(), 9, 7, 1)], now), Err(8));
-        let sixth = keys.admit(&[known(keys.account(), 6, 0, 1)], now).unwrap();
-        assert_eq!(sixth.iter().map(|(_, until)| (*until - now).num_seconds()).max(), Some(2));
-        let forgotten = keys.admit(&[known(keys.account(), 60, 0, 3_601)], now).unwrap();
+        assert_eq!(keys.admit(&[known(&account, 9, 7, 1)], now), Err(8));
+        let many = keys.admit(&[known(&account, 101, 0, 1)], now).unwrap();
+        assert_eq!(many.iter().map(|(_, until)| (*until - now).num_seconds()).max(), Some(2));
+        let forgotten = keys.admit(&[known(&account, 600, 0, 3_601)], now).unwrap();
         assert!(forgotten.iter().all(|(_, until)| *until == now));
     }
 

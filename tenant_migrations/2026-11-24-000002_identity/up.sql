@@ -66,7 +66,10 @@ CREATE TABLE user_tokens (
     CHECK ((session_id IS NOT NULL) = (purpose = 'refresh'))
 );
 CREATE INDEX user_tokens_user_idx ON user_tokens (user_id, purpose) WHERE used_at IS NULL;
+CREATE INDEX user_tokens_expires_idx ON user_tokens (expires_at);
 CREATE INDEX user_tokens_session_idx ON user_tokens (session_id);
+
+CREATE INDEX sessions_expires_idx ON sessions (expires_at);
 
 CREATE TABLE api_keys (
     id uuid PRIMARY KEY,
@@ -95,6 +98,7 @@ CREATE TABLE login_attempts (
     blocked_until timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
+CREATE INDEX login_attempts_updated_idx ON login_attempts (updated_at);
 
 -- The shop's own log-in: an OpenID Connect issuer whose tokens are accepted.
 CREATE TABLE identity_providers (
@@ -105,6 +109,8 @@ CREATE TABLE identity_providers (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
+
+CREATE UNIQUE INDEX identity_providers_single_idx ON identity_providers ((true));
 
 -- Operations that the shop's frontends are known to send, by the SHA-256 of their text in hexadecimal.
 CREATE TABLE trusted_documents (

@@ -24,8 +24,12 @@ pub async fn print_links(app: &App, base: &str) -> Infallible {
 
 async fn print_new(app: &App, base: &str) -> anyhow::Result<()> {
     for mail in mail_list(&app.control).await? {
-        let Some(purpose) = Purpose::of_job_kind(&mail.kind) else { continue };
-        print(app, base, purpose, &mail).await?;
+        // What is not a link is not printed; what cannot be made now is not tried again: a developer asks anew.
+        if let Some(purpose) = Purpose::of_job_kind(&mail.kind)
+            && let Err(error) = print(app, base, purpose, &mail).await
+        {
+            tracing::warn!(%error, "A mail could not be printed");
+        }
         mail_done(&app.control, mail.id, app.services.clock.now()).await?;
     }
     Ok(())
@@ -37,7 +41,7 @@ async fn print(app: &App, base: &str, purpose: Purpose, mail: &Mail) -> anyhow::
     let session = app.services.tenants.session(tenant);
     let work = async |tx: &mut TenantTx| link_create(tx, &*app.services.clock, &slug, purpose, &mail.email).await;
     // Nobody has the address, or nobody who could use the link: there is nothing to send.
-    let Some((user, credential)) = session.write(work).await? else { return Ok(()) };
+    let Some((user, purpose, credential)) = session.write(work).await? else { return Ok(()) };
     let (what, token) = (purpose.as_str(), credential.reveal());
     print_line(format_args!(
         "\n  Mail to {} of `{slug}`: {what}\n    {base}/#tenant={slug}&{what}={token}\n",

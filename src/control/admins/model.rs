@@ -11,6 +11,12 @@ use crate::kernel::ids::{AdminId, SessionId};
 /// Accounts at most, disabled ones too: a list of them is read whole.
 pub const ADMINS_MAX: usize = 100;
 
+/// How long attempts are kept after the last one.
+pub const ATTEMPTS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// How long log-ins and tokens are kept after their end, for whoever looks into a theft.
+pub const ENDED_KEPT: TimeDelta = TimeDelta::days(30);
+
 /// How long an invitation works. It is handed over by a person to a person, who is waiting for it.
 pub const INVITATION_LIFETIME: TimeDelta = TimeDelta::days(1);
 

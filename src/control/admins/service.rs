@@ -65,6 +65,11 @@ pub async fn admin_invite(
             let message = "The account is disabled; enable it first.";
             return Err(ControlError::refused(ControlErrorCode::AdminIsDisabled, message, &PATH));
         }
+        // Whoever accepts becomes that administrator in the trail, so no colleague hands out such an invitation.
+        Some(admin) if admin.status() == AdminStatus::Active && operator.account.is_some() => {
+            let message = "The account is in use; a lost password is mended at the command line.";
+            return Err(ControlError::refused(ControlErrorCode::AdminIsActive, message, &PATH));
+        }
         Some(admin) => admin.clone(),
         None if admins.len() >= ADMINS_MAX => {
             let message = format!("There are at most {ADMINS_MAX} administrators, disabled ones included.");

@@ -14,6 +14,7 @@ use moka::ops::compute::{CompResult, Op};
 use super::model::TenantStatus;
 use super::repo;
 use crate::db::listen::{Liveness, Signal};
+use crate::db::migrate::TENANT_VERSION_MIN;
 use crate::db::{ControlDb, DbError};
 use crate::kernel::tenant::{TenantCtx, TenantSlug};
 
@@ -128,6 +129,11 @@ impl Registry {
         let generation = AtomicU64::load(&self.generation, Ordering::Acquire);
         let lookup = match repo::tenant_by_slug(&self.control, slug.as_str()).await? {
             None => Lookup::Unknown,
+            Some(tenant) if tenant.schema_version.as_str() < TENANT_VERSION_MIN => {
+                let behind = format!("the tenant `{slug}` is at version {}; migrate it", tenant.schema_version);
+                tracing::error!(tenant.slug = %slug, "A tenant's schema is older than this release works on");
+                return Err(DbError::Unreachable(behind));
+            }
             Some(tenant) => match (tenant.status(), tenant.context()) {
                 (TenantStatus::Active, Some(context)) => Lookup::Active(context),
                 (TenantStatus::Suspended | TenantStatus::Offboarding, Some(context)) => Lookup::Closed(context),

@@ -5,9 +5,12 @@
 
 mod repo;
 
+use std::future::Future;
+use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use moka::Expiry;
 use moka::future::Cache;
 
 use super::api_keys::model::LAST_USED_PRECISION;
@@ -60,17 +63,42 @@ impl From<&Credential> for Shown {
 pub struct Principals {
     tenants: TenantDb,
     clock: Arc<dyn Clock>,
-    known: Cache<(TenantId, Shown), Option<Principal>>,
-    providers: Cache<TenantId, Option<IdentityProvider>>,
+    known: Brief<(TenantId, Shown), Option<Principal>>,
+    providers: Brief<TenantId, Option<IdentityProvider>>,
+}
+
+/// Answers with the moment at which they were asked for, which is when they begin to age.
+type Brief<K, V> = Cache<K, (V, Instant)>;
+
+/// Lets answers go once they are older than [`TRUST`].
+struct SinceAsked;
+
+impl<K, V> Expiry<K, (V, Instant)> for SinceAsked {
+    fn expire_after_create(&self, _: &K, (_, asked_at): &(V, Instant), created_at: Instant) -> Option<Duration> {
+        Some(TRUST.saturating_sub(created_at.saturating_duration_since(*asked_at)))
+    }
+}
+
+fn brief<K: Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Brief<K, V> {
+    Cache::builder().max_capacity(KNOWN_MAX).expire_after(SinceAsked).build()
+}
+
+/// An answer that is fresh enough, or a new one. Who asks while it is being read waits for it.
+async fn fresh<K, V>(cache: &Brief<K, V>, key: K, read: impl Future<Output = Result<V, DbError>>) -> Result<V, DbError>
+where
+    K: Eq + Hash + Send + Sync + 'static,
+    V: Clone + Send + Sync + 'static,
+{
+    let asked_at = Instant::now();
+    let answer = cache.try_get_with(key, async { Ok::<_, DbError>((read.await?, asked_at)) }).await;
+    answer.map(|(value, _)| value).map_err(|error| (*error).clone())
 }
 
 impl Principals {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(tenants: TenantDb, clock: Arc<dyn Clock>) -> Self {
-        let known = Cache::builder().max_capacity(KNOWN_MAX).time_to_live(TRUST).build();
-        let providers = Cache::builder().max_capacity(KNOWN_MAX).time_to_live(TRUST).build();
-        Self { tenants, clock, known, providers }
+        Self { tenants, clock, known: brief(), providers: brief() }
     }
 
     /// The identity provider that a shop trusts.
@@ -84,7 +112,7 @@ impl Principals {
             session.finish().await;
             provider
         };
-        self.providers.try_get_with(tenant.id, read).await.map_err(|error| (*error).clone())
+        fresh(&self.providers, tenant.id, read).await
     }
 
     /// Who a credential stands for; nobody where it is wrong, ended, expired or another shop's.
@@ -93,12 +121,12 @@ impl Principals {
     /// The database failed.
     pub async fn resolve(&self, tenant: &Arc<TenantCtx>, shown: Shown) -> Result<Option<Principal>, DbError> {
         let key = (tenant.id, shown);
-        if let Some(known) = self.known.get(&key).await {
+        // The common case costs no future of a read.
+        if let Some((known, _)) = self.known.get(&key).await {
             return Ok(known);
         }
-        // One after the other for each credential: who waited finds what the first one read.
         let read = self.read(tenant, key.1.clone());
-        self.known.try_get_with(key, read).await.map_err(|error| (*error).clone())
+        fresh(&self.known, key, read).await
     }
 
     async fn read(&self, tenant: &Arc<TenantCtx>, shown: Shown) -> Result<Option<Principal>, DbError> {
@@ -145,7 +173,11 @@ impl Principals {
         let maker = repo::user_permissions(&read, key.user_id).await?;
         let Some((UserStatus::Active | UserStatus::Invited, makers)) = maker else { return Ok(None) };
         if key.last_used_at.is_none_or(|last| last < now - LAST_USED_PRECISION) {
-            session.write(async |tx: &mut TenantTx| api_keys::api_key_touch(tx, id, now).await).await?;
+            let touched = session.write(async |tx: &mut TenantTx| api_keys::api_key_touch(tx, id, now).await).await;
+            // A key whose use cannot be noted is a good one all the same.
+            if let Err(error) = touched {
+                tracing::warn!(%error, "The use of an API key could not be noted");
+            }
         }
         let permissions = Permissions::of_names(&key.permissions).and(makers);
         Ok(Some(Principal { user: key.user_id, permissions, via: Via::ApiKey(id) }))

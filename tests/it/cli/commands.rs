@@ -3,11 +3,12 @@
 use std::process::{Command, Output};
 
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use shelfwise::app::owner;
 use shelfwise::config::auth::JwtKey;
 use shelfwise::config::database::DatabaseUrls;
 use shelfwise::db::migrate::migrate_control;
+use shelfwise::tenant::documents::service::document_hash;
 
 use crate::harness::cluster::own_database;
 
@@ -161,4 +162,56 @@ async fn the_first_administrator_is_invited_at_the_command_line() {
     let query =
         "SELECT count(*) FROM control.admin_audit WHERE operator LIKE 'cli:%' AND target = 'ann@platform.example'";
     assert_eq!(psql.query_one(query, &[]).await.unwrap().get::<_, i64>(0), 3);
+}
+
+#[tokio::test]
+async fn documents_are_trusted_by_a_file_of_them() {
+    let (name, urls) = own_database().await;
+    migrate_control(&owner(&urls).unwrap()).await.unwrap();
+    let key = JwtKey::generate("test-1").unwrap().to_setting();
+    let run = |arguments: &[&str]| shelfwise(&urls, &key, arguments);
+    let provision =
+        ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];
+    let schema = json(&run(&provision))["schemaName"].as_str().unwrap().to_owned();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let trust = |content: Value, rest: &[&str]| {
+        std::fs::write(file.path(), content.to_string()).unwrap();
+        run(&[&["tenant", "documents", "acme", file.path().to_str().unwrap()], rest].concat())
+    };
+    let psql = crate::harness::cluster::psql_of(&name).await;
+    let trusted = async || {
+        let query = format!(r#"SELECT body FROM "{schema}".trusted_documents ORDER BY body"#);
+        psql.query(&query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect::<Vec<String>>()
+    };
+    let (authors, books) = ("{ authors { totalCount } }", "{ books { totalCount } }");
+    let hash = document_hash(books);
+
+    let answer = json(&trust(json!([authors]), &["--json"]));
+    assert_eq!(answer, json!({ "documents": 1, "new": 1 }));
+    let both = trust(json!({ document_hash(authors): authors, &hash: books }), &[]);
+    assert_eq!(text(&both.stdout), "2 documents, 1 new\n");
+    assert_eq!(trusted().await, [authors, books]);
+
+    let told = |output: &Output| {
+        assert!(!output.status.success() && output.stdout.is_empty());
+        text(&output.stderr)
+    };
+    let wrong = trust(json!({ &hash: authors }), &["--replace"]);
+    assert!(told(&wrong).contains(&format!("`{hash}` is not the SHA-256 of its document")), "{wrong:?}");
+    let circle = "{ ...A } fragment A on Query { ...A }";
+    let wrong = trust(json!([books, "{ books", circle]), &["--replace"]);
+    let lines = "document 2 cannot be parsed\ndocument 3 is refused: a fragment contains itself";
+    assert!(told(&wrong).contains(lines), "{wrong:?}");
+    assert!(told(&trust(json!([]), &["--replace"])).contains("it holds no documents"));
+    let file = file.path().to_str().unwrap();
+    let unknown = told(&run(&["tenant", "documents", "nobody", "/dev/null"]));
+    assert!(unknown.contains("/dev/null is not trusted"), "{unknown}");
+    assert_eq!(trusted().await, [authors, books], "a file in which something is wrong changes nothing");
+
+    std::fs::write(file, json!([books]).to_string()).unwrap();
+    let unknown = told(&run(&["tenant", "documents", "nobody", file]));
+    assert_eq!(unknown, "shelfwise: there is no tenant `nobody`\n");
+    let replaced = run(&["tenant", "documents", "acme", file, "--replace", "--json"]);
+    assert_eq!(json(&replaced), json!({ "documents": 1, "new": 1 }));
+    assert_eq!(trusted().await, [books]);
 }

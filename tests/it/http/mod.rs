@@ -1,8 +1,14 @@
 //! The edge: media types, methods, credentials, tenants, health.
 
 mod credentials;
+mod csrf;
+mod documents;
 mod health;
+mod jwks;
 mod outbound;
 mod page;
 mod protocol;
+mod proxies;
 mod slow_clients;
+mod suggestions;
+mod trusted_documents;

@@ -13,7 +13,7 @@ use shelfwise::kernel::actor::Permission;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::base32_encode;
 
-use super::visitor;
+use super::{PASSWORD, holder, joined, login, visitor};
 use crate::harness::world::fingerprint;
 use crate::harness::{Client, World, world};
 
@@ -118,6 +118,7 @@ async fn every_field_asks_exactly_for_what_it_says() {
             all_but.insert(permission.as_str(), program(world, &others).await);
             only.insert(permission.as_str(), program(world, &[permission]).await);
         }
+        joined(world, "ann@acme.example", "Owner").await;
         let stranger = visitor(world, &world.a);
         for (kind, field) in &roots.fields {
             let (access, operation) = (Roots::access(field), roots.operation(kind, field));
@@ -136,7 +137,8 @@ async fn every_field_asks_exactly_for_what_it_says() {
                 "public" => admitted(&stranger).await,
                 "signed-in" => {
                     refused(&stranger, "UNAUTHENTICATED").await;
-                    admitted(&world.owner()).await;
+                    // A log-in of its own for each: one of them ends it.
+                    admitted(&holder(world, &login(world, "ann@acme.example", PASSWORD).await["session"])).await;
                 }
                 permission => {
                     refused(&stranger, "UNAUTHENTICATED").await;

@@ -33,7 +33,7 @@ pub async fn link(world: &World, shop: &Arc<TenantCtx>, purpose: Purpose, email:
     let session = world.app.services.tenants.session(Arc::clone(shop));
     let clock = &*world.app.services.clock;
     let work = async |tx: &mut TenantTx| {
-        Ok::<_, DbError>(link_create(tx, clock, &shop.slug, purpose, email).await?.map(|(_, token)| token.reveal()))
+        Ok::<_, DbError>(link_create(tx, clock, &shop.slug, purpose, email).await?.map(|(_, _, token)| token.reveal()))
     };
     session.write(work).await.unwrap()
 }

@@ -92,7 +92,7 @@ async fn two_owners_cannot_remove_each_other() {
         let (one, two) = (user_id(&world.a, Role::Owner).to_string(), second["user"]["id"].as_str().unwrap());
         let (first, second) = (world.owner(), holder(world, &second));
         let disable = "mutation($id: ID!) { userDisable(id: $id) { userErrors { code } } }";
-        tokio::join!(first.gql(disable, json!({ "id": two })), second.gql(disable, json!({ "id": one })));
+        let _ = tokio::join!(first.gql(disable, json!({ "id": two })), second.gql(disable, json!({ "id": one })));
         // Whoever came second was told so, or was out already.
         let query = format!(
             r#"SELECT count(*) FROM "{0}".users JOIN "{0}".user_roles ON user_id = users.id JOIN "{0}".roles ON roles.id = role_id

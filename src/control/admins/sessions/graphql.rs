@@ -3,7 +3,7 @@
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
-use super::service::{self, Newcomer, Refreshed, chosen_password, credentials_invalid, login_refused, token_invalid};
+use super::service::{self, Newcomer, chosen_password, credentials_invalid, login_refused, token_invalid};
 use crate::auth::Claims;
 use crate::auth::tokens::AdminClaims;
 use crate::control::admins::graphql::AdminNode;
@@ -175,27 +175,36 @@ fn newcomer(request: &AdminRequest) -> Newcomer<'_> {
     Newcomer { request_id: &request.origin.request_id, address: request.origin.address }
 }
 
+/// Refuses an address that has called too often, before it costs anything.
+fn check_stranger(request: &AdminRequest) -> Result<(), ControlError> {
+    if request.services.strangers.admit(request.origin.address) {
+        return Ok(());
+    }
+    let message = "Too many attempts; try again in a minute.";
+    Err(ControlError::refused(ControlErrorCode::TooManyAttempts, message, &["input"]))
+}
+
 async fn login(request: &AdminRequest, input: LoginInput) -> Result<AdminSession, ControlError> {
+    check_stranger(request)?;
     let (clock, newcomer) = (request.clock(), newcomer(request));
     // What is no address is nobody's address.
     let email_key = input.email.trim().to_lowercase().replace('\0', "");
-    let keys = AttemptKeys::new("login", &email_key, newcomer.address);
+    let keys = AttemptKeys::password("login", &email_key, newcomer.address);
     let begin = async |tx: &mut ControlTx| service::login_begin(tx, clock, &email_key, &keys).await;
     let candidate = request.control.write(begin).await?;
     let shown = Password::shown(&input.password);
-    let is_right = request.services.passwords.verify(&shown, candidate.password_hash.as_deref()).await?;
+    let is_right = request.services.admin_passwords.verify(&shown, candidate.password_hash.as_deref()).await?;
     let verified = candidate.verified(is_right).ok_or_else(login_refused)?;
     let finish = async |tx: &mut ControlTx| service::login_finish(tx, clock, &newcomer, &verified, &keys).await;
     AdminSession::new(request, request.control.write(finish).await?)
 }
 
 async fn refresh(request: &AdminRequest, text: &str) -> Result<AdminSession, ControlError> {
+    check_stranger(request)?;
     let credential: Credential = text.parse().map_err(|_| token_invalid())?;
     let work = async |tx: &mut ControlTx| service::token_refresh(tx, request.clock(), &credential).await;
-    match request.control.write(work).await? {
-        Refreshed::Granted(grant) => AdminSession::new(request, grant),
-        Refreshed::Reused => Err(token_invalid().into()),
-    }
+    let grant = request.control.write(work).await?;
+    AdminSession::new(request, grant.ok_or_else(token_invalid)?)
 }
 
 async fn password_change(
@@ -203,7 +212,7 @@ async fn password_change(
     operator: &Operator,
     input: PasswordChangeInput,
 ) -> Result<(), ControlError> {
-    let (clock, passwords) = (request.clock(), &request.services.passwords);
+    let (clock, passwords) = (request.clock(), &request.services.admin_passwords);
     let address = request.origin.address;
     let begin = async |tx: &mut ControlTx| service::password_change_begin(tx, clock, operator, address).await;
     let (candidate, keys) = request.control.write(begin).await?;
@@ -218,12 +227,13 @@ async fn password_change(
 }
 
 async fn accept(request: &AdminRequest, input: InvitationAcceptInput) -> Result<AdminSession, ControlError> {
+    check_stranger(request)?;
     let (clock, newcomer) = (request.clock(), newcomer(request));
     let credential: Credential = input.token.parse().map_err(|_| token_invalid())?;
     let begin = async |tx: &mut ControlTx| service::invitation_begin(tx, clock, &credential).await;
     let admin = request.control.write(begin).await?;
     let chosen = chosen_password(&input.password, &admin, &["input", "password"])?;
-    let hash = request.services.passwords.hash(&chosen, clock.secret()).await?;
+    let hash = request.services.admin_passwords.hash(&chosen, clock.secret()).await?;
     let finish = async |tx: &mut ControlTx| service::invitation_finish(tx, clock, &newcomer, &credential, &hash).await;
     AdminSession::new(request, request.control.write(finish).await?)
 }

@@ -207,3 +207,18 @@ pub async fn attempt_uncount(tx: &mut ControlTx, key: &[u8]) -> Result<(), DbErr
     );
     tx.execute(update.set(login_attempts::count.eq(login_attempts::count - 1))).await.map(drop)
 }
+
+/// Forgets attempts whose last one was before a time.
+pub async fn attempts_sweep(tx: &mut ControlTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(diesel::delete(login_attempts::table.filter(login_attempts::updated_at.lt(before)))).await.map(drop)
+}
+
+/// Removes tokens that ended before a time.
+pub async fn tokens_sweep(tx: &mut ControlTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(diesel::delete(admin_tokens::table.filter(admin_tokens::expires_at.lt(before)))).await.map(drop)
+}
+
+/// Removes log-ins that ended before a time, none of whose tokens may be left.
+pub async fn sessions_sweep(tx: &mut ControlTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(diesel::delete(admin_sessions::table.filter(admin_sessions::expires_at.lt(before)))).await.map(drop)
+}

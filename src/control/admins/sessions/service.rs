@@ -10,7 +10,7 @@ use serde_json::json;
 use super::attempts::{attempt, forget};
 use super::repo;
 use crate::control::admins::model::{
-    Admin, AdminGrant, AdminStatus, Candidate, REFRESH_LIFETIME, SESSION_LIFETIME, Verified,
+    ATTEMPTS_KEPT, Admin, AdminGrant, AdminStatus, Candidate, ENDED_KEPT, REFRESH_LIFETIME, SESSION_LIFETIME, Verified,
 };
 use crate::control::admins::repo as admins;
 use crate::control::admins::service::vanished;
@@ -113,15 +113,10 @@ pub fn token_invalid() -> ControlRefusal {
     ControlRefusal::new(ControlErrorCode::TokenInvalid, message, &["input", "token"])
 }
 
-/// What became of a refresh. A reuse is an outcome and not an error, so that the revocation is kept.
-pub enum Refreshed {
-    /// The log-in goes on.
-    Granted(AdminGrant),
-    /// The token had been used before: the whole log-in is ended, the thief's tokens with the owner's.
-    Reused,
-}
-
 /// Takes a refresh token for the next one.
+///
+/// Nothing is answered for one that had been used before: the whole log-in is ended, the thief's tokens with the
+/// owner's. That is no error, so that the end is kept.
 ///
 /// # Errors
 /// The token is not valid, or its log-in has ended.
@@ -129,7 +124,7 @@ pub async fn token_refresh(
     tx: &mut ControlTx,
     clock: &dyn Clock,
     credential: &Credential,
-) -> Result<Refreshed, ControlError> {
+) -> Result<Option<AdminGrant>, ControlError> {
     let now = clock.now();
     if credential.realm != Realm::Platform {
         return Err(token_invalid().into());
@@ -147,14 +142,14 @@ pub async fn token_refresh(
             security.event = "refresh_token_reuse", admin.id = %token.admin_id, session.id = %session,
             "An administrator's refresh token was shown twice; its log-in is ended"
         );
-        return Ok(Refreshed::Reused);
+        return Ok(None);
     }
     let admin: Candidate = admins::admin_with_password(tx, token.admin_id).await?.into();
     let admin = admin.admin.filter(|admin| admin.status() == AdminStatus::Active && now < token.expires_at);
     let admin = admin.ok_or_else(token_invalid)?;
     repo::token_use(tx, token.id, now).await?;
     let refresh = refresh_create(tx, clock, admin.id, session).await?;
-    Ok(Refreshed::Granted(AdminGrant { admin, session, refresh }))
+    Ok(Some(AdminGrant { admin, session, refresh }))
 }
 
 /// Ends the log-in that the caller is in, or all of the caller's.
@@ -191,7 +186,7 @@ pub async fn password_change_begin(
     let (id, _) = logged_in(operator)?;
     let candidate: Candidate = admins::admin_with_password(tx, id).await?.into();
     let email_key = candidate.admin.as_ref().map_or("", |admin| admin.email_key.as_str());
-    let keys = AttemptKeys::new("password", email_key, address);
+    let keys = AttemptKeys::password("password", email_key, address);
     attempt(tx, clock, &keys).await?;
     Ok((candidate, keys))
 }
@@ -249,6 +244,18 @@ pub async fn invitation_finish(
     let operator = newcomer.operator(grant.admin.id, grant.session);
     record(tx, clock, &operator, ("admin.accept", &grant.admin.email), json!({})).await?;
     Ok(grant)
+}
+
+/// Removes what is over: attempts of yesterday, and log-ins and tokens that ended a month ago.
+///
+/// # Errors
+/// The database failed.
+pub async fn sweep(tx: &mut ControlTx, clock: &dyn Clock) -> Result<(), DbError> {
+    let now = clock.now();
+    repo::attempts_sweep(tx, now - ATTEMPTS_KEPT).await?;
+    repo::tokens_sweep(tx, now - ENDED_KEPT).await?;
+    // The last token of a log-in may outlive it.
+    repo::sessions_sweep(tx, now - ENDED_KEPT - REFRESH_LIFETIME).await
 }
 
 /// A password that an administrator chooses.

@@ -47,8 +47,13 @@ impl ApiKeyNode {
         permission_values(self.0.permissions())
     }
 
-    /// Who made it, and for whom it acts.
+    /// Who made it, and for whom it acts; null for who may not see the shop's people.
     async fn user(&self, ctx: &Context<'_>) -> ApiResult<Option<UserNode>> {
+        let actor = Shop::of(ctx)?.actor();
+        let is_own = actor.principal().is_some_and(|principal| principal.user == self.0.user_id);
+        if !is_own && !actor.may(Permission::UsersRead) {
+            return Ok(None);
+        }
         Ok(load(&Shop::of(ctx)?.loaders().user_by_id, self.0.user_id).await?.map(UserNode))
     }
 

@@ -27,9 +27,10 @@ pub async fn api_key_secrets(read: &TenantRead, id: ApiKeyId) -> Result<Option<A
     read.first(query.select(ApiKeySecrets::as_select())).await
 }
 
-/// How many keys are not revoked.
-pub async fn api_key_count(read: &TenantRead) -> Result<i64, DbError> {
-    read.one(api_keys::table.filter(api_keys::revoked_at.is_null()).count()).await
+/// How many keys work.
+pub async fn api_key_count(read: &TenantRead, now: DateTime<Utc>) -> Result<i64, DbError> {
+    let works = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now));
+    read.one(api_keys::table.filter(api_keys::revoked_at.is_null()).filter(works.assume_not_null()).count()).await
 }
 
 /// Adds a key.

@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::model::{API_KEYS_MAX, ApiKey, LIFETIME_MAX, OVERLAP_MAX};
 use super::repo;
 use crate::db::{TenantRead, TenantTx};
-use crate::kernel::actor::{Access, Actor, Forbidden, Permission, Permissions};
+use crate::kernel::actor::{Access, Actor, Forbidden, Permission, Permissions, Via};
 use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
-use crate::kernel::ids::ApiKeyId;
+use crate::kernel::ids::{ApiKeyId, UserId};
 use crate::kernel::tenant::TenantSlug;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
 use crate::tenant::identity::names::valid_name;
@@ -54,7 +54,7 @@ pub async fn api_key_create(
     (name, permissions, expires_at): (&str, Permissions, Option<DateTime<Utc>>),
 ) -> Result<Shown, IdentityError> {
     actor.require(Permission::ApiKeysWrite)?;
-    let maker = actor.principal().ok_or(Forbidden::SignedIn)?.user;
+    let maker = person(actor)?;
     let name = valid_name(name)?;
     some_within_own(actor, permissions)?;
     let now = clock.now();
@@ -62,7 +62,7 @@ pub async fn api_key_create(
         let message = format!("A key expires within {} days, or never.", LIFETIME_MAX.num_days());
         return Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["input", "expiresAt"]));
     }
-    if repo::api_key_count(tx).await? >= API_KEYS_MAX {
+    if repo::api_key_count(tx, now).await? >= API_KEYS_MAX {
         let message = format!("A shop has at most {API_KEYS_MAX} API keys; revoke one first.");
         return Err(IdentityError::refused(IdentityErrorCode::ApiKeyLimitReached, message, &[]));
     }
@@ -76,7 +76,7 @@ pub async fn api_key_create(
 /// Gives a key another secret. The old one works for as long as the overlap, so that programs can change over.
 ///
 /// # Errors
-/// There is no such key, it exceeds the actor's permissions, or the overlap is out of bounds.
+/// There is no such key, another made it, or the overlap is out of bounds.
 pub async fn api_key_rotate(
     tx: &mut TenantTx,
     actor: &Actor,
@@ -88,7 +88,11 @@ pub async fn api_key_rotate(
         let message = format!("The overlap is 0 to {} seconds.", OVERLAP_MAX.num_seconds());
         return Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["overlapSeconds"]));
     }
-    locked(tx, actor, id).await?;
+    let maker = person(actor)?;
+    if locked(tx, actor, id).await?.user_id != maker {
+        let message = "Only its maker rotates a key, for it acts for its maker. Revoke it, and make one of your own.";
+        return Err(IdentityError::refused(IdentityErrorCode::PermissionsExceeded, message, &["id"]));
+    }
     let now = clock.now();
     let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
     let api_key = repo::api_key_rotate(tx, id, credential.hash(), now + overlap, now).await?;
@@ -107,6 +111,16 @@ pub async fn api_key_revoke(
 ) -> Result<ApiKey, IdentityError> {
     locked(tx, actor, id).await?;
     Ok(repo::api_key_revoke(tx, id, clock.now()).await?)
+}
+
+/// The person who acts. A program gets no secrets: they would outlive the end of its own.
+fn person(actor: &Actor) -> Result<UserId, IdentityError> {
+    let principal = actor.principal().ok_or(Forbidden::SignedIn)?;
+    if let Via::ApiKey(_) = principal.via {
+        let message = "An API key gets no secrets of API keys.";
+        return Err(IdentityError::refused(IdentityErrorCode::PermissionsExceeded, message, &[]));
+    }
+    Ok(principal.user)
 }
 
 /// A key within the actor's permissions, locked until the transaction ends.

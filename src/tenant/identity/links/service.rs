@@ -96,14 +96,19 @@ pub async fn link_create(
     tenant: &TenantSlug,
     purpose: Purpose,
     email_key: &str,
-) -> Result<Option<(User, Credential)>, DbError> {
-    let user = users::user_by_email(tx, email_key).await?;
-    let Some(user) = user.filter(|user| user.status() == purpose.status()) else { return Ok(None) };
+) -> Result<Option<(User, Purpose, Credential)>, DbError> {
+    let Some(user) = users::user_by_email(tx, email_key).await? else { return Ok(None) };
+    let purpose = match (purpose, user.status()) {
+        // Who asks for another password and never had one is invited again.
+        (Purpose::Invitation | Purpose::PasswordReset, UserStatus::Invited) => Purpose::Invitation,
+        (Purpose::PasswordReset, UserStatus::Active) => Purpose::PasswordReset,
+        _ => return Ok(None),
+    };
     let credential = Credential::new(Realm::Tenant(tenant.clone()), clock.new_id(), clock.secret());
     let now = clock.now();
     let secret = (credential.id, credential.hash());
     repo::token_insert(tx, secret, user.id, (purpose.as_str(), None), (now, now + purpose.lifetime())).await?;
-    Ok(Some((user, credential)))
+    Ok(Some((user, purpose, credential)))
 }
 
 /// The user of a shown link that still works, locked until the transaction ends.

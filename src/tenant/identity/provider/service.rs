@@ -3,11 +3,13 @@
 use super::model::IdentityProvider;
 use super::repo;
 use crate::db::{DbError, TenantRead, TenantTx};
-use crate::kernel::actor::{Actor, Permission};
+use crate::kernel::actor::{Actor, Permission, Permissions};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::IdentityProviderId;
 use crate::outbound::{Policy, check_url};
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
+use crate::tenant::identity::users::repo::external_forget_all;
+use crate::tenant::identity::users::service::within_own;
 
 /// The most characters of an audience.
 const AUDIENCE_LEN_MAX: usize = 200;
@@ -41,6 +43,8 @@ pub async fn provider_set(
     (issuer, jwks_url, audience): (&str, &str, &str),
 ) -> Result<IdentityProvider, IdentityError> {
     actor.require(Permission::IdentityProviderWrite)?;
+    // Whoever says who logs people in can become anybody, so this takes what the most powerful of them may.
+    within_own(actor, Permissions::ALL, &[])?;
     let invalid = |message: String, field: &'static str| {
         IdentityError::refused(IdentityErrorCode::IdentityProviderInvalid, message, &["input", field])
     };
@@ -50,11 +54,16 @@ pub async fn provider_set(
     let jwks_url = check_url(jwks_url, policy)
         .map_err(|error| invalid(format!("The keys' address cannot be called: {error}."), "jwksUrl"))?;
     let audience = audience.trim();
-    if !(1..=AUDIENCE_LEN_MAX).contains(&audience.chars().count()) {
+    if !(1..=AUDIENCE_LEN_MAX).contains(&audience.chars().count()) || audience.contains(char::is_control) {
         return Err(invalid(format!("An audience has 1 to {AUDIENCE_LEN_MAX} characters."), "audience"));
     }
     let id = IdentityProviderId(clock.new_id());
-    Ok(repo::provider_replace(tx, id, (issuer, jwks_url.as_str(), audience), clock.now()).await?)
+    external_forget_all(tx).await?;
+    let replaced = repo::provider_replace(tx, id, (issuer, jwks_url.as_str(), audience), clock.now()).await;
+    replaced.map_err(|error| match error {
+        DbError::Unique(_) => invalid("Somebody else has just entered one; look at it first.".to_owned(), "issuer"),
+        error => error.into(),
+    })
 }
 
 /// Trusts nobody's tokens but our own, within a second everywhere.
@@ -63,6 +72,8 @@ pub async fn provider_set(
 /// There is no provider.
 pub async fn provider_remove(tx: &mut TenantTx, actor: &Actor) -> Result<(), IdentityError> {
     actor.require(Permission::IdentityProviderWrite)?;
+    within_own(actor, Permissions::ALL, &[])?;
+    external_forget_all(tx).await?;
     if repo::provider_delete(tx).await? == 0 {
         let message = "The shop has no identity provider.";
         return Err(IdentityError::refused(IdentityErrorCode::IdentityProviderNotFound, message, &[]));

@@ -12,7 +12,7 @@ use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
 /// There were too many, or the database failed.
 pub async fn attempt(tx: &mut TenantTx, clock: &dyn Clock, keys: &AttemptKeys) -> Result<(), IdentityError> {
     let now = clock.now();
-    let known = repo::attempts_lock(tx, &keys.sorted().map(|(key, _)| key.to_vec()), now).await?;
+    let known = repo::attempts_lock(tx, &keys.sorted(), now).await?;
     let counted = keys.admit(&known, now).map_err(|seconds| {
         let message = format!("Too many attempts; try again in {seconds} seconds.");
         IdentityError::refused(IdentityErrorCode::TooManyAttempts, message, &["input"])
@@ -28,11 +28,11 @@ pub async fn attempt(tx: &mut TenantTx, clock: &dyn Clock, keys: &AttemptKeys) -
 /// # Errors
 /// The database failed.
 pub async fn forget(tx: &mut TenantTx, keys: &AttemptKeys) -> Result<(), DbError> {
-    for (key, _) in keys.sorted() {
-        if key == keys.account() {
-            repo::attempts_delete(tx, key).await?;
+    for key in keys.sorted() {
+        if keys.is_forgotten(&key) {
+            repo::attempts_delete(tx, &key).await?;
         } else {
-            repo::attempt_uncount(tx, key).await?;
+            repo::attempt_uncount(tx, &key).await?;
         }
     }
     Ok(())

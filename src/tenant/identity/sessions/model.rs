@@ -15,6 +15,12 @@ pub const REFRESH_LIFETIME: TimeDelta = TimeDelta::days(14);
 /// How long a log-in lasts, however often it is refreshed.
 pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
 
+/// How long attempts are kept after the last one.
+pub const ATTEMPTS_KEPT: TimeDelta = TimeDelta::days(1);
+
+/// How long log-ins and tokens are kept after their end, for whoever looks into a theft.
+pub const ENDED_KEPT: TimeDelta = TimeDelta::days(30);
+
 /// Who tries to get in, found by the address that was typed.
 pub struct Candidate {
     /// The user, if there is one who can log in.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Binary, Timestamptz};
 
-use crate::db::schema::tenant::{login_attempts, sessions};
+use crate::db::schema::tenant::{login_attempts, sessions, user_tokens};
 use crate::db::{DbError, TenantTx};
 use crate::kernel::attempts::{Attempts, FORGET_AFTER};
 use crate::kernel::ids::{SessionId, UserId};
@@ -124,4 +124,19 @@ pub async fn attempt_uncount(tx: &mut TenantTx, key: &[u8]) -> Result<(), DbErro
         login_attempts::table.filter(login_attempts::key.eq(key.to_vec())).filter(login_attempts::count.gt(0)),
     );
     tx.execute(update.set(login_attempts::count.eq(login_attempts::count - 1))).await.map(drop)
+}
+
+/// Forgets attempts whose last one was before a time.
+pub async fn attempts_sweep(tx: &mut TenantTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(diesel::delete(login_attempts::table.filter(login_attempts::updated_at.lt(before)))).await.map(drop)
+}
+
+/// Removes tokens that ended before a time.
+pub async fn tokens_sweep(tx: &mut TenantTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(diesel::delete(user_tokens::table.filter(user_tokens::expires_at.lt(before)))).await.map(drop)
+}
+
+/// Removes log-ins that ended before a time, none of whose tokens may be left.
+pub async fn sessions_sweep(tx: &mut TenantTx, before: DateTime<Utc>) -> Result<(), DbError> {
+    tx.execute(diesel::delete(sessions::table.filter(sessions::expires_at.lt(before)))).await.map(drop)
 }

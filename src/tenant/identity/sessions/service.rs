@@ -6,7 +6,7 @@
 use std::net::IpAddr;
 
 use super::attempts::{attempt, forget};
-use super::model::{Candidate, Grant, REFRESH_LIFETIME, SESSION_LIFETIME, Verified};
+use super::model::{ATTEMPTS_KEPT, Candidate, ENDED_KEPT, Grant, REFRESH_LIFETIME, SESSION_LIFETIME, Verified};
 use super::repo;
 use crate::db::{DbError, TenantTx};
 use crate::kernel::actor::{Access, Actor, Forbidden, Principal, Via};
@@ -139,7 +139,9 @@ pub async fn logout(
         Via::Session(session) if !everywhere => {
             repo::session_revoke(tx, session, RevocationReason::Logout.as_str(), clock.now()).await?;
         }
-        _ => revoke_all(tx, principal.user, None, RevocationReason::Logout, clock.now()).await?,
+        _ if everywhere => revoke_all(tx, principal.user, None, RevocationReason::Logout, clock.now()).await?,
+        // A token of another's making ends by itself, or where it was made.
+        _ => return Err(Forbidden::SignedIn.into()),
     }
     Ok(())
 }
@@ -156,7 +158,7 @@ pub async fn password_change_begin(
 ) -> Result<(Candidate, AttemptKeys), IdentityError> {
     let principal = logged_in(actor)?;
     let user = users::user_by_id(tx, principal.user).await?;
-    let keys = AttemptKeys::new("password", user.as_ref().map_or("", |user| user.email_key.as_str()), address);
+    let keys = AttemptKeys::password("password", user.as_ref().map_or("", |user| user.email_key.as_str()), address);
     attempt(tx, clock, &keys).await?;
     let password_hash = users::password_by_id(tx, principal.user).await?;
     Ok((Candidate { user, password_hash }, keys))
@@ -194,7 +196,7 @@ pub async fn password_reset_request(
     email: &Email,
     address: IpAddr,
 ) -> Result<(), IdentityError> {
-    attempt(tx, clock, &AttemptKeys::new("reset", &email.key(), address)).await?;
+    attempt(tx, clock, &AttemptKeys::mail(&email.key(), address)).await?;
     mail_enqueue(tx, clock, Purpose::PasswordReset, &email.key()).await?;
     Ok(())
 }
@@ -235,6 +237,18 @@ pub async fn link_finish(
     tokens::mailed_tokens_use(tx, user.id, now).await?;
     revoke_all(tx, user.id, None, RevocationReason::Password, now).await?;
     Ok(session_create(tx, clock, tenant, user).await?)
+}
+
+/// Removes what is over: attempts of yesterday, and log-ins and tokens that ended a month ago.
+///
+/// # Errors
+/// The database failed.
+pub async fn sweep(tx: &mut TenantTx, clock: &dyn Clock) -> Result<(), DbError> {
+    let now = clock.now();
+    repo::attempts_sweep(tx, now - ATTEMPTS_KEPT).await?;
+    repo::tokens_sweep(tx, now - ENDED_KEPT).await?;
+    // The last token of a log-in may outlive it.
+    repo::sessions_sweep(tx, now - ENDED_KEPT - REFRESH_LIFETIME).await
 }
 
 /// A password that somebody chooses.

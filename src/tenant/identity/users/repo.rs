@@ -56,10 +56,17 @@ pub async fn user_list_by_id(read: &TenantRead, ids: &[UserId]) -> Result<Vec<Us
     read.load(users::table.filter(users::id.eq_any(ids)).select(User::as_select())).await
 }
 
-/// The hash of a user's password, and whether the user can log in by it.
+/// The hash of a user's password.
 pub async fn password_by_id(read: &TenantRead, id: UserId) -> Result<Option<String>, DbError> {
     let query = users::table.filter(users::id.eq(id.0)).select(users::password_hash);
     Ok(read.first::<_, Option<String>, _>(query).await?.flatten())
+}
+
+/// Whether a user has something to log in by: a password, or a tie to the identity provider.
+pub async fn can_log_in(read: &TenantRead, id: UserId) -> Result<bool, DbError> {
+    let known = users::password_hash.is_not_null().or(users::external_subject.is_not_null());
+    let query = users::table.filter(users::id.eq(id.0)).filter(known);
+    Ok(read.one::<_, i64, _>(query.count()).await? > 0)
 }
 
 /// One page's rows in the order of the addresses, read in the page's direction.
@@ -117,8 +124,16 @@ pub async fn external_update(
         users::external_issuer.eq(Some(issuer.to_owned())),
         users::external_subject.eq(Some(subject.to_owned())),
         users::status.eq(UserStatus::Active.as_str()),
+        users::version.eq(users::version + 1),
         users::updated_at.eq(now),
     ));
+    tx.execute(update).await.map(drop)
+}
+
+/// Unties every user from the identity provider.
+pub async fn external_forget_all(tx: &mut TenantTx) -> Result<(), DbError> {
+    let update = diesel::update(users::table.filter(users::external_issuer.is_not_null()))
+        .set((users::external_issuer.eq(None::<String>), users::external_subject.eq(None::<String>)));
     tx.execute(update).await.map(drop)
 }
 
@@ -148,12 +163,13 @@ pub async fn roles_replace(tx: &mut TenantTx, id: UserId, roles: &[RoleId]) -> R
     tx.execute(diesel::insert_into(user_roles::table).values(rows)).await.map(drop)
 }
 
-/// The first user with a default role.
+/// The first user with a default role who is not disabled, one who can log in before one who is invited.
 pub async fn user_first_by_role(read: &TenantRead, role: Role) -> Result<Option<User>, DbError> {
     let query = users::table
         .inner_join(user_roles::table.inner_join(roles::table))
         .filter(roles::key.eq(role.as_str()))
-        .order(users::id)
+        .filter(users::status.ne(UserStatus::Disabled.as_str()))
+        .order((users::status, users::id))
         .limit(1);
     read.first(query.select(User::as_select())).await
 }

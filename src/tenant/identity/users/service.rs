@@ -11,6 +11,7 @@ use crate::kernel::email::Email;
 use crate::kernel::ids::{RoleId, TenantId, UserId};
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
+use crate::tenant::identity::links::repo::mailed_tokens_use;
 use crate::tenant::identity::links::service::{Purpose, mail_enqueue};
 use crate::tenant::identity::names::valid_name;
 use crate::tenant::identity::roles::model::{RoleRow, permissions_of};
@@ -178,11 +179,12 @@ pub async fn user_disable(
         keep_an_owner(tx, &user).await?;
     }
     revoke_all(tx, id, None, RevocationReason::Disabled, clock.now()).await?;
+    mailed_tokens_use(tx, id, clock.now()).await?;
     user.status = UserStatus::Disabled.as_str().to_owned();
     Ok(repo::user_update(tx, &user, clock.now()).await?)
 }
 
-/// Lets a disabled user in again. One who never chose a password is invited again.
+/// Lets a disabled user in again. One who has nothing to log in by is invited again.
 ///
 /// # Errors
 /// There is no such user, or the user may more than the actor.
@@ -197,10 +199,10 @@ pub async fn user_enable(
     if user.status() != UserStatus::Disabled {
         return Ok(user);
     }
-    let has_password = repo::password_by_id(tx, id).await?.is_some();
-    user.status = if has_password { UserStatus::Active } else { UserStatus::Invited }.as_str().to_owned();
+    let can_log_in = repo::can_log_in(tx, id).await?;
+    user.status = if can_log_in { UserStatus::Active } else { UserStatus::Invited }.as_str().to_owned();
     let user = repo::user_update(tx, &user, clock.now()).await?;
-    if !has_password {
+    if !can_log_in {
         mail_enqueue(tx, clock, Purpose::Invitation, &user.email_key).await?;
     }
     Ok(user)

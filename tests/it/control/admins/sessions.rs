@@ -19,9 +19,9 @@ async fn nothing_tells_whether_an_account_exists() {
             ("carl@platform.example", PASSWORD),
             ("no address at all \u{0}", PASSWORD),
         ] {
-            let computed = world.app.services.passwords.computed();
+            let computed = world.app.services.admin_passwords.computed();
             answers.push(login(world, email, password).await);
-            assert_eq!(world.app.services.passwords.computed() - computed, 1, "{email}");
+            assert_eq!(world.app.services.admin_passwords.computed() - computed, 1, "{email}");
         }
         assert_eq!(code(&answers[0]), "CREDENTIALS_INVALID");
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
@@ -47,9 +47,9 @@ async fn after_a_few_attempts_more_are_refused_unread() {
         let block = "UPDATE control.login_attempts SET blocked_until = now() + interval '1 hour'
             WHERE blocked_until > updated_at";
         psql.execute(block, &[]).await.unwrap();
-        let computed = world.app.services.passwords.computed();
+        let computed = world.app.services.admin_passwords.computed();
         assert_eq!(code(&login(world, email, PASSWORD).await), "TOO_MANY_ATTEMPTS", "the right password too");
-        assert_eq!(world.app.services.passwords.computed(), computed);
+        assert_eq!(world.app.services.admin_passwords.computed(), computed);
         Insider::new(world, &login(world, "bob@platform.example", PASSWORD).await);
         psql.execute("UPDATE control.login_attempts SET blocked_until = now()", &[]).await.unwrap();
         Insider::new(world, &login(world, email, PASSWORD).await);

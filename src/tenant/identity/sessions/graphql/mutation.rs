@@ -8,12 +8,12 @@ use crate::graphql::access::{access, public, signed_in};
 use crate::graphql::payload::payload;
 use crate::graphql::user_error::IdentityUserError;
 use crate::graphql::{ApiResult, Request, Shop};
-use crate::kernel::actor::{Access, Actor};
+use crate::kernel::actor::{Access, Actor, Forbidden};
 use crate::kernel::attempts::AttemptKeys;
 use crate::kernel::credential::Credential;
 use crate::kernel::email::Email;
 use crate::kernel::password::Password;
-use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
+use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
 use crate::tenant::identity::links::service::{Purpose, token_invalid};
 use crate::tenant::identity::sessions::model::Grant;
 use crate::tenant::identity::sessions::service::{self, chosen_password, credentials_invalid};
@@ -127,18 +127,13 @@ impl SessionMutation {
     /// Logs in by e-mail address and password. The shop is named by the host or by `X-Tenant`.
     #[graphql(directive = access::apply(public()))]
     async fn login(&self, ctx: &Context<'_>, input: LoginInput) -> ApiResult<LoginPayload> {
-        LoginPayload::new(login(Request::of(ctx)?, Shop::of(ctx)?, input).await, &Actor::Anonymous)
+        LoginPayload::new(login(Request::of(ctx)?, input).await, &Actor::Anonymous)
     }
 
     /// Takes a refresh token for new tokens. A token that is shown twice ends its log-in: one of the two was a thief.
     #[graphql(directive = access::apply(public()))]
     async fn token_refresh(&self, ctx: &Context<'_>, input: TokenRefreshInput) -> ApiResult<TokenRefreshPayload> {
-        let request = Request::of(ctx)?;
-        let result = match shown(request, &input.refresh_token).await? {
-            None => Err(token_invalid().into()),
-            Some((shop, credential)) => refresh(request, shop, &credential).await,
-        };
-        TokenRefreshPayload::new(result, &Actor::Anonymous)
+        TokenRefreshPayload::new(refresh(Request::of(ctx)?, &input.refresh_token).await, &Actor::Anonymous)
     }
 
     /// Ends the log-in that the caller is in, within a second everywhere.
@@ -167,19 +162,7 @@ impl SessionMutation {
         ctx: &Context<'_>,
         input: PasswordResetRequestInput,
     ) -> ApiResult<PasswordResetRequestPayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
-        let result = match input.email.parse::<Email>() {
-            Ok(email) => {
-                let address = request.origin().address;
-                let work =
-                    async |tx: &mut _| service::password_reset_request(tx, request.clock(), &email, address).await;
-                shop.write("password.reset_request", Access::Public, work).await
-            }
-            Err(_) => {
-                let message = "This is not an e-mail address.";
-                Err(IdentityError::refused(IdentityErrorCode::EmailInvalid, message, &["input", "email"]))
-            }
-        };
+        let result = reset_request(Request::of(ctx)?, &input.email).await;
         PasswordResetRequestPayload::new(result, &Actor::Anonymous)
     }
 
@@ -209,9 +192,23 @@ impl SessionMutation {
 }
 
 /// A credential in the arguments with the shop that it belongs to; nothing where it is none, or another shop's.
-async fn shown<'a>(request: &'a Request, text: &str) -> ApiResult<Option<(&'a Shop, Credential)>> {
+async fn shown<'a>(request: &'a Request, text: &str) -> Result<Option<(&'a Shop, Credential)>, IdentityError> {
     let Ok(credential) = text.parse::<Credential>() else { return Ok(None) };
     Ok(request.shop_of(&credential).await?.map(|shop| (shop, credential)))
+}
+
+/// Refuses an address that has called too often, before it costs anything.
+fn check_stranger(request: &Request) -> Result<(), IdentityError> {
+    if request.admits_stranger() {
+        return Ok(());
+    }
+    let message = "Too many attempts; try again in a minute.";
+    Err(IdentityError::refused(IdentityErrorCode::TooManyAttempts, message, &["input"]))
+}
+
+/// Refuses a request that names no shop.
+fn check_named(request: &Request) -> Result<(), IdentityError> {
+    if request.names_a_shop() || request.known_shop().is_some() { Ok(()) } else { Err(Forbidden::SignedIn.into()) }
 }
 
 /// The tokens of a log-in. That none can be signed is the operators' problem, and told as such.
@@ -219,23 +216,47 @@ fn granted(request: &Request, shop: &Shop, grant: Grant) -> Result<SessionGrant,
     SessionGrant::new(request, shop, grant).map_err(|_| Failure::Busy)
 }
 
-async fn login(request: &Request, shop: &Shop, input: LoginInput) -> Result<SessionGrant, IdentityError> {
-    let (clock, slug) = (request.clock(), &shop.tenant().slug);
+async fn login(request: &Request, input: LoginInput) -> Result<SessionGrant, IdentityError> {
+    check_stranger(request)?;
+    let (clock, passwords) = (request.clock(), &request.services().passwords);
+    let password = Password::shown(&input.password);
+    check_named(request)?;
+    let Some(shop) = request.known_shop() else {
+        // A shop that does not exist answers, and takes as long, as one that does not know the address.
+        passwords.verify(&password, None).await?;
+        return Err(credentials_invalid().into());
+    };
+    let slug = &shop.tenant().slug;
     // What is no address is nobody's address.
     let email_key = input.email.trim().to_lowercase().replace('\0', "");
-    let keys = AttemptKeys::new("login", &email_key, request.origin().address);
+    let keys = AttemptKeys::password("login", &email_key, request.origin().address);
     let begin = async |tx: &mut _| service::login_begin(tx, clock, &email_key, &keys).await;
     let candidate = shop.write("session.attempt", Access::Public, begin).await?;
-    let password = Password::shown(&input.password);
-    let is_right = request.services().passwords.verify(&password, candidate.password_hash.as_deref()).await?;
+    shop.release().await;
+    let is_right = passwords.verify(&password, candidate.password_hash.as_deref()).await?;
     let verified = candidate.verified(is_right).ok_or_else(credentials_invalid)?;
     let finish = async |tx: &mut _| service::login_finish(tx, clock, slug, &verified, &keys).await;
     granted(request, shop, shop.write("session.login", Access::Public, finish).await?)
 }
 
-async fn refresh(request: &Request, shop: &Shop, credential: &Credential) -> Result<SessionGrant, IdentityError> {
+async fn reset_request(request: &Request, email: &str) -> Result<(), IdentityError> {
+    check_stranger(request)?;
+    let email: Email = email.parse().map_err(|_| {
+        IdentityRefusal::new(IdentityErrorCode::EmailInvalid, "This is not an e-mail address.", &["input", "email"])
+    })?;
+    check_named(request)?;
+    // Of a shop that does not exist nobody is told more than of an address that nobody has.
+    let Some(shop) = request.known_shop() else { return Ok(()) };
+    let address = request.origin().address;
+    let work = async |tx: &mut _| service::password_reset_request(tx, request.clock(), &email, address).await;
+    shop.write("password.reset_request", Access::Public, work).await
+}
+
+async fn refresh(request: &Request, token: &str) -> Result<SessionGrant, IdentityError> {
+    check_stranger(request)?;
+    let Some((shop, credential)) = shown(request, token).await? else { return Err(token_invalid().into()) };
     let (clock, slug) = (request.clock(), &shop.tenant().slug);
-    let work = async |tx: &mut _| service::token_refresh(tx, clock, slug, credential).await;
+    let work = async |tx: &mut _| service::token_refresh(tx, clock, slug, &credential).await;
     let grant = shop.write("session.refresh", Access::Public, work).await?;
     granted(request, shop, grant.ok_or_else(token_invalid)?)
 }
@@ -245,6 +266,7 @@ async fn password_change(request: &Request, shop: &Shop, input: PasswordChangeIn
     let address = request.origin().address;
     let begin = async |tx: &mut _| service::password_change_begin(tx, shop.actor(), clock, address).await;
     let (candidate, keys) = shop.write("password.attempt", Access::SignedIn, begin).await?;
+    shop.release().await;
     let current = Password::shown(&input.current_password);
     let is_right = services.passwords.verify(&current, candidate.password_hash.as_deref()).await?;
     let verified = candidate.verified(is_right).ok_or_else(credentials_invalid)?;
@@ -261,12 +283,12 @@ async fn link_use(
     name: Option<&str>,
     password: &str,
 ) -> Result<SessionGrant, IdentityError> {
-    let Some((shop, credential)) = shown(request, token).await.map_err(|_| Failure::Busy)? else {
-        return Err(token_invalid().into());
-    };
+    check_stranger(request)?;
+    let Some((shop, credential)) = shown(request, token).await? else { return Err(token_invalid().into()) };
     let (clock, slug) = (request.clock(), &shop.tenant().slug);
     let begin = async |tx: &mut _| service::link_begin(tx, clock, purpose, &credential).await;
     let user = shop.write("link.attempt", Access::Public, begin).await?;
+    shop.release().await;
     let chosen = chosen_password(password, &user, &["input", "password"])?;
     let hash = request.services().passwords.hash(&chosen, clock.secret()).await?;
     let link = (purpose, &credential);
