@@ -3,16 +3,18 @@
 //! # Two planes
 //!
 //! In the *control plane* ([`control`]) tenants are rows: operators provision, suspend and migrate them, through
-//! `/admin/graphql` or the command line. In the *tenant plane* ([`tenant`]) the tenant is the connection: a shop's users
-//! work in its schema, through `/graphql`. One compiled GraphQL schema serves all tenants, so its cost does not grow with
-//! their number. The first folder's name answers the most important question about a statement: on which connection
-//! does it run?
+//! `/admin/graphql` or the command line; it also has the administrators' accounts and the trail of what operators do.
+//! In the *tenant plane* ([`tenant`]) the tenant is the connection: a shop's people, their roles and credentials are
+//! rows of its schema as its books are, and they work in it through `/graphql`. One compiled GraphQL schema serves all
+//! tenants, so its cost does not grow with their number. The first folder's name answers the most important question
+//! about a statement: on which connection does it run?
 //!
 //! # From a request to rows
 //!
 //! ```text
 //! http::graphql      media types, body, deadline          ─ http::admission: token, host, X-Tenant → TenantCtx, Actor
-//!   graphql::schema  roots, limits                        ─ graphql::context: Request → Shop → read() / write()
+//!   http::documents  text or hash, guard, trust           ─ graphql::guard, graphql::cost
+//!   graphql::schema  roots, @access                       ─ graphql::context: Request → Shop → read() / write()
 //!     tenant::…::graphql   ids and scalars; decides nothing
 //!       tenant::…::service permission, rules              ─ Failure: refused / forbidden / database
 //!         tenant::…::repo  one statement each
@@ -24,6 +26,31 @@
 //! share a round trip, so a query costs as many round trips as it has dependent levels of data. A mutation's field has
 //! the connection to itself: awaited opening, statements, awaited COMMIT; its payload is then read in a fresh READ ONLY
 //! transaction on the same connection.
+//!
+//! # From a credential to an actor
+//!
+//! ```text
+//! Authorization: Bearer …
+//!   auth::tokens              our own: kid, algorithm of the key, iss, aud, times  ─ kept for 10 seconds
+//!   kernel::credential        an API key: sw_SLUG_ID_SECRET → its id and the hash of its secret
+//!   auth::external            the shop's own issuer: its keys come by outbound
+//!     identity::principals    session, key, user, roles: asked of the shop's tables ─ trusted for 0.9 seconds
+//!       kernel::actor::Actor  the user, what this credential allows, and which it is
+//! ```
+//!
+//! A signature says who was meant once; whether it still holds is a row's to say. So nothing is notified when
+//! something is taken back: every replica forgets within a second what it was told, counted from the moment of asking.
+//! An API key allows what it lists and its maker has at the time; an operator's token what its role and the user have
+//! in common. Administrators go the same way through `control::admins::standing`.
+//!
+//! Who shows no credential is a stranger. What strangers may call is how one gets in; [`auth::strangers`] counts such
+//! calls in memory before any of them needs a connection, the shop's tables count the attempt before it is read, and
+//! the connection is given back before a password is hashed ([`auth::passwords`]). An account that does not exist takes
+//! the same way through the same work as one that does, and who a mailed link is for is found out by the job that
+//! sends it.
+//!
+//! Root fields name what they ask (`graphql::access`), services ask it, and `Shop::write` asks it before a transaction
+//! is opened. A test walks both schemas so that the three cannot part.
 //!
 //! # Invariants, written as what is deliberately absent
 //!
@@ -41,12 +68,31 @@
 //! - No type, domain or extension lives in a tenant's schema: connections serve many tenants, and an OID is one schema's.
 //! - No error of the database is `Display`ed to a client: resolvers answer `ApiError`, which is not `Display`.
 //! - No clock and no randomness but through `kernel::clock::Clock`.
+//! - No secret is stored but as a hash: Argon2id for passwords, SHA-256 for what has 256 random bits. No secret lies
+//!   in the queue of jobs, and none is `Display`.
+//! - No credential is trusted longer than a second after the tables were asked, and no permission is cached beside it.
+//! - No operation of a stranger needs a tenants' connection before it is counted, and strangers together have half of
+//!   the pool; but for the look-up of a document's hash where documents must be trusted.
+//! - No answer tells a stranger whether an account or a shop exists, and no statement or hash whether an account does.
+//! - Nobody grants, changes or takes what exceeds their own permissions, and no name that a release does not know
+//!   allows anything.
+//! - No document reaches the executor before [`graphql::guard`] has read it, one that is trusted or known by its hash
+//!   included.
+//! - No address that a tenant chose is called but by [`outbound`].
+//! - No change of a tenant's entry or an administrator's account without its entry in `control.admin_audit`, in the
+//!   same transaction.
 //!
 //! # What the wall promises
 //!
-//! Each schema belongs to a NOLOGIN role of its own, entered for each transaction. PostgreSQL itself denies a statement
-//! that names another tenant's schema or the registry. That stops our own bugs and any injected single statement of plain
-//! SQL; it does not stop SQL that switches the role itself, which is why all SQL here is static.
+//! Each schema belongs to a NOLOGIN role of its own, entered for each transaction. PostgreSQL itself denies a
+//! statement that names another tenant's schema or the registry. That stops our own bugs and any injected single
+//! statement of plain SQL. What would let one statement switch the role from within (`set_config`, `query_to_xml` and
+//! its kind, `DO`) is revoked from all but the owner by `deploy/postgres/logins.sql`, which takes a superuser, and is
+//! run again after a restore into another database. Every transaction reads its schema's stamp in the trip of its
+//! opening, and every server has a few tenants try the forbidden every five minutes (`control::isolation`).
+//!
+//! It does not stop a `SET ROLE` that is sent as a statement of its own: the runtime login is a member of all tenants'
+//! roles. Which is why all SQL here is static.
 
 pub mod app;
 pub mod auth;

@@ -184,6 +184,17 @@ impl Bench {
         self.shops.iter().zip(&self.owners).map(token).collect()
     }
 
+    /// The slugs of the shops.
+    pub fn slugs(&self) -> Vec<String> {
+        self.shops.iter().map(|shop| shop.slug.to_string()).collect()
+    }
+
+    /// Lets the runtime login have the rights of its roles without entering them, or no more.
+    pub async fn inherit(&self, inherits: bool) {
+        let statement = if inherits { "ALTER ROLE shelfwise INHERIT" } else { "ALTER ROLE shelfwise NOINHERIT" };
+        self.psql().await.batch_execute(statement).await.unwrap();
+    }
+
     /// The same statements as the catalogue query's, by pgbench with prepared statements and the path set: transactions
     /// a second.
     pub async fn pgbench(&self, seconds: u64) -> f64 {

@@ -13,9 +13,18 @@ pub struct Request(Arc<[u8]>);
 
 impl Request {
     pub fn graphql(query: &str, token: &str) -> Self {
-        let body = serde_json::json!({ "query": query }).to_string();
+        Self::body(&serde_json::json!({ "query": query }).to_string(), &format!("Authorization: Bearer {token}"))
+    }
+
+    /// A request that shows nothing and names a shop.
+    pub fn named(query: &str, slug: &str) -> Self {
+        Self::body(&serde_json::json!({ "query": query }).to_string(), &format!("X-Tenant: {slug}"))
+    }
+
+    /// A request with a body as it is.
+    pub fn body(body: &str, header: &str) -> Self {
         let head = format!(
-            "POST /graphql HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+            "POST /graphql HTTP/1.1\r\nHost: localhost\r\n{header}\r\nContent-Type: application/json\r\n\
              Accept: application/graphql-response+json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
@@ -62,7 +71,8 @@ async fn client_loop(port: u16, requests: Vec<Request>, stop: Arc<AtomicBool>, s
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let request = &requests[(random >> 33) as usize % requests.len()];
         let started = Instant::now();
-        let body = exchange(&mut stream, request, &mut buffer).await;
+        let (status, body) = exchange(&mut stream, request, &mut buffer).await;
+        assert_eq!(status, 200);
         assert!(!body.windows(8).any(|window| window == b"\"errors\""), "{}", String::from_utf8_lossy(body));
         latencies.push(started.elapsed());
     }
@@ -70,20 +80,43 @@ async fn client_loop(port: u16, requests: Vec<Request>, stop: Arc<AtomicBool>, s
 }
 
 /// Sends a request and reads its answer; both sides keep the connection.
-async fn exchange<'a>(stream: &mut TcpStream, request: &Request, buffer: &'a mut Vec<u8>) -> &'a [u8] {
+async fn exchange<'a>(stream: &mut TcpStream, request: &Request, buffer: &'a mut Vec<u8>) -> (u16, &'a [u8]) {
     stream.write_all(&request.0).await.unwrap();
     buffer.clear();
     loop {
         assert!(stream.read_buf(buffer).await.unwrap() > 0, "the server closed the connection");
         let Some(head) = buffer.windows(4).position(|window| window == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head]).unwrap().to_ascii_lowercase();
-        assert!(text.starts_with("http/1.1 200"), "{text}");
+        let status = text["http/1.1 ".len()..][..3].parse().unwrap();
         let length = text.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
         let end = head + 4 + length.parse::<usize>().unwrap();
         while buffer.len() < end {
             assert!(stream.read_buf(buffer).await.unwrap() > 0, "the server closed the connection");
         }
-        return &buffer[head + 4..end];
+        return (status, &buffer[head + 4..end]);
+    }
+}
+
+/// Sends attacks one after the other until told to stop, and answers how many were refused.
+pub async fn attack(port: u16, attacks: Vec<Request>, stop: Arc<AtomicBool>) -> usize {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let (mut buffer, mut refused) = (Vec::new(), 0);
+    for attack in attacks.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        assert_eq!(exchange(&mut stream, attack, &mut buffer).await.0, 400);
+        refused += 1;
+    }
+    refused
+}
+
+/// Sends a request so many times, whatever is answered.
+pub async fn repeat(port: u16, request: &Request, times: usize) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut buffer = Vec::new();
+    for _ in 0..times {
+        exchange(&mut stream, request, &mut buffer).await;
     }
 }
 
@@ -95,7 +128,7 @@ pub async fn sql_counts(port: u16, request: &Request) -> (u64, u64) {
     let metrics = Request(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".as_slice().into());
     let mut sums = Vec::new();
     for _ in 0..2 {
-        let text = String::from_utf8(exchange(&mut stream, &metrics, &mut buffer).await.to_vec()).unwrap();
+        let text = String::from_utf8(exchange(&mut stream, &metrics, &mut buffer).await.1.to_vec()).unwrap();
         let sum = |family: &str| {
             let line = text.lines().find_map(|line| line.strip_prefix(&format!("{family}_sum "))).unwrap();
             line.parse::<f64>().unwrap() as u64

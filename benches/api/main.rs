@@ -1,13 +1,18 @@
 //! What the server costs, as ratios measured in one run on one machine: against pgbench on the same SQL and cluster,
-//! against PostgreSQL's own processor time, and against an axum handler that does nothing.
+//! against PostgreSQL's own processor time, against an axum handler that does nothing, against itself without the wall,
+//! and under attack.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks and reads its own environment")]
 
+#[path = "../../tests/it/hostile/corpus.rs"]
+mod corpus;
 mod data;
 mod load;
 mod process;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use data::{Bench, PROVISIONED, TENANTS};
@@ -19,6 +24,9 @@ const SECONDS: u64 = 8;
 
 /// Clients that send one request after the other.
 const CLIENTS: usize = 16;
+
+/// Attackers that send one attack after the other.
+const ATTACKERS: usize = 4;
 
 /// The query of the first page of any shop.
 const CATALOGUE: &str = "{books(first:20){nodes{title price{amount} authors{nodes{name}} category{name}}}}";
@@ -69,6 +77,9 @@ async fn run() {
         }
     }
 
+    wall(&bench, &server, &requests).await;
+    attacks(&bench, &server, &requests).await;
+
     println!("\n{{__typename}}");
     let typename = vec![Request::graphql("{__typename}", &bench.tokens()[0])];
     let bare = Process::bare();
@@ -86,6 +97,78 @@ async fn run() {
     if let Some((_, line)) = best {
         println!("\nbest round of the catalogue: {line}");
     }
+}
+
+/// What credentials and the wall cost: the same server, and a build of it that has neither, in turn.
+async fn wall(bench: &Bench, server: &Process, requests: &[Request]) {
+    println!("\ncredentials and the wall");
+    let Some(without) = Process::without_wall(bench) else {
+        println!("  not measured: SHELFWISE_WITHOUT_WALL is not set");
+        return;
+    };
+    // Without entering a tenant's role the login must have the roles' rights by itself.
+    bench.inherit(true).await;
+    let named: Vec<Request> = bench.slugs().iter().map(|slug| Request::named(CATALOGUE, slug)).collect();
+    Load::run(without.port, &named, CLIENTS, Duration::from_secs(3)).await;
+    let mut ratios = Vec::new();
+    for round in 1..=3 {
+        let seconds = Duration::from_secs(SECONDS);
+        let with = Load::run(server.port, requests, CLIENTS, seconds).await.count() as f64 / SECONDS as f64;
+        let bare = Load::run(without.port, &named, CLIENTS, seconds).await.count() as f64 / SECONDS as f64;
+        println!(
+            "  round {round}: with {with:.0}/s, without {bare:.0}/s: they cost {:.1} %",
+            (1.0 - with / bare) * 100.0
+        );
+        ratios.push(with / bare);
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("  median: {:.1} % of the throughput", (1.0 - ratios[1]) * 100.0);
+    bench.inherit(false).await;
+}
+
+/// What each attack of the corpus costs, and what others notice of all of them.
+async fn attacks(bench: &Bench, server: &Process, requests: &[Request]) {
+    const TIMES: usize = 10;
+    println!("\nattacks");
+    let token = format!("Authorization: Bearer {}", bench.tokens()[0]);
+    let documents =
+        corpus::documents().into_iter().map(|(name, text, _)| (name, serde_json::json!({ "query": text }).to_string()));
+    let bodies = corpus::requests().into_iter().map(|(name, body, _)| (name, body));
+    let attacks: Vec<(&str, Request)> =
+        documents.chain(bodies).map(|(name, body)| (name, Request::body(&body, &token))).collect();
+    let before = server.resident_bytes();
+    let mut dearest = (Duration::ZERO, "");
+    for (name, attack) in &attacks {
+        let cpu = cpu_of(server.pid);
+        load::repeat(server.port, attack, TIMES).await;
+        dearest = dearest.max(((cpu_of(server.pid) - cpu) / TIMES as u32, name));
+    }
+    println!(
+        "  the dearest of {}: {:.0} ms of processor time ({}); resident before {} MB, after {} MB",
+        attacks.len(),
+        dearest.0.as_secs_f64() * 1e3,
+        dearest.1,
+        before / 1_000_000,
+        server.resident_bytes() / 1_000_000
+    );
+    let duration = Duration::from_secs(SECONDS);
+    let quiet = Load::run(server.port, requests, CLIENTS, duration).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let all: Vec<Request> = attacks.into_iter().map(|(_, attack)| attack).collect();
+    let attackers: Vec<_> =
+        (0..ATTACKERS).map(|_| tokio::spawn(load::attack(server.port, all.clone(), Arc::clone(&stop)))).collect();
+    let attacked = Load::run(server.port, requests, CLIENTS, duration).await;
+    stop.store(true, Ordering::Relaxed);
+    let mut refused = 0;
+    for attacker in attackers {
+        refused += attacker.await.unwrap();
+    }
+    let (one, other) = (quiet.quantile(0.99).as_secs_f64() * 1e3, attacked.quantile(0.99).as_secs_f64() * 1e3);
+    println!(
+        "  p99 of others {one:.1} ms, under {ATTACKERS} attackers ({} refusals a second) {other:.1} ms: ratio {:.2}",
+        refused as u64 / SECONDS,
+        other / one
+    );
 }
 
 /// What a load of the catalogue query cost.

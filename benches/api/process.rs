@@ -25,6 +25,14 @@ impl Process {
         Self::start(command, port)
     }
 
+    /// The same without the wall and without credentials, if it was built.
+    pub fn without_wall(bench: &Bench) -> Option<Self> {
+        let port = free_port();
+        let mut command = Command::new(std::env::var("SHELFWISE_WITHOUT_WALL").ok()?);
+        command.arg("serve").env_clear().envs(bench.environment()).env("PORT", port.to_string());
+        Some(Self::start(command, port))
+    }
+
     /// An axum handler that answers a constant.
     pub fn bare() -> Self {
         let port = free_port();

@@ -10,7 +10,7 @@ use super::output::print_line;
 use super::tenant::{context, databases};
 use crate::config::Config;
 use crate::db::TenantTx;
-use crate::graphql::guard;
+use crate::graphql::guard::{self, Unfit};
 use crate::kernel::clock::SystemClock;
 use crate::tenant::documents::service::{document_hash, documents_trust};
 
@@ -107,9 +107,9 @@ impl Document {
             return Some(format!("{name} is not the SHA-256 of its document"));
         }
         match guard::parse(&self.body) {
-            Ok(Some(_)) => None,
-            Ok(None) => Some(format!("{name} cannot be parsed")),
-            Err(excess) => Some(format!("{name} is refused: {excess}")),
+            Ok(_) => None,
+            Err(Unfit::Syntax(_)) => Some(format!("{name} cannot be parsed")),
+            Err(Unfit::Excess(excess)) => Some(format!("{name} is refused: {excess}")),
         }
     }
 }

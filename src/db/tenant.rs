@@ -147,7 +147,15 @@ impl TenantSession {
     }
 }
 
+/// The statements that put a transaction where it belongs: the path alone. `script/bench` builds a server of its own with
+/// this, to learn what the wall costs; nobody else does.
+#[cfg(without_wall)]
+fn opening(begin: &str, tenant: &TenantCtx) -> String {
+    format!(r#"{begin}; SET LOCAL search_path TO "{}", pg_temp"#, tenant.schema)
+}
+
 /// The statements that put a transaction where it belongs: path and role, for this transaction alone.
+#[cfg(not(without_wall))]
 fn opening(begin: &str, tenant: &TenantCtx) -> String {
     let schema = &tenant.schema;
     format!(r#"{begin}; SET LOCAL search_path TO "{schema}", pg_temp; SET LOCAL ROLE "{schema}""#)

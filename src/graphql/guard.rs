@@ -10,7 +10,7 @@ pub mod shape;
 
 use async_graphql::parser::types::ExecutableDocument;
 
-pub use lexical::{DOCUMENT_BYTES_MAX, NESTING_MAX, TOKENS_MAX};
+pub use lexical::{DOCUMENT_BYTES_MAX, NESTING_MAX, TOKENS_MAX, WORD_BYTES_MAX};
 pub use shape::{
     ALIASES_MAX, ARGUMENT_PAIRS_MAX, DEPTH_MAX, DIRECTIVES_MAX, FRAGMENTS_MAX, INTROSPECTION_DEPTH_MAX,
     INTROSPECTIONS_MAX, LEVELS_MAX, LIST_ITEMS_MAX, MUTATION_FIELDS_MAX, OPERATIONS_MAX, QUERY_FIELDS_MAX,
@@ -28,6 +28,9 @@ pub enum Excess {
     /// It has too many names, numbers, texts and signs.
     #[error("the document has more than {TOKENS_MAX} tokens")]
     Tokens,
+    /// A name or number is too long.
+    #[error("a name or number has more than {WORD_BYTES_MAX} bytes")]
+    Word,
     /// Its braces, brackets and parentheses are nested too deep.
     #[error("the document nests deeper than {NESTING_MAX} levels")]
     Nesting,
@@ -88,14 +91,28 @@ pub struct Guarded {
     pub variable_uses: u64,
 }
 
-/// Parses a document that keeps all bounds. `Ok(None)`: it cannot be parsed, which is for the executor to explain; it is
-/// short and flat enough for that.
+/// Why a document does not pass.
+#[derive(Debug)]
+pub enum Unfit {
+    /// It breaks a bound.
+    Excess(Excess),
+    /// It cannot be parsed.
+    Syntax(async_graphql::parser::Error),
+}
+
+impl From<Excess> for Unfit {
+    fn from(excess: Excess) -> Self {
+        Self::Excess(excess)
+    }
+}
+
+/// Parses a document that keeps all bounds.
 ///
 /// # Errors
-/// The bound that it breaks.
-pub fn parse(text: &str) -> Result<Option<Guarded>, Excess> {
+/// The bound that it breaks, or where its text is wrong.
+pub fn parse(text: &str) -> Result<Guarded, Unfit> {
     lexical::check(text)?;
-    let Ok(document) = async_graphql::parser::parse_query(text) else { return Ok(None) };
+    let document = async_graphql::parser::parse_query(text).map_err(Unfit::Syntax)?;
     let variable_uses = shape::check(&document)?.variable_uses;
-    Ok(Some(Guarded { document, variable_uses }))
+    Ok(Guarded { document, variable_uses })
 }

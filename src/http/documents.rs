@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use async_graphql::Request;
 use moka::sync::Cache;
+use tokio::sync::Semaphore;
 
 use crate::config::http::TrustedDocuments;
 use crate::db::TenantSession;
-use crate::graphql::guard::{self, Guarded};
+use crate::graphql::guard::{self, Excess, Guarded, Unfit};
 use crate::graphql::{ApiError, ErrorCode};
 use crate::kernel::ids::TenantId;
 use crate::tenant::documents::service::{document_by_hash, document_hash};
@@ -25,6 +26,9 @@ const BYTES_PARSED: usize = 100;
 
 /// A longer document is read each time; clients of shops do not send such twice.
 const DOCUMENT_BYTES_MAX: usize = 8 * 1024;
+
+/// A longer document takes more than a moment to read.
+const INLINE_BYTES_MAX: usize = 4 * 1024;
 
 /// Bytes of texts that clients have asked to be remembered, in all.
 const PERSISTED_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -60,6 +64,8 @@ pub struct Documents {
     persisted: Cache<(TenantId, String), Arc<str>>,
     trusted: Cache<(TenantId, String), Option<Arc<str>>>,
     mode: TrustedDocuments,
+    /// The turn of those whose document is long.
+    aside: Arc<Semaphore>,
 }
 
 impl Documents {
@@ -78,6 +84,7 @@ impl Documents {
                 .build(),
             trusted: Cache::builder().max_capacity(TRUSTED_MAX).time_to_live(TRUSTED_TTL).build(),
             mode,
+            aside: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -112,27 +119,44 @@ impl Documents {
         Ok(text)
     }
 
-    /// Lets a request's document pass the guard and gives the request what was parsed. `None`: it cannot be parsed, which is
-    /// for the executor to explain.
+    /// Lets a request's document pass the guard and gives the request what was parsed.
     ///
     /// # Errors
-    /// The bound that the document breaks.
-    pub fn admit(&self, request: &mut Request) -> Result<Option<Arc<Guarded>>, ApiError> {
+    /// The bound that the document breaks, or where its text is wrong.
+    pub async fn admit(&self, request: &mut Request) -> Result<Arc<Guarded>, Unfit> {
         let text = request.query.as_str();
         let known = if text.len() <= DOCUMENT_BYTES_MAX { self.parsed.get(text) } else { None };
         let document = match known {
             Some(document) => document,
-            None => {
-                let Some(document) = guard::parse(text)? else { return Ok(None) };
-                let document = Arc::new(document);
-                if text.len() <= DOCUMENT_BYTES_MAX {
-                    self.parsed.insert(text.into(), Arc::clone(&document));
-                }
+            None if text.len() <= INLINE_BYTES_MAX => {
+                let document = Arc::new(guard::parse(text)?);
+                self.parsed.insert(text.into(), Arc::clone(&document));
                 document
             }
+            None => self.parse_aside(text.to_owned()).await?,
         };
         request.set_parsed_query(document.document.clone());
-        Ok(Some(document))
+        Ok(document)
+    }
+
+    /// Reads a long document off the threads that serve everybody, one at a time: whoever sends such waits for others
+    /// who do, and nobody else does.
+    async fn parse_aside(&self, text: String) -> Result<Arc<Guarded>, Unfit> {
+        let permit = Arc::clone(&self.aside).acquire_owned().await;
+        let parsed = tokio::task::spawn_blocking(move || {
+            let _held = permit;
+            (guard::parse(&text), text)
+        });
+        // The task can only end by a panic of the parser, which is a document that cannot be read.
+        let (document, text) = parsed.await.map_err(|error| {
+            tracing::error!(%error, "The guard panicked");
+            Unfit::Excess(Excess::Bytes)
+        })?;
+        let document = Arc::new(document?);
+        if text.len() <= DOCUMENT_BYTES_MAX {
+            self.parsed.insert(text.into(), Arc::clone(&document));
+        }
+        Ok(document)
     }
 
     /// Remembers the text of a document that has passed the guard, for one shop.

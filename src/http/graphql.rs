@@ -25,6 +25,7 @@ use crate::config::Environment;
 use crate::config::http::TrustedDocuments;
 use crate::control::audit::Operator;
 use crate::graphql::cost::{COST_MAX, Costs};
+use crate::graphql::guard::{Guarded, Unfit};
 use crate::graphql::{AdminRequest, ApiError, ErrorCode, Origin, Request as RequestCtx, Shop};
 use crate::kernel::actor::Actor;
 
@@ -51,6 +52,8 @@ enum Refused {
     Request(ApiError),
     /// The document was not.
     Document(ApiError),
+    /// The document could not be parsed.
+    Syntax(async_graphql::parser::Error),
 }
 
 impl From<ApiError> for Refused {
@@ -94,6 +97,9 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
         Ok(response) => answer::executed(response, media_type, id, &app.metrics),
         Err(Refused::Request(error) | Refused::Document(error)) if error.code == ErrorCode::MethodNotAllowed => {
             not_allowed(error, media_type, id, &app.metrics)
+        }
+        Err(Refused::Syntax(error)) => {
+            answer::executed(GraphqlResponse::from_errors(vec![error.into()]), media_type, id, &app.metrics)
         }
         Err(Refused::Request(error)) => answer::refused(error, media_type, id, &app.metrics),
         Err(Refused::Document(error)) => answer::refused_document(error, media_type, id, &app.metrics),
@@ -147,7 +153,7 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
         .as_ref()
         .map(|shop| Place { tenant: shop.tenant().id, table: session.as_deref().filter(|_| is_asked(shop)) });
     operation.query = app.documents.text(sent, place).await.map_err(Refused::Document)?;
-    let cost = admit(&app, &app.tenant_costs, &mut operation, (by_get, body_bytes)).map_err(Refused::Document)?;
+    let cost = admit(&app, &app.tenant_costs, &mut operation, (by_get, body_bytes)).await?;
     if let (Some(place), Some(hash)) = (place, hash) {
         app.documents.persist(place.tenant, hash, &operation.query);
     }
@@ -160,7 +166,7 @@ async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
     let operator = admission::admin(&app, &headers, &origin).await?;
     let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
     operation.query = sent.text.ok_or_else(missing)?;
-    let cost = admit(&app, &app.admin_costs, &mut operation, (by_get, body_bytes)).map_err(Refused::Document)?;
+    let cost = admit(&app, &app.admin_costs, &mut operation, (by_get, body_bytes)).await?;
     Ok(with_cost(execute_admin(app, origin, operator, operation).await, cost))
 }
 
@@ -170,15 +176,27 @@ fn with_cost(mut response: GraphqlResponse, cost: u64) -> GraphqlResponse {
     response
 }
 
-/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost; what cannot be parsed
-/// costs nothing and is explained by the executor.
-fn admit(
+/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost.
+async fn admit(
     app: &App,
     costs: &Costs,
     request: &mut GraphqlRequest,
     (by_get, body_bytes): (bool, usize),
+) -> Result<u64, Refused> {
+    let guarded = app.documents.admit(request).await.map_err(|unfit| match unfit {
+        Unfit::Excess(excess) => Refused::Document(excess.into()),
+        Unfit::Syntax(error) => Refused::Syntax(error),
+    })?;
+    check(costs, request, &guarded, (by_get, body_bytes)).map_err(Refused::Document)
+}
+
+/// What is asked of an operation once its document has passed.
+fn check(
+    costs: &Costs,
+    request: &GraphqlRequest,
+    guarded: &Guarded,
+    (by_get, body_bytes): (bool, usize),
 ) -> Result<u64, ApiError> {
-    let Some(guarded) = app.documents.admit(request)? else { return Ok(0) };
     let document = &guarded.document;
     if guarded.variable_uses.saturating_mul(body_bytes as u64) > VARIABLE_COPIES_BYTES_MAX {
         return Err(ApiError::new(ErrorCode::QueryTooComplex, "Variables this large are used less often."));

@@ -41,7 +41,9 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     set("max", pool.size_max);
     app.metrics.pool_permits.set(i64::try_from(pool.permits_free).unwrap_or(i64::MAX));
     app.metrics.isolation_violations.set(i64::try_from(app.services.tenants.violations()).unwrap_or(i64::MAX));
-    app.metrics.password_hashes.set(i64::try_from(app.services.passwords.computed()).unwrap_or(i64::MAX));
+    app.metrics.password_hashes.set(
+        i64::try_from(app.services.passwords.computed() + app.services.admin_passwords.computed()).unwrap_or(i64::MAX),
+    );
     match app.metrics.encode() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)),
         Err(error) => {

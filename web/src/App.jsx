@@ -4,7 +4,8 @@ import { Toolbar } from './Toolbar.jsx';
 import { loadSettings, saveSettings, takeFragment, withFragment } from './settings.js';
 
 export function App() {
-  const [settings, setSettings] = useState(() => withFragment(loadSettings(), takeFragment()));
+  const [fragment, setFragment] = useState(takeFragment);
+  const [settings, setSettings] = useState(() => withFragment(loadSettings(), fragment));
   const [panel, setPanel] = useState();
   const { endpoint, tenant, tokens } = settings;
   const token = tokens[endpoint];
@@ -15,6 +16,7 @@ export function App() {
   useEffect(() => {
     const onHashChange = () => {
       const fragment = takeFragment();
+      setFragment((before) => fragment ?? before);
       setSettings((settings) => withFragment(settings, fragment));
     };
     addEventListener('hashchange', onHashChange);
@@ -36,11 +38,12 @@ export function App() {
       <Toolbar endpoint={endpoint} tenant={tenant} token={token} onChange={onChange} />
       <main>
         <Explorer
-          key={endpoint}
+          key={`${endpoint} ${fragment?.link?.token}`}
           endpoint={endpoint}
           // The admin API is not bound to a tenant.
           tenant={endpoint === 'tenant' ? tenant : ''}
           token={token}
+          link={endpoint === 'tenant' ? fragment?.link : null}
           panel={panel}
           onPanelChange={setPanel}
         />

@@ -3,6 +3,7 @@ import { StorageContextProvider } from '@graphiql/react';
 import { GraphiQL } from 'graphiql';
 import { ENDPOINTS } from './endpoints.js';
 import { createFetcher } from './fetcher.js';
+import { LINKS } from './links.js';
 import { createStorage } from './storage.js';
 
 // Long enough to type a slug without an introspection at each key.
@@ -10,7 +11,8 @@ const SETTLE_MS = 400;
 
 // GraphiQL for one endpoint; mount it anew (with a `key`) for another.
 // `panel` is the side panel that is open, kept outside so it survives that.
-export function Explorer({ endpoint, tenant, token, panel, onPanelChange }) {
+// `link` is what a mailed link brought: which one, and its token.
+export function Explorer({ endpoint, tenant, token, link, panel, onPanelChange }) {
   const { url, defaultQuery } = ENDPOINTS[endpoint];
 
   const credentials = useRef({ tenant, token });
@@ -40,6 +42,8 @@ export function Explorer({ endpoint, tenant, token, panel, onPanelChange }) {
       fetcher={fetcher}
       storage={storage}
       defaultQuery={defaultQuery}
+      initialQuery={link ? LINKS[link.kind] : undefined}
+      initialVariables={link ? JSON.stringify({ token: link.token, password: '' }, null, 2) : undefined}
       shouldPersistHeaders={false}
       // Without a token the server would only refuse, so there is no schema yet.
       schema={settledToken ? undefined : null}

@@ -1,4 +1,5 @@
 import { ENDPOINTS } from './endpoints.js';
+import { LINKS } from './links.js';
 
 const STORAGE_KEY = 'shelfwise:settings';
 
@@ -29,18 +30,21 @@ export function saveSettings(settings) {
   sessionStorage.setItem(STORAGE_KEY, JSON.stringify(settings));
 }
 
-// Reads `#tenant=acme&token=...&endpoint=admin` and takes it out of the address
-// bar and the history, so that no token is shown, bookmarked or shared by chance.
-// Gives null when the fragment holds none of these.
+// Reads `#tenant=acme&token=...&endpoint=admin`, or a mailed link's
+// `#tenant=acme&invitation=...`, and takes it out of the address bar and the
+// history, so that no token is shown, bookmarked or shared by chance. Gives null
+// when the fragment holds none of these.
 export function takeFragment() {
   // In a query string a plus means a space, which a token never holds.
   const fields = new URLSearchParams(location.hash.slice(1).replaceAll('+', '%2B'));
-  if (!['tenant', 'token', 'endpoint'].some((name) => fields.has(name))) return null;
+  const links = Object.keys(LINKS).filter((name) => fields.has(name));
+  if (!['tenant', 'token', 'endpoint'].some((name) => fields.has(name)) && !links.length) return null;
   history.replaceState(history.state, '', location.pathname + location.search);
   return {
     endpoint: knownEndpoint(fields.get('endpoint')),
     tenant: fields.get('tenant'),
     token: fields.get('token'),
+    link: links.length ? { kind: links[0], token: fields.get(links[0]) } : null,
   };
 }
 

@@ -162,6 +162,18 @@ test('a link fills the toolbar and leaves no trace in the address bar', async (t
   assert.equal(await field(page, 'Token').inputValue(), TENANT_TOKEN);
 });
 
+test('a mailed link opens with the operation that uses it', async (t) => {
+  const page = await visit(t, '/#tenant=acme&invitation=sw_acme_0_0');
+
+  const [request, result] = await Promise.all([
+    page.waitForRequest((request) => request.postDataJSON()?.operationName === 'Use'),
+    execute(page),
+  ]);
+  assert.equal(new URL(page.url()).hash, '');
+  assert.equal(request.postDataJSON().variables.token, 'sw_acme_0_0');
+  assert.equal(result.data.invitationAccept.userErrors[0].code, 'TOKEN_INVALID');
+});
+
 // Last, since it judges all of the above.
 test('nothing above logged an error or left the origin', () => {
   assert.deepEqual(foreignRequests, []);

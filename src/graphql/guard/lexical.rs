@@ -8,6 +8,9 @@ pub const DOCUMENT_BYTES_MAX: usize = 128 * 1024;
 /// Tokens of a document at most.
 pub const TOKENS_MAX: usize = 15_000;
 
+/// Bytes of a name or number at most. A name that the schema does not have is compared with all that it has.
+pub const WORD_BYTES_MAX: usize = 256;
+
 /// Levels of braces, brackets and parentheses at most: what the parser's recursion is bounded by.
 pub const NESTING_MAX: usize = 64;
 
@@ -35,7 +38,13 @@ pub fn check(text: &str) -> Result<(), Excess> {
                 level = level.saturating_sub(1);
                 position + 1
             }
-            byte if is_word(byte) => end_of(bytes, position, is_word),
+            byte if is_word(byte) => {
+                let end = end_of(bytes, position, is_word);
+                if end - position > WORD_BYTES_MAX {
+                    return Err(Excess::Word);
+                }
+                end
+            }
             _ => position + 1,
         };
         tokens += usize::from(!matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b',' | b'#'));
@@ -91,7 +100,9 @@ mod tests {
         assert_eq!(check(&format!("# {}\n{{ a }}", many("{ "))), Ok(()));
         assert_eq!(check(&format!("\"broken\n{}", many("{ "))), Err(Excess::Nesting), "a string ends with its line");
         assert_eq!(check(&format!("\"\\\"{}\"", many("{ "))), Ok(()), "an escaped quote ends nothing");
-        assert_eq!(check(&"é".repeat(1000)), Ok(()));
+        assert_eq!(check(&"é".repeat(128)), Ok(()));
+        assert_eq!(check(&"a".repeat(257)), Err(Excess::Word));
+        assert_eq!(check(&format!("\"{}\"", "a".repeat(257))), Ok(()));
         assert_eq!(check(&" ".repeat(DOCUMENT_BYTES_MAX + 1)), Err(Excess::Bytes));
         assert_eq!(check("\""), Ok(()));
         assert_eq!(check("\"\\"), Ok(()));

@@ -115,18 +115,18 @@ impl Principals {
         fresh(&self.providers, tenant.id, read).await
     }
 
+    /// Who a credential was found to stand for a moment ago, if it was asked.
+    pub async fn recall(&self, tenant: TenantId, shown: &Shown) -> Option<Option<Principal>> {
+        self.known.get(&(tenant, shown.clone())).await.map(|(known, _)| known)
+    }
+
     /// Who a credential stands for; nobody where it is wrong, ended, expired or another shop's.
     ///
     /// # Errors
     /// The database failed.
     pub async fn resolve(&self, tenant: &Arc<TenantCtx>, shown: Shown) -> Result<Option<Principal>, DbError> {
-        let key = (tenant.id, shown);
-        // The common case costs no future of a read.
-        if let Some((known, _)) = self.known.get(&key).await {
-            return Ok(known);
-        }
-        let read = self.read(tenant, key.1.clone());
-        fresh(&self.known, key, read).await
+        let read = self.read(tenant, shown.clone());
+        fresh(&self.known, (tenant.id, shown), read).await
     }
 
     async fn read(&self, tenant: &Arc<TenantCtx>, shown: Shown) -> Result<Option<Principal>, DbError> {

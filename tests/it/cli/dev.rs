@@ -1,8 +1,8 @@
 //! `shelfwise dev`: from nothing to a running installation, and to nothing again.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
 use serde_json::{Value, json};
 use shelfwise::cli::dev::cluster::Cluster;
@@ -11,6 +11,7 @@ use shelfwise::cli::dev::cluster::Cluster;
 struct Dev {
     child: Child,
     printed: Vec<String>,
+    output: Lines<BufReader<ChildStdout>>,
 }
 
 fn command(home: &Path, arguments: &[&str]) -> Command {
@@ -30,16 +31,21 @@ impl Dev {
     /// Starts it and waits for the last line of its greeting.
     fn start(home: &Path) -> Self {
         let mut child = command(home, &["dev"]).stdout(Stdio::piped()).spawn().unwrap();
-        let mut printed = Vec::new();
-        for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-            let line = line.unwrap();
-            let is_last = line.contains("Ctrl-C stops everything");
-            printed.push(line);
-            if is_last {
-                return Self { child, printed };
+        let output = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut dev = Self { child, printed: Vec::new(), output };
+        dev.read_up_to("Ctrl-C stops everything");
+        dev
+    }
+
+    /// Reads what it prints up to a line with a text, and answers the line after it.
+    fn read_up_to(&mut self, text: &str) -> String {
+        while let Some(line) = self.output.next() {
+            self.printed.push(line.unwrap());
+            if self.printed.last().unwrap().contains(text) {
+                return self.output.next().unwrap().unwrap();
             }
         }
-        panic!("dev ended: {:?}\n{}", child.wait(), printed.join("\n"));
+        panic!("dev ended: {:?}\n{}", self.child.wait(), self.printed.join("\n"));
     }
 
     fn line_after(&self, text: &str) -> &str {
@@ -85,11 +91,42 @@ async fn gql(url: &str, token: &str, query: &str) -> Value {
     request.send().await.unwrap().json().await.unwrap()
 }
 
+/// Invites somebody, and joins by the link that is printed instead of mailed.
+async fn a_printed_invitation_lets_in(dev: &mut Dev, base: &str, acme: &str) {
+    let roles = gql(&format!("{base}/graphql"), acme, "{ roles { id name } }").await;
+    let clerk = roles["data"]["roles"].as_array().unwrap().iter().find(|role| role["name"] == "Clerk").unwrap();
+    let invite = format!(
+        "mutation {{ userInvite(input: {{ email: \"ann@acme.example\", name: \"Ann\", roleIds: [{}] }}) {{ userErrors {{ code }} }} }}",
+        clerk["id"]
+    );
+    assert_eq!(gql(&format!("{base}/graphql"), acme, &invite).await["data"]["userInvite"]["userErrors"], json!([]));
+    let link = dev.read_up_to("Mail to ann@acme.example");
+    let token = link.rsplit_once("#tenant=acme&invitation=").unwrap().1;
+    let accept = format!(
+        "mutation {{ invitationAccept(input: {{ token: \"{token}\", password: \"correct horse battery\" }}) {{
+            session {{ user {{ email }} }} userErrors {{ code }} }} }}"
+    );
+    let accepted =
+        crate::harness::world::http_client().post(format!("{base}/graphql")).json(&json!({ "query": accept }));
+    let accepted: Value = accepted.send().await.unwrap().json().await.unwrap();
+    assert_eq!(accepted["data"]["invitationAccept"]["session"]["user"]["email"], "ann@acme.example", "{accepted}");
+}
+
+/// What the first round of the patrol has counted.
+async fn the_patrol_goes_round(base: &str) {
+    let metrics = crate::harness::world::http_client().get(format!("{base}/metrics")).send().await.unwrap();
+    let metrics = metrics.text().await.unwrap();
+    assert!(metrics.contains("shelfwise_isolation_probes_total{outcome=\"denied\"}"), "the patrol goes round");
+    assert!(metrics.contains("shelfwise_isolation_probes_total{outcome=\"breach\"} 0"));
+}
+
 #[tokio::test]
 async fn it_starts_from_nothing_keeps_its_data_and_stops_all_it_started() {
     let home = tempfile::tempdir().unwrap();
-    let dev = Dev::start(home.path());
-    let (base, admin, acme) = (dev.base_url().to_owned(), dev.line_after("Admin token"), dev.line_after("shop `acme`"));
+    let mut dev = Dev::start(home.path());
+    let (base, admin, acme) =
+        (dev.base_url().to_owned(), dev.line_after("Admin token").to_owned(), dev.line_after("shop `acme`").to_owned());
+    let (admin, acme) = (admin.as_str(), acme.as_str());
     let tenants = gql(&format!("{base}/admin/graphql"), admin, "{ tenants { nodes { slug } } }").await;
     assert_eq!(tenants["data"]["tenants"]["nodes"], json!([{ "slug": "acme" }, { "slug": "borealis" }]));
     let books = gql(&format!("{base}/graphql"), acme, "{ books(first: 1) { totalCount nodes { title } } }").await;
@@ -102,6 +139,9 @@ async fn it_starts_from_nothing_keeps_its_data_and_stops_all_it_started() {
     )
     .await;
     assert_eq!(made["data"]["authorCreate"]["author"]["name"], "Kept");
+
+    a_printed_invitation_lets_in(&mut dev, &base, acme).await;
+    the_patrol_goes_round(&base).await;
 
     // Other commands find the running installation.
     let token = command(home.path(), &["token", "tenant", "borealis"]).output().unwrap();

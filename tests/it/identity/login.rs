@@ -1,6 +1,7 @@
 //! `userInvite`, `invitationAccept`, `login`, `passwordChange`, `passwordResetRequest`, `passwordResetConfirm`
 
 use serde_json::{Value, json};
+use shelfwise::kernel::password::Password;
 use shelfwise::tenant::identity::links::service::Purpose;
 
 use super::{PASSWORD, SESSION, becomes, holder, joined, link, login, visitor};
@@ -154,6 +155,34 @@ async fn guesses_that_run_at_once_are_all_counted() {
         let answers = futures_util::future::join_all(tries).await;
         let refused = answers.iter().filter(|answer| codes(answer) == ["TOO_MANY_ATTEMPTS"]).count();
         assert!(refused >= 6, "{refused} of 12 were refused");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_connection_is_held_while_a_password_waits_to_be_hashed() {
+    crate::harness::world::world_with(&[("DB_POOL_MAX", "1")], async |world| {
+        joined(world, "ann@acme.example", "Clerk").await;
+        let owner = world.owner();
+        owner.gql("{ viewer { permissions } }", json!({})).await.code();
+        let (passwords, shown) = (world.app.services.passwords.clone(), Password::shown("somebody's password"));
+        let others = futures_util::future::join_all((0..40).map(|_| passwords.verify(&shown, None)));
+        let is_in = std::cell::Cell::new(false);
+        let entering = async {
+            let payload = login(world, "ann@acme.example", PASSWORD).await;
+            is_in.set(true);
+            codes(&payload).len()
+        };
+        let asking = async {
+            // Until the attempt is counted, the log-in has yet to come to the hash.
+            let counted = format!(r#"SELECT count(*) FROM "{}".login_attempts WHERE count > 0"#, world.a.schema);
+            let psql = psql().await;
+            while psql.query_one(&counted, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
+            assert_eq!(owner.gql("{ books { totalCount } }", json!({})).await.code(), "");
+            assert!(!is_in.get(), "the only connection was free while the password waited");
+        };
+        let (_, refusals, ()) = tokio::join!(others, entering, asking);
+        assert_eq!(refusals, 0);
     })
     .await;
 }

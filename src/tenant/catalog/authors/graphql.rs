@@ -60,6 +60,11 @@ impl AuthorNode {
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
+
+    /// Whether the caller may change and archive this author.
+    async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
+        Ok(Shop::of(ctx)?.actor().may(Permission::CatalogWrite))
+    }
 }
 
 /// Which authors to list. Fields that are given all apply.

@@ -15,6 +15,7 @@ use crate::graphql::connection::PageArgs;
 use crate::graphql::loaders::load;
 use crate::graphql::scalars::{Isbn13, Money};
 use crate::graphql::{ApiResult, Shop};
+use crate::kernel::actor::Permission;
 use crate::kernel::ids::CategoryId;
 use crate::tenant::catalog::authors::graphql::{AuthorConnection, authors_of};
 use crate::tenant::catalog::categories::graphql::{CategoryNode, category};
@@ -118,5 +119,10 @@ impl BookNode {
     /// When the book was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
+    }
+
+    /// Whether the caller may change and archive this book.
+    async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
+        Ok(Shop::of(ctx)?.actor().may(Permission::CatalogWrite))
     }
 }

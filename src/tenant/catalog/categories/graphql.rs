@@ -80,6 +80,11 @@ impl CategoryNode {
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
+
+    /// Whether the caller may change and archive this category.
+    async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
+        Ok(Shop::of(ctx)?.actor().may(Permission::CatalogWrite))
+    }
 }
 
 /// A category by its id, together with those that others ask for.
