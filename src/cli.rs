@@ -10,10 +10,14 @@ mod serve;
 mod tenant;
 mod token;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 use crate::control::audit::Operator;
+use crate::control::audit::service::record;
+use crate::db::{ControlDb, ControlTx, DbError};
+use crate::kernel::clock::SystemClock;
 
 /// The server that a bookshop-software company runs for all of its shops.
 #[derive(Debug, Parser)]
@@ -53,6 +57,13 @@ pub fn operator() -> Operator {
     #[expect(clippy::disallowed_methods, reason = "not a setting: who sits at the keyboard")]
     let login = ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     Operator::cli(login.as_deref().unwrap_or("unknown"))
+}
+
+/// Notes in the trail what an operator is about to do where the trail is no part of the transaction: with a shop's data,
+/// or with the keys.
+async fn note(control: &ControlDb, act: (&'static str, &str), details: serde_json::Value) -> anyhow::Result<()> {
+    let entry = async |tx: &mut ControlTx| record(tx, &SystemClock, &operator(), act, details).await;
+    control.write::<_, DbError>(entry).await.context("the act cannot be noted in the trail")
 }
 
 /// Runs a command.

@@ -128,6 +128,20 @@ const RULES: &[Rule] = &[
         never: &["crate::db", "crate::control", "crate::tenant", "crate::http", "crate::app"],
         except: &[],
     },
+    Rule {
+        files: |path| path.starts_with("auth"),
+        never: &[
+            "crate::db",
+            "crate::control",
+            "crate::tenant",
+            "crate::graphql",
+            "crate::http",
+            "async_graphql",
+            "axum",
+        ],
+        except: &[],
+    },
+    Rule { files: |path| path.starts_with("outbound"), never: &["crate::", "axum"], except: &[] },
     // Between domains: identity ← catalog ← orders.
     Rule {
         files: |path| path.starts_with("tenant/identity"),

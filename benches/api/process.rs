@@ -42,7 +42,7 @@ impl Process {
     }
 
     fn start(mut command: Command, port: u16) -> Self {
-        let child = command.stdout(Stdio::null()).spawn().unwrap();
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let started = std::time::Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(started.elapsed() < Duration::from_secs(20), "the server does not start");

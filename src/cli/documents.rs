@@ -6,6 +6,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use serde::Deserialize;
 
+use super::note;
 use super::output::print_line;
 use super::tenant::{context, databases};
 use crate::config::Config;
@@ -53,7 +54,10 @@ pub async fn run(config: &Config, slug: &str, file: &Path, replace: bool, json: 
     let text = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
     let bodies = read(&text).with_context(|| format!("{} is not trusted", file.display()))?;
     let (control, tenants) = databases(config)?;
-    let session = tenants.session(context(&control, slug).await?);
+    let context = context(&control, slug).await?;
+    let details = serde_json::json!({ "documents": bodies.len(), "replace": replace });
+    note(&control, ("tenant.documents", slug), details).await?;
+    let session = tenants.session(context);
     let work = async |tx: &mut TenantTx| documents_trust(tx, &SystemClock, &bodies, replace).await;
     let new = session.write(work).await?;
     session.finish().await;

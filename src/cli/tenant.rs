@@ -9,6 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
+use super::note;
 use super::output::{error, print_line, print_tenant};
 use super::{documents, operator};
 use crate::app::{owner, urls};
@@ -170,6 +171,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             };
             let (control, tenants) = databases(config)?;
             let context = context(&control, &slug).await?;
+            note(&control, ("tenant.import", &slug), serde_json::json!({})).await?;
             import(&tenants, context, &file, options, json).await?;
         }
         Command::Documents { slug, file, replace, json } => documents::run(config, &slug, &file, replace, json).await?,

@@ -6,14 +6,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Subcommand;
 
-use super::operator;
 use super::output::print_line;
 use super::tenant::{context, databases};
+use super::{note, operator};
 use crate::auth::tokens::AdminClaims;
 use crate::auth::{Claims, Tokens};
 use crate::config::Config;
-use crate::control::audit::service::record;
-use crate::db::{ControlDb, ControlTx, TenantDb};
+use crate::db::{ControlDb, TenantDb};
 use crate::kernel::actor::Role;
 use crate::kernel::clock::{Clock, SystemClock};
 use crate::kernel::ids::UserId;
@@ -51,13 +50,14 @@ pub enum Command {
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     let tokens = Tokens::new(&config.auth)?;
     let token = match command {
-        Command::Admin { hours } => admin(&tokens, lifetime(hours))?,
+        Command::Admin { hours } => {
+            note(&databases(config)?.0, ("token.admin", "platform"), serde_json::json!({ "hours": hours })).await?;
+            admin(&tokens, lifetime(hours))?
+        }
         Command::Tenant { slug, role, hours } => {
             let (control, tenants) = databases(config)?;
-            let act = ("token.tenant", slug.as_str());
             let details = serde_json::json!({ "role": role.as_str(), "hours": hours });
-            let note = async |tx: &mut ControlTx| record(tx, &SystemClock, &operator(), act, details).await;
-            control.write(note).await?;
+            note(&control, ("token.tenant", &slug), details).await?;
             tenant(&tokens, &control, &tenants, &slug, role, lifetime(hours)).await?
         }
     };

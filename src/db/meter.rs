@@ -35,6 +35,13 @@ impl Meter {
         InFlight { meter: self, trip }
     }
 
+    /// Begins anew: what was asked so far was not the operation's.
+    pub fn reset(&self) {
+        for counter in [&self.statements, &self.answered, &self.round_trips] {
+            counter.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Statements sent so far.
     pub fn statements(&self) -> u32 {
         self.statements.load(Ordering::Relaxed)

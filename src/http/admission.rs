@@ -7,6 +7,7 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName, Uri, header};
+use futures_util::future::FutureExt as _;
 
 use crate::app::App;
 use crate::auth::external::{Issuer, claimed_issuer};
@@ -62,7 +63,8 @@ async fn bearers_shop(app: &App, token: &str, named: &[String], origin: &Origin)
             let lookup = app.services.registry.resolve(&slug).await?;
             enter(app, origin, lookup, tenant, async |_| Ok(Some(shown))).await
         }
-        Err(InvalidToken) => external(app, origin, token, named).await,
+        // Boxed, as is every other way that few requests take: what is not taken should not be carried along.
+        Err(InvalidToken) => external(app, origin, token, named).boxed().await,
     };
     if result.as_ref().is_err_and(|error| error.code == ErrorCode::Unauthenticated) {
         let _ = app.services.strangers.admit(origin.address);
@@ -160,17 +162,24 @@ async fn enter(
         return Err(ApiError::unauthenticated());
     }
     let shown = shown(&tenant).await?.ok_or_else(ApiError::unauthenticated)?;
+    let session = Arc::new(app.services.tenants.session(Arc::clone(&tenant)));
     let principal = match app.principals.recall(tenant.id, &shown).await {
-        Some(known) => known,
+        Some(known) => Ok(known),
         // Whoever shows one wrong credential after the other is not looked up any more.
-        None if app.services.strangers.is_spent(origin.address) => None,
-        None => app.principals.resolve(&tenant, shown).await?,
+        None if app.services.strangers.is_spent(origin.address) => Ok(None),
+        None => app.principals.resolve(tenant.id, &session, shown).boxed().await,
     };
-    let principal = principal.ok_or_else(ApiError::unauthenticated)?;
-    if is_closed {
-        return Err(ApiError::new(ErrorCode::TenantSuspended, "This shop is suspended."));
-    }
-    Ok(shop(app, tenant, Actor::User(principal)))
+    let refused = match principal {
+        Ok(Some(principal)) if !is_closed => {
+            let strangers = Arc::clone(&app.services.strangers);
+            return Ok(Shop::new(tenant, Actor::User(principal), session, strangers));
+        }
+        Ok(Some(_)) => ApiError::new(ErrorCode::TenantSuspended, "This shop is suspended."),
+        Ok(None) => ApiError::unauthenticated(),
+        Err(error) => error.into(),
+    };
+    session.finish().await;
+    Err(refused)
 }
 
 /// A request without a token: a shop that it names is chosen, and nothing may be done in it.
@@ -183,16 +192,12 @@ async fn stranger(app: &App, named: &[String]) -> Result<Option<Shop>, ApiError>
     match app.services.registry.resolve(&slug).await? {
         Lookup::Active(context) => {
             let actor = if cfg!(without_wall) { Actor::System } else { Actor::Anonymous };
-            Ok(Some(shop(app, context, actor)))
+            let session = Arc::new(app.services.tenants.session(Arc::clone(&context)));
+            Ok(Some(Shop::new(context, actor, session, Arc::clone(&app.services.strangers))))
         }
         // A stranger is not told whether a shop is closed or has never been.
         Lookup::Closed(_) | Lookup::Unknown => Ok(None),
     }
-}
-
-fn shop(app: &App, context: Arc<TenantCtx>, actor: Actor) -> Shop {
-    let session = Arc::new(app.services.tenants.session(Arc::clone(&context)));
-    Shop::new(context, actor, session, Arc::clone(&app.services.strangers))
 }
 
 fn mismatch() -> ApiError {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::Request;
+use futures_util::future::FutureExt as _;
 use moka::sync::Cache;
 use tokio::sync::Semaphore;
 
@@ -108,13 +109,13 @@ impl Documents {
                 Some(text) => text.as_ref().to_owned(),
                 None => {
                     // What the shop trusts need not be sent even once.
-                    let text = self.trusted(hash.clone(), place).await?.ok_or_else(not_found)?;
+                    let text = self.trusted(hash.clone(), place).boxed().await?.ok_or_else(not_found)?;
                     return Ok(text.as_ref().to_owned());
                 }
             },
         };
         if self.mode != TrustedDocuments::Off {
-            self.check_trust(&text, place).await?;
+            self.check_trust(&text, place).boxed().await?;
         }
         Ok(text)
     }
@@ -133,7 +134,7 @@ impl Documents {
                 self.parsed.insert(text.into(), Arc::clone(&document));
                 document
             }
-            None => self.parse_aside(text.to_owned()).await?,
+            None => self.parse_aside(text.to_owned()).boxed().await?,
         };
         request.set_parsed_query(document.document.clone());
         Ok(document)

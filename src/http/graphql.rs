@@ -123,7 +123,7 @@ async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
         _ => return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Use POST, or GET for queries.")),
     };
     let address = client_address(&parts.extensions, &parts.headers, &app.config.http.trusted_proxies);
-    let origin = Origin { address, request_id: request_id.as_str().into() };
+    let origin = Origin { address, request_id: request_id.shared() };
     let (sent, operation) = parameters.split()?;
     Ok(Read {
         app: Arc::clone(app),
@@ -157,7 +157,9 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     if let (Some(place), Some(hash)) = (place, hash) {
         app.documents.persist(place.tenant, hash, &operation.query);
     }
-    Ok(with_cost(execute_tenant(app, (origin, named, shop), operation).await, cost))
+    // Boxed: as a part of this future it would be moved with it, several times, before it runs.
+    let response = execute_tenant(app, (origin, named, shop), operation).boxed().await;
+    Ok(with_cost(response, cost))
 }
 
 /// Executes an operation of the operators' API.

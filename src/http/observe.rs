@@ -26,6 +26,12 @@ const REQUEST_ID_LEN_MAX: usize = 64;
 pub struct RequestId(Arc<str>);
 
 impl RequestId {
+    /// The id, to be kept.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The id's text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -18,7 +18,7 @@ pub(super) const QUERY_STRING_BYTES_MAX: usize = 16 * 1024;
 const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// A header whose presence makes a browser ask first.
-const REQUIRE_PREFLIGHT: HeaderName = HeaderName::from_static("graphql-require-preflight");
+pub(super) const REQUIRE_PREFLIGHT: HeaderName = HeaderName::from_static("graphql-require-preflight");
 
 /// Values in a body at most. An import's rows travel as one text.
 const JSON_VALUES_MAX: usize = 20_000;

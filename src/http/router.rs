@@ -12,6 +12,7 @@ use tower_http::cors::CorsLayer;
 
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
+use super::parameters::REQUIRE_PREFLIGHT;
 use super::{graphql, health, jwks, observe, page};
 use crate::app::App;
 
@@ -40,7 +41,14 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
         .allow_origin(origins.to_vec())
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, X_REQUEST_ID, X_TENANT])
+        .allow_headers([
+            header::AUTHORIZATION,
+            header::CONTENT_TYPE,
+            header::ACCEPT,
+            X_REQUEST_ID,
+            X_TENANT,
+            REQUIRE_PREFLIGHT,
+        ])
         .expose_headers([X_REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)
 }

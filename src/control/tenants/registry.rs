@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::future::FutureExt as _;
 use moka::future::Cache;
 use moka::ops::compute::{CompResult, Op};
 
@@ -81,6 +82,10 @@ impl Registry {
         {
             return Ok(entry.lookup);
         }
+        self.refresh(slug).boxed().await
+    }
+
+    async fn refresh(&self, slug: &TenantSlug) -> Result<Lookup, DbError> {
         // One after the other for each slug: who waited finds what the first one read.
         let refresh = |known: Option<moka::Entry<TenantSlug, Entry>>| async move {
             let known = known.map(moka::Entry::into_value);
