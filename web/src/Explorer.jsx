@@ -42,8 +42,8 @@ export function Explorer({ endpoint, tenant, token, link, panel, onPanelChange }
       fetcher={fetcher}
       storage={storage}
       defaultQuery={defaultQuery}
-      initialQuery={link ? LINKS[link.kind] : undefined}
-      initialVariables={link ? JSON.stringify({ token: link.token, password: '' }, null, 2) : undefined}
+      query={link ? LINKS[link.kind] : undefined}
+      variables={link ? JSON.stringify({ token: link.token, password: '' }, null, 2) : undefined}
       shouldPersistHeaders={false}
       // Without a token the server would only refuse, so there is no schema yet.
       schema={settledToken ? undefined : null}
