@@ -204,7 +204,7 @@ pub async fn password_reset_request(
 /// First step of using a mailed link: who it is for. The last step asks again.
 ///
 /// # Errors
-/// There were too many attempts, or the token does not work.
+/// The token does not work.
 pub async fn link_begin(
     tx: &mut TenantTx,
     clock: &dyn Clock,
