@@ -1,5 +1,9 @@
 //! How a service fails: refused for reasons that the caller can mend, forbidden, or let down by the database.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
 use crate::auth::passwords::Busy;
 use crate::db::DbError;
 use crate::kernel::actor::Forbidden;
@@ -12,9 +16,21 @@ pub struct Refusal<C> {
     /// What is wrong, for people.
     pub message: String,
     /// Where in the arguments of the call.
-    pub path: Vec<&'static str>,
+    pub path: Vec<Cow<'static, str>>,
+    /// What the caller must know to mend it.
+    pub fact: Option<Fact>,
+}
+
+/// What a caller must know to mend a call.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fact {
     /// The entity's version as it is now, where the call was made for an older one.
-    pub current_version: Option<i32>,
+    Version(i32),
+    /// A book of which there are too few, by its id, and how many there are.
+    Stock(String, i32),
+    /// The moves that are allowed from where the entity is.
+    Moves(Vec<String>),
 }
 
 /// Why a call of a service failed. Nothing of it was kept.
@@ -28,20 +44,47 @@ pub enum Failure<C> {
     Db(DbError),
     /// Too much of the same is under way; trying again shortly helps.
     Busy,
+    /// The idempotency key does not fit.
+    Key(KeyProblem),
+    /// It was done by an earlier request with the same key, and what it made is gone by now.
+    Gone,
+}
+
+/// Why a key of idempotency is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyProblem {
+    /// It was sent with another request before.
+    OtherRequest,
+    /// The request that it was first sent with is still running.
+    InProgress,
 }
 
 impl<C> Refusal<C> {
     /// A reason with its place.
     #[must_use]
     pub fn new(code: C, message: impl Into<String>, path: &[&'static str]) -> Self {
-        Self { code, message: message.into(), path: path.to_vec(), current_version: None }
+        let path = path.iter().map(|part| Cow::Borrowed(*part)).collect();
+        Self { code, message: message.into(), path, fact: None }
     }
 
     /// A reason that tells the version as it is now.
     #[must_use]
     pub fn stale(code: C, current_version: i32) -> Self {
         let message = format!("The entity was changed meanwhile; its version is now {current_version}.");
-        Self { code, message, path: vec!["version"], current_version: Some(current_version) }
+        Self::new(code, message, &["version"]).with_fact(Fact::Version(current_version))
+    }
+
+    /// The same reason, with what the caller must know.
+    #[must_use]
+    pub fn with_fact(mut self, fact: Fact) -> Self {
+        self.fact = Some(fact);
+        self
+    }
+
+    /// The version as it is now, where the call was made for an older one.
+    #[must_use]
+    pub fn current_version(&self) -> Option<i32> {
+        if let Some(Fact::Version(version)) = self.fact { Some(version) } else { None }
     }
 }
 

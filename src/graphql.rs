@@ -3,6 +3,7 @@
 //! Types here translate and decide nothing. No type derives both a diesel and a GraphQL trait.
 
 pub mod access;
+pub mod call;
 pub mod connection;
 pub mod context;
 pub mod cost;
@@ -15,5 +16,6 @@ pub mod scalars;
 pub mod schema;
 pub mod user_error;
 
+pub use call::{Call, IdempotencyKey, RequestKey};
 pub use context::{AdminRequest, Origin, Request, Services, Shop};
 pub use error::{ApiError, ApiResult, ErrorCode};

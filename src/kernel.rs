@@ -9,6 +9,7 @@ pub mod credential;
 pub mod email;
 pub mod ids;
 pub mod isbn;
+pub mod journal;
 pub mod language;
 pub mod money;
 pub mod page;

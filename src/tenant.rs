@@ -3,7 +3,10 @@
 //! Code here receives a `TenantCtx` and a transaction that is already in the right schema. It has no tenant column, no
 //! tenant argument and no way to the control plane.
 
+pub mod audit;
 pub mod catalog;
 pub mod documents;
+pub mod idempotency;
 pub mod identity;
+pub mod journal;
 pub mod seed;

@@ -57,8 +57,8 @@ fn everything_is_described() {
                 if field.node.description.is_none() {
                     silent.push(format!("{file} {name}.{}", field.node.name.node));
                 }
-                // `id`, `slug` and `input` say all there is to say.
-                let plain = ["id", "slug", "input", "isbn"];
+                // `id`, `slug` and `input` say all there is to say; the type of `idempotencyKey` does.
+                let plain = ["id", "slug", "input", "isbn", "idempotencyKey"];
                 for argument in field.node.arguments.iter().filter(|a| !plain.contains(&a.node.name.node.as_str())) {
                     if argument.node.description.is_none() {
                         silent.push(format!("{file} {name}.{}({})", field.node.name.node, argument.node.name.node));

@@ -51,6 +51,7 @@ pub fn error<C: std::fmt::Debug>(failure: Failure<C>) -> anyhow::Error {
         }
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
+        Failure::Key(_) | Failure::Gone => anyhow::anyhow!("the key of idempotency does not fit"),
         Failure::Busy => anyhow::anyhow!("too much of the same is under way; try again"),
     }
 }

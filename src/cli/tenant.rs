@@ -28,6 +28,7 @@ use crate::kernel::page::{Direction, PageRequest};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::import::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn};
 use crate::tenant::catalog::import::service::{book_import, row_error_list};
+use crate::tenant::journal::{self, Act};
 
 /// Rows that a list reads at once.
 const PAGE_ROWS: usize = 500;
@@ -252,7 +253,8 @@ async fn import(
     let work = async |tx: &mut TenantTx| {
         book_import(tx, &Actor::System, &SystemClock, currency, reader, options, on_progress).await
     };
-    let import = session.write(work).await.map_err(error)?;
+    let act = Act::of_system("book.import", &SystemClock);
+    let import = journal::service::write(&session, act, work).await.map_err(error)?;
     bar.finish_and_clear();
     if json {
         print_line(format_args!("{}", import_json(&import)))?;

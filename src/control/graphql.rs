@@ -136,7 +136,7 @@ pub struct ControlUserError {
 
 impl From<Refusal<ControlErrorCode>> for ControlUserError {
     fn from(refusal: Refusal<ControlErrorCode>) -> Self {
-        let path = refusal.path.into_iter().map(str::to_owned).collect();
+        let path = refusal.path.into_iter().map(Into::into).collect();
         Self { code: refusal.code, message: refusal.message, path: Some(path) }
     }
 }

@@ -180,6 +180,11 @@ async fn clean_up(borrowed: Borrowed, target: Target) {
 }
 
 impl Scope {
+    /// The same transaction, once its opening has been awaited.
+    pub(super) fn opened(self) -> Self {
+        Self { opening: None, ..self }
+    }
+
     /// Runs a query and reads all its rows. Siblings that are awaited together share a round trip.
     ///
     /// The statement is built here and now; what is returned borrows the connection alone. That keeps the types of

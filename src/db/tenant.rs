@@ -21,6 +21,7 @@ use super::error::DbError;
 use super::meter::Meter;
 use super::pool::{Pool, PoolState};
 use super::scope::{Held, Query, Scope};
+use crate::kernel::journal::{Change, Event, Journal};
 use crate::kernel::tenant::TenantCtx;
 
 /// The pool behind the tenant plane.
@@ -48,7 +49,11 @@ struct State {
 pub struct TenantRead(Scope);
 
 /// A transaction that may write one tenant's schema; it can read as well.
-pub struct TenantTx(TenantRead);
+pub struct TenantTx {
+    read: TenantRead,
+    /// What is to be written down before the end.
+    journal: Journal,
+}
 
 impl TenantDb {
     /// The tenant plane over a pool of runtime connections.
@@ -112,10 +117,36 @@ impl TenantSession {
         let mut state = self.state.lock().await;
         let held = self.held(&mut state).await?;
         let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
-        let mut tx = TenantTx(TenantRead(held.begin(&opening(begin, &self.tenant), Some(self.tenant.id)).await?));
-        let result = work(&mut tx).await;
-        held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
-        result
+        let tx = TenantTx::within(held.begin(&opening(begin, &self.tenant), Some(self.tenant.id)).await?);
+        finish(&held, tx, work).await
+    }
+
+    /// As [`TenantSession::write`], with a question that travels with the opening, and a savepoint behind it: `work` may
+    /// take back what it did by [`TenantTx::undo`] and still commit.
+    ///
+    /// The question only reads. Where the opening fails it is answered by an error, whatever it found.
+    ///
+    /// # Errors
+    /// What the question or `work` answers, or the failure of the transaction itself.
+    pub async fn write_after<Q, T, E: From<DbError>>(
+        &self,
+        question: impl AsyncFnOnce(&TenantRead) -> Result<Q, DbError>,
+        work: impl AsyncFnOnce(&mut TenantTx, Q) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut state = self.state.lock().await;
+        let held = self.held(&mut state).await?;
+        let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
+        let opening = format!("{}; SAVEPOINT undo", opening(begin, &self.tenant));
+        let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)));
+        let answer = match question(&read).await {
+            Ok(answer) => answer,
+            Err(error) => {
+                held.end("ROLLBACK").await?;
+                return Err(error.into());
+            }
+        };
+        let tx = TenantTx::within(read.0.opened());
+        finish(&held, tx, async |tx: &mut TenantTx| work(tx, answer).await).await
     }
 
     /// Ends the reading transaction, if one is open, without waiting. To be called once all answers are in; a session
@@ -145,6 +176,22 @@ impl TenantSession {
         state.held = Some(Arc::clone(&held));
         Ok(held)
     }
+}
+
+/// Runs `work` in an open transaction and ends it.
+async fn finish<T, E: From<DbError>>(
+    held: &Held,
+    mut tx: TenantTx,
+    work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+) -> Result<T, E> {
+    let result = work(&mut tx).await;
+    // A change that nobody writes down must not be kept: whoever notes one goes through the journal's door.
+    let is_kept = result.is_ok() && tx.journal.is_empty();
+    held.end(if is_kept { "COMMIT" } else { "ROLLBACK" }).await?;
+    if result.is_ok() && !is_kept {
+        return Err(DbError::Other("a change was noted and not written down".to_owned()).into());
+    }
+    result
 }
 
 /// The statements that put a transaction where it belongs: the path alone. `script/bench` builds a server of its own with
@@ -210,7 +257,22 @@ impl TenantRead {
 impl TenantTx {
     /// A transaction that another door has opened and moved into the tenant's schema.
     pub(super) fn within(scope: Scope) -> Self {
-        Self(TenantRead(scope))
+        Self { read: TenantRead(scope), journal: Journal::default() }
+    }
+
+    /// Notes what became of the entity that the mutation is about, for the trail.
+    pub fn note(&mut self, change: Change) {
+        self.journal.note(change);
+    }
+
+    /// Notes that something has happened.
+    pub fn publish(&mut self, event: Event) {
+        self.journal.publish(event);
+    }
+
+    /// Takes what was noted, to write it down.
+    pub fn take_journal(&mut self) -> (Option<Change>, Vec<Event>) {
+        self.journal.take()
     }
 
     /// Runs a statement and answers how many rows it touched.
@@ -221,7 +283,16 @@ impl TenantTx {
     where
         Q: QueryFragment<Pg> + QueryId,
     {
-        self.0.0.execute(query)
+        self.read.0.execute(query)
+    }
+
+    /// Takes back all that was done since [`TenantSession::write_after`] opened the transaction, what was noted included.
+    ///
+    /// # Errors
+    /// The connection is gone.
+    pub async fn undo(&mut self) -> Result<(), DbError> {
+        self.journal = Journal::default();
+        self.read.0.held.batch("ROLLBACK TO SAVEPOINT undo").await
     }
 
     /// Enqueues a job of this tenant, in this transaction: it exists if and when the transaction commits. The database
@@ -257,6 +328,6 @@ impl Deref for TenantTx {
     type Target = TenantRead;
 
     fn deref(&self) -> &TenantRead {
-        &self.0
+        &self.read
     }
 }

@@ -1,10 +1,11 @@
 //! What every resolver finds in its context.
 
 use std::net::IpAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
 
+use super::call::RequestKey;
 use super::error::{ApiError, ApiResult};
 use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
@@ -17,6 +18,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::tenant::TenantCtx;
 use crate::outbound::Policy;
+use crate::tenant::journal::{self, Act};
 
 /// What operations may need beside their shop: made once, shared by all.
 pub struct Services {
@@ -55,6 +57,10 @@ pub struct Request {
     named: Option<String>,
     /// The shop, where the request or a credential in its arguments names one that exists.
     shop: OnceLock<Shop>,
+    /// The key that the whole request may be repeated by.
+    key: Option<RequestKey>,
+    /// The places of mutations that answered as they did to an earlier request.
+    replayed: Mutex<Vec<String>>,
 }
 
 /// One operation within one shop: who acts, on which connection, with which loads in common.
@@ -84,8 +90,32 @@ pub struct AdminRequest {
 impl Request {
     /// The context of an operation.
     #[must_use]
-    pub fn new(services: Arc<Services>, origin: Origin, named: Option<String>, shop: Option<Shop>) -> Self {
-        Self { services, origin, named, shop: shop.map(OnceLock::from).unwrap_or_default() }
+    pub fn new(
+        services: Arc<Services>,
+        origin: Origin,
+        named: Option<String>,
+        shop: Option<Shop>,
+        key: Option<RequestKey>,
+    ) -> Self {
+        let shop = shop.map(OnceLock::from).unwrap_or_default();
+        Self { services, origin, named, shop, key, replayed: Mutex::default() }
+    }
+
+    /// The key that the request may be repeated by.
+    #[must_use]
+    pub fn key(&self) -> Option<&RequestKey> {
+        self.key.as_ref()
+    }
+
+    /// Notes that the mutation at a place answered as it did to an earlier request.
+    pub fn note_replayed(&self, place: String) {
+        self.replayed.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+    }
+
+    /// The places of mutations that answered as they did to an earlier request.
+    #[must_use]
+    pub fn replayed(&self) -> Vec<String> {
+        self.replayed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The context that a resolver runs in.
@@ -198,35 +228,54 @@ impl Shop {
         Ok(self.session.read().await?)
     }
 
-    /// Runs one mutation: the one door through which the tenant plane writes. `action` names it, as `book.create`;
-    /// `access` is what it asks of its caller.
+    /// Runs what changes the shop and is not repeated by a key: one step of a log-in, and what a [`Call`] has no key for.
+    ///
+    /// [`Call`]: super::Call
     ///
     /// # Errors
     /// What `work` answers, or the failure of the transaction; nothing is kept then.
     pub async fn write<T, C>(
         &self,
+        request: &Request,
         action: &'static str,
         access: impl Into<Access>,
         work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, Failure<C>>,
     ) -> Result<T, Failure<C>> {
         // Asked here as well as in the service: who may not do it costs no connection.
         self.actor.require(access)?;
+        let act = self.act(request, action);
         let result = match self.actor {
             // Strangers wait for each other, and give the connection back at once: what comes next may take long.
             Actor::Anonymous => {
                 let _lane = self.strangers.lane().await.ok_or(Failure::Busy)?;
-                let result = self.session.write(work).await;
+                let result = journal::service::write(&self.session, act, work).await;
                 self.session.finish().await;
                 result
             }
-            _ => self.session.write(work).await,
+            _ => journal::service::write(&self.session, act, work).await,
         };
-        // What was loaded before the write must not be answered after it.
+        self.forget().await;
+        tracing::debug!(action, is_ok = result.is_ok(), "Ran a mutation");
+        result
+    }
+
+    /// What the trail is told of a mutation.
+    pub(super) fn act<'a>(&'a self, request: &'a Request, action: &'static str) -> Act<'a> {
+        let Origin { address, request_id } = request.origin();
+        Act {
+            action,
+            actor: &self.actor,
+            request_id: Some(request_id),
+            address: Some(*address),
+            clock: request.clock(),
+        }
+    }
+
+    /// Forgets what was loaded before a write: it must not be answered after it.
+    pub(super) async fn forget(&self) {
         if let Some(loaders) = self.loaders.get() {
             loaders.clear().await;
         }
-        tracing::debug!(action, is_ok = result.is_ok(), "Ran a mutation");
-        result
     }
 
     /// Gives the connection back, before something that takes long and does not need it.

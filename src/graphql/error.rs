@@ -17,6 +17,10 @@ pub enum ErrorCode {
     DocumentNotTrusted,
     /// The actor may not do this.
     Forbidden,
+    /// The idempotency key was sent with another request before.
+    IdempotencyConflict,
+    /// The request that the idempotency key was first sent with is still running; try again.
+    IdempotencyInProgress,
     /// A defect or an outage of ours; the request id finds it in the logs.
     InternalError,
     /// A method that the path does not have.
@@ -45,10 +49,12 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and its test.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::DocumentNotTrusted,
         Self::Forbidden,
+        Self::IdempotencyConflict,
+        Self::IdempotencyInProgress,
         Self::InternalError,
         Self::MethodNotAllowed,
         Self::NotAcceptable,
@@ -70,6 +76,8 @@ impl ErrorCode {
             Self::BadRequest => "BAD_REQUEST",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::Forbidden => "FORBIDDEN",
+            Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
+            Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",
             Self::InternalError => "INTERNAL_ERROR",
             Self::MethodNotAllowed => "METHOD_NOT_ALLOWED",
             Self::NotAcceptable => "NOT_ACCEPTABLE",

@@ -1,6 +1,6 @@
 //! Payloads of mutations: the entity, or the reasons why not.
 
-use crate::failure::{Failure, Refusal};
+use crate::failure::{Failure, KeyProblem, Refusal};
 use crate::graphql::{ApiError, ApiResult, ErrorCode};
 use crate::kernel::actor::Actor;
 
@@ -12,6 +12,7 @@ pub fn into_payload<T, C>(result: Result<T, Failure<C>>, actor: &Actor) -> ApiRe
     match result {
         Ok(entity) => Ok((Some(entity), Vec::new())),
         Err(Failure::Refused(refusals)) => Ok((None, refusals)),
+        Err(Failure::Gone) => Ok((None, Vec::new())),
         Err(failure) => Err(into_error(failure, actor)),
     }
 }
@@ -25,6 +26,14 @@ pub fn into_error<C>(failure: Failure<C>, actor: &Actor) -> ApiError {
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
         Failure::Busy => ApiError::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly."),
+        Failure::Key(KeyProblem::OtherRequest) => {
+            ApiError::new(ErrorCode::IdempotencyConflict, "The idempotency key was sent with another request before.")
+        }
+        Failure::Key(KeyProblem::InProgress) => ApiError::new(
+            ErrorCode::IdempotencyInProgress,
+            "The request that the idempotency key was first sent with is still running; try again shortly.",
+        ),
+        Failure::Gone => ApiError::bad_request("What the earlier request made is gone."),
         Failure::Refused(refusals) => {
             let message = refusals.into_iter().next().map(|refusal| refusal.message).unwrap_or_default();
             ApiError::bad_request(message)

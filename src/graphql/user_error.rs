@@ -1,9 +1,11 @@
 //! Failures that a user can mend, one type for each domain's codes.
 
+use async_graphql::resolver_utils::EnumType;
 use async_graphql::{Interface, SimpleObject};
 
 use crate::failure::Refusal;
 use crate::tenant::catalog::error::CatalogErrorCode;
+use crate::tenant::idempotency::Code;
 use crate::tenant::identity::error::IdentityErrorCode;
 
 /// A failure that the user can mend. Outages and defects go to the top-level `errors` instead.
@@ -38,10 +40,10 @@ macro_rules! user_error {
         impl From<Refusal<$code>> for $name {
             fn from(refusal: Refusal<$code>) -> Self {
                 Self {
+                    current_version: refusal.current_version(),
                     code: refusal.code,
                     message: refusal.message,
-                    path: Some(refusal.path.into_iter().map(str::to_owned).collect()),
-                    current_version: refusal.current_version,
+                    path: Some(refusal.path.into_iter().map(Into::into).collect()),
                 }
             }
         }
@@ -56,3 +58,14 @@ user_error!(
     /// What is wrong with a request about the shop's people.
     IdentityUserError(IdentityErrorCode)
 );
+
+/// Codes are kept by the names that the API has for them.
+impl<C: EnumType + Sync> Code for C {
+    fn name(self) -> &'static str {
+        C::items().iter().find(|item| item.value == self).map_or("", |item| item.name)
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        C::items().iter().find(|item| item.name == name).map(|item| item.value)
+    }
+}

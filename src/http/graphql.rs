@@ -7,7 +7,7 @@ use async_graphql::parser::types::{OperationDefinition, OperationType};
 use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{HeaderMap, Method, Request, Response, Uri};
+use axum::http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tracing::Instrument as _;
 
@@ -26,11 +26,15 @@ use crate::config::http::TrustedDocuments;
 use crate::control::audit::Operator;
 use crate::graphql::cost::{COST_MAX, Costs};
 use crate::graphql::guard::{Guarded, Unfit};
-use crate::graphql::{AdminRequest, ApiError, ErrorCode, Origin, Request as RequestCtx, Shop};
+use crate::graphql::{AdminRequest, ApiError, ErrorCode, Origin, Request as RequestCtx, RequestKey, Shop};
 use crate::kernel::actor::Actor;
+use crate::tenant::idempotency::key::hash;
 
 /// Bytes that the values of variables may come to, each counted once for every place where it is used.
 const VARIABLE_COPIES_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The header by which a request may be repeated.
+pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that has been read: where it comes from, what it says of itself, and its operation.
 struct Read {
@@ -157,8 +161,9 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     if let (Some(place), Some(hash)) = (place, hash) {
         app.documents.persist(place.tenant, hash, &operation.query);
     }
+    let key = request_key(&headers, &operation)?;
     // Boxed: as a part of this future it would be moved with it, several times, before it runs.
-    let response = execute_tenant(app, (origin, named, shop), operation).boxed().await;
+    let response = execute_tenant(app, (origin, named, shop, key), operation).boxed().await;
     Ok(with_cost(response, cost))
 }
 
@@ -235,7 +240,7 @@ async fn supervise(app: &App, run: Running) -> Result<GraphqlResponse, Refused> 
 
 async fn execute_tenant(
     app: Arc<App>,
-    (origin, named, shop): (Origin, Option<String>, Option<Shop>),
+    (origin, named, shop, key): (Origin, Option<String>, Option<Shop>, Option<RequestKey>),
     mut operation: GraphqlRequest,
 ) -> GraphqlResponse {
     let is_stranger = shop.as_ref().is_none_or(|shop| *shop.actor() == Actor::Anonymous);
@@ -243,10 +248,15 @@ async fn execute_tenant(
     if is_closed {
         operation = operation.disable_introspection();
     }
-    let request = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, shop));
+    let request = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, shop, key));
     let mut response = app.tenant_schema.execute(operation.data(Arc::clone(&request))).await;
     if is_closed {
         answer::hide_suggestions(&mut response);
+    }
+    let replayed = request.replayed();
+    if !replayed.is_empty() {
+        let replayed = async_graphql::value!({ "replayed": replayed });
+        response.extensions.insert("idempotency".to_owned(), replayed);
     }
     // A credential in the arguments may have named the shop only now.
     if let Some(session) = request.known_shop().map(Shop::session) {
@@ -287,6 +297,20 @@ async fn execute_admin(
         answer::hide_suggestions(&mut response);
     }
     response
+}
+
+/// The key in the header of a request, with the hash of what it is for.
+///
+/// The IETF's draft has a quoted string; most clients send a bare one, so both are taken.
+fn request_key(headers: &HeaderMap, operation: &GraphqlRequest) -> Result<Option<RequestKey>, ApiError> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let text = value.to_str().unwrap_or_default().trim();
+    let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    let key = text.parse().map_err(|problem| ApiError::bad_request(format!("`Idempotency-Key`: {problem}.")))?;
+    let variables = serde_json::to_string(&operation.variables).map_err(|_| ApiError::internal())?;
+    let name = operation.operation_name.as_deref().unwrap_or_default();
+    let fingerprint = hash(&[operation.query.as_bytes(), name.as_bytes(), variables.as_bytes()]);
+    Ok(Some(RequestKey { key, fingerprint }))
 }
 
 /// Refuses an operation that lacks a variable which it requires. The library notices only when a resolver asks for the

@@ -48,6 +48,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             X_REQUEST_ID,
             X_TENANT,
             REQUIRE_PREFLIGHT,
+            graphql::IDEMPOTENCY_KEY,
         ])
         .expose_headers([X_REQUEST_ID])
         .max_age(PREFLIGHT_MAX_AGE)

@@ -14,6 +14,7 @@ use crate::kernel::actor::Actor;
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::import::model::ImportOptions;
 use crate::tenant::catalog::import::service::book_import;
+use crate::tenant::journal::{self, Act};
 
 /// The demo shops.
 pub const SLUGS: [&str; 2] = ["acme", "borealis"];
@@ -59,7 +60,8 @@ async fn fill(app: &App, context: Arc<TenantCtx>) -> anyhow::Result<()> {
         )
         .await
     };
-    let import = session.write(work).await.map_err(error)?;
+    let act = Act::of_system("book.import", &*app.services.clock);
+    let import = journal::service::write(&session, act, work).await.map_err(error)?;
     anyhow::ensure!(import.rejected_count == 0, "{} rows of the demo catalogue were rejected", import.rejected_count);
     Ok(())
 }

@@ -215,6 +215,48 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Who changed what, each row chained to the one before it.
+    audit_log (sequence) {
+        sequence -> BigInt,
+        at -> Timestamptz,
+        actor -> Text,
+        via -> Nullable<Text>,
+        action -> Text,
+        entity -> Text,
+        before -> Nullable<Json>,
+        after -> Nullable<Json>,
+        sealed -> Nullable<Binary>,
+        request_id -> Nullable<Text>,
+        address -> Nullable<Text>,
+        hash -> Binary,
+    }
+}
+
+diesel::table! {
+    /// What has happened, in the order of commits.
+    events (position) {
+        position -> BigInt,
+        id -> Uuid,
+        kind -> Text,
+        version -> SmallInt,
+        entity -> Text,
+        data -> Jsonb,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Answers to requests that may come again.
+    idempotency_keys (key) {
+        key -> Binary,
+        fingerprint -> Binary,
+        outcomes -> Jsonb,
+        created_at -> Timestamptz,
+        expires_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(user_roles -> users (user_id));
 diesel::joinable!(user_roles -> roles (role_id));
 diesel::joinable!(api_keys -> users (user_id));

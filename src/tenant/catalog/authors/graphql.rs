@@ -11,7 +11,7 @@ use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::text::fold;
 use crate::tenant::catalog::error::CatalogErrorCode;
@@ -219,10 +219,15 @@ pub struct AuthorMutation;
 impl AuthorMutation {
     /// Adds an author.
     #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
-    async fn author_create(&self, ctx: &Context<'_>, input: AuthorCreateInput) -> ApiResult<AuthorCreatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
-        let work = async |tx: &mut _| service::author_create(tx, shop.actor(), request.clock(), &input.name).await;
-        AuthorCreatePayload::new(shop.write("author.create", Permission::CatalogWrite, work).await, shop.actor())
+    async fn author_create(
+        &self,
+        ctx: &Context<'_>,
+        input: AuthorCreateInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<AuthorCreatePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let work = async |tx: &mut _| service::author_create(tx, call.actor(), call.request.clock(), &input.name).await;
+        AuthorCreatePayload::new(call.write("author.create", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Changes an author's name, in all books at once.
@@ -233,12 +238,13 @@ impl AuthorMutation {
         id: ID,
         #[graphql(desc = "The version that the change was made for.")] version: i32,
         input: AuthorUpdateInput,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<AuthorUpdatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let (id, name) = (parse_id(&id)?, input.name.as_deref());
         let work =
-            async |tx: &mut _| service::author_update(tx, shop.actor(), request.clock(), id, version, name).await;
-        AuthorUpdatePayload::new(shop.write("author.update", Permission::CatalogWrite, work).await, shop.actor())
+            async |tx: &mut _| service::author_update(tx, call.actor(), call.request.clock(), id, version, name).await;
+        AuthorUpdatePayload::new(call.write("author.update", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Archives an author: books keep naming the author, new ones should not.
@@ -248,12 +254,14 @@ impl AuthorMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "Refuse if the author has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<AuthorArchivePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work =
-            async |tx: &mut _| service::author_set_archived(tx, shop.actor(), request.clock(), id, version, true).await;
-        AuthorArchivePayload::new(shop.write("author.archive", Permission::CatalogWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| {
+            service::author_set_archived(tx, call.actor(), call.request.clock(), id, version, true).await
+        };
+        AuthorArchivePayload::new(call.write("author.archive", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Takes an archived author back.
@@ -263,12 +271,13 @@ impl AuthorMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "Refuse if the author has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<AuthorUnarchivePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
         let work = async |tx: &mut _| {
-            service::author_set_archived(tx, shop.actor(), request.clock(), id, version, false).await
+            service::author_set_archived(tx, call.actor(), call.request.clock(), id, version, false).await
         };
-        AuthorUnarchivePayload::new(shop.write("author.unarchive", Permission::CatalogWrite, work).await, shop.actor())
+        AuthorUnarchivePayload::new(call.write("author.unarchive", Permission::CatalogWrite, work).await, call.actor())
     }
 }

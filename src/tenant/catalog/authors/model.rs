@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::authors;
@@ -29,6 +30,14 @@ pub struct Author {
     pub created_at: DateTime<Utc>,
     /// When the author was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Author {
+    /// What the trail keeps of the author.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({ "name": self.name, "archivedAt": self.archived_at, "version": self.version })
+    }
 }
 
 /// Which authors to list.

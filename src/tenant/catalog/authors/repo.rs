@@ -12,6 +12,17 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{AuthorId, BookId};
 use crate::kernel::page::PageRequest;
 use crate::tenant::catalog::named::{NamedPosition, NamedSort, named_page};
+use crate::tenant::idempotency::Recall;
+
+impl Recall for Author {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        Ok(author_list_by_id(read, &[AuthorId(id)]).await?.pop())
+    }
+}
 
 /// Authors by their ids, in no order.
 pub async fn author_list_by_id(read: &TenantRead, ids: &[AuthorId]) -> Result<Vec<Author>, DbError> {

@@ -8,6 +8,7 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::AuthorId;
+use crate::kernel::journal::Change;
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
 use crate::tenant::catalog::named::{NamedPosition, NamedSort};
@@ -58,7 +59,10 @@ pub async fn author_create(
 ) -> Result<Author, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
     let (name, name_key) = valid_name(name, NAME_LEN_MAX)?;
-    repo::author_insert(tx, AuthorId(clock.new_id()), &name, &name_key, clock.now()).await.map_err(name_taken)
+    let id = AuthorId(clock.new_id());
+    let author = repo::author_insert(tx, id, &name, &name_key, clock.now()).await.map_err(name_taken)?;
+    tx.note(Change::created(id, author.trail()));
+    Ok(author)
 }
 
 /// Changes an author's name, in all books at once.
@@ -77,9 +81,11 @@ pub async fn author_update(
     let name = name.map(|name| valid_name(name, NAME_LEN_MAX)).transpose()?;
     let mut author = locked(tx, id, Some(version)).await?;
     let Some((name, name_key)) = name else { return Ok(author) };
+    let before = author.trail();
     let is_renamed = author.name_key != name_key;
     (author.name, author.name_key) = (name, name_key);
     let author = repo::author_update(tx, &author, clock.now()).await.map_err(name_taken)?;
+    tx.note(Change::changed(id, before, author.trail()));
     if is_renamed {
         repo::book_authors_key_refresh(tx, id).await.map_err(|error| match error {
             DbError::Unique(_) => CatalogError::refused(
@@ -111,8 +117,11 @@ pub async fn author_set_archived(
         return Ok(author);
     }
     let now: DateTime<Utc> = clock.now();
+    let before = author.trail();
     author.archived_at = archived.then_some(now);
-    Ok(repo::author_update(tx, &author, now).await?)
+    let author = repo::author_update(tx, &author, now).await?;
+    tx.note(Change::changed(id, before, author.trail()));
+    Ok(author)
 }
 
 async fn locked(tx: &mut TenantTx, id: AuthorId, version: Option<i32>) -> Result<Author, CatalogError> {

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::books;
@@ -64,6 +65,22 @@ pub struct Book {
 }
 
 impl Book {
+    /// What the trail keeps of it.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({
+            "title": self.title,
+            "isbn13": self.isbn13,
+            "categoryId": self.category_id.map(|id| CategoryId(id).to_string()),
+            "price": self.price().map(|price| price.to_string()),
+            "language": self.language,
+            "publishedOn": [self.published_year, self.published_month.map(i32::from), self.published_day.map(i32::from)],
+            "stock": self.stock,
+            "archivedAt": self.archived_at,
+            "version": self.version,
+        })
+    }
+
     /// The price; none: not for sale.
     #[must_use]
     pub fn price(&self) -> Option<Money> {

@@ -12,10 +12,21 @@ use crate::db::schema::tenant::{book_authors, books, categories};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{AuthorId, BookId};
 use crate::kernel::page::{Direction, PageRequest};
+use crate::tenant::idempotency::Recall;
 
 /// A book by its id.
 pub async fn book_by_id(read: &TenantRead, id: BookId) -> Result<Option<Book>, DbError> {
     read.first(books::table.filter(books::id.eq(id.0)).select(Book::as_select())).await
+}
+
+impl Recall for Book {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        book_by_id(read, BookId(id)).await
+    }
 }
 
 /// A book by its ISBN.

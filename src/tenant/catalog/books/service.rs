@@ -9,6 +9,7 @@ use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::{AuthorId, BookId, CategoryId};
 use crate::kernel::isbn::Isbn13;
+use crate::kernel::journal::Change;
 use crate::kernel::money::Currency;
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::catalog::authors::repo::author_list_share;
@@ -87,6 +88,7 @@ pub async fn book_create(
     let id = BookId(clock.new_id());
     let book = repo::book_insert(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
     repo::book_authors_replace(tx, id, &new.author_ids).await?;
+    tx.note(Change::created(id, book.trail()));
     Ok(book)
 }
 
@@ -115,7 +117,9 @@ pub async fn book_update(
         check_category(tx, fields.category_id).await?;
     }
     let authors_key = new_authors_key.unwrap_or(old_authors_key);
+    let before = book.trail();
     let book = repo::book_update(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
+    tx.note(Change::changed(id, before, book.trail()));
     if let Some(authors) = &patch.author_ids {
         repo::book_authors_replace(tx, id, authors).await?;
     }
@@ -140,7 +144,10 @@ pub async fn book_set_archived(
         return Ok(book);
     }
     let now = clock.now();
-    Ok(repo::book_update_archived(tx, id, archived.then_some(now), now).await?)
+    let before = book.trail();
+    let book = repo::book_update_archived(tx, id, archived.then_some(now), now).await?;
+    tx.note(Change::changed(id, before, book.trail()));
+    Ok(book)
 }
 
 /// A book's fields with the patch applied. What is stored was valid when it was written; a rule that becomes stricter comes

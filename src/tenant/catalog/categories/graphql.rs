@@ -12,7 +12,7 @@ use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::CategoryId;
 use crate::tenant::catalog::error::CatalogErrorCode;
@@ -235,12 +235,18 @@ pub struct CategoryMutation;
 impl CategoryMutation {
     /// Adds a category, within another or as a root.
     #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
-    async fn category_create(&self, ctx: &Context<'_>, input: CategoryCreateInput) -> ApiResult<CategoryCreatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn category_create(
+        &self,
+        ctx: &Context<'_>,
+        input: CategoryCreateInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<CategoryCreatePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let parent = input.parent_id.as_ref().map(parse_id).transpose()?;
-        let work =
-            async |tx: &mut _| service::category_create(tx, shop.actor(), request.clock(), &input.name, parent).await;
-        CategoryCreatePayload::new(shop.write("category.create", Permission::CatalogWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| {
+            service::category_create(tx, call.actor(), call.request.clock(), &input.name, parent).await
+        };
+        CategoryCreatePayload::new(call.write("category.create", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Renames a category, or moves it with all that is within it.
@@ -251,8 +257,9 @@ impl CategoryMutation {
         id: ID,
         #[graphql(desc = "The version that the change was made for.")] version: i32,
         input: CategoryUpdateInput,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<CategoryUpdatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let (id, name) = (parse_id(&id)?, input.name.as_deref());
         let parent = match &input.parent_id {
             MaybeUndefined::Undefined => None,
@@ -260,9 +267,9 @@ impl CategoryMutation {
             MaybeUndefined::Value(parent) => Some(Some(parse_id(parent)?)),
         };
         let work = async |tx: &mut _| {
-            service::category_update(tx, shop.actor(), request.clock(), id, version, name, parent).await
+            service::category_update(tx, call.actor(), call.request.clock(), id, version, name, parent).await
         };
-        CategoryUpdatePayload::new(shop.write("category.update", Permission::CatalogWrite, work).await, shop.actor())
+        CategoryUpdatePayload::new(call.write("category.update", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Archives a category: books keep it, new ones cannot have it.
@@ -272,13 +279,14 @@ impl CategoryMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "Refuse if the category has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<CategoryArchivePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
         let work = async |tx: &mut _| {
-            service::category_set_archived(tx, shop.actor(), request.clock(), id, version, true).await
+            service::category_set_archived(tx, call.actor(), call.request.clock(), id, version, true).await
         };
-        CategoryArchivePayload::new(shop.write("category.archive", Permission::CatalogWrite, work).await, shop.actor())
+        CategoryArchivePayload::new(call.write("category.archive", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Takes an archived category back.
@@ -288,15 +296,16 @@ impl CategoryMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "Refuse if the category has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<CategoryUnarchivePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
         let work = async |tx: &mut _| {
-            service::category_set_archived(tx, shop.actor(), request.clock(), id, version, false).await
+            service::category_set_archived(tx, call.actor(), call.request.clock(), id, version, false).await
         };
         CategoryUnarchivePayload::new(
-            shop.write("category.unarchive", Permission::CatalogWrite, work).await,
-            shop.actor(),
+            call.write("category.unarchive", Permission::CatalogWrite, work).await,
+            call.actor(),
         )
     }
 }

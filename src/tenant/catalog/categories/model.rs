@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::categories;
@@ -39,6 +40,19 @@ pub struct Category {
     pub created_at: DateTime<Utc>,
     /// When the category was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl Category {
+    /// What the trail keeps of it.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({
+            "name": self.name,
+            "parentId": self.parent_id.map(|id| CategoryId(id).to_string()),
+            "archivedAt": self.archived_at,
+            "version": self.version,
+        })
+    }
 }
 
 /// Which categories to list.

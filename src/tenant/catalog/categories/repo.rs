@@ -12,6 +12,17 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::CategoryId;
 use crate::kernel::page::PageRequest;
 use crate::tenant::catalog::named::{NamedPosition, NamedSort, named_page};
+use crate::tenant::idempotency::Recall;
+
+impl Recall for Category {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        Ok(category_list_by_id(read, &[CategoryId(id)]).await?.pop())
+    }
+}
 
 /// Categories by their ids, in no order.
 pub async fn category_list_by_id(read: &TenantRead, ids: &[CategoryId]) -> Result<Vec<Category>, DbError> {

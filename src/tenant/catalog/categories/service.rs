@@ -8,6 +8,7 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::CategoryId;
+use crate::kernel::journal::Change;
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::fold;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
@@ -82,7 +83,9 @@ pub async fn category_create(
     repo::tree_lock(tx).await?;
     let id = CategoryId(clock.new_id());
     let path = path_below(tx, parent, id, 1).await?;
-    repo::category_insert(tx, id, &name, &name_key, path, clock.now()).await.map_err(name_taken)
+    let category = repo::category_insert(tx, id, &name, &name_key, path, clock.now()).await.map_err(name_taken)?;
+    tx.note(Change::created(id, category.trail()));
+    Ok(category)
 }
 
 /// Renames a category, or moves it with all that is within it. `Some(None)` makes it a root.
@@ -103,6 +106,7 @@ pub async fn category_update(
     let name = name.map(|name| valid_name(name, NAME_LEN_MAX)).transpose()?;
     repo::tree_lock(tx).await?;
     let mut category = locked(tx, id, Some(version)).await?;
+    let before = category.trail();
     if let Some((name, name_key)) = name {
         (category.name, category.name_key) = (name, name_key);
     }
@@ -113,6 +117,7 @@ pub async fn category_update(
         category.parent_id = parent.map(Uuid::from);
     }
     let category = repo::category_update(tx, &category, clock.now()).await.map_err(name_taken)?;
+    tx.note(Change::changed(id, before, category.trail()));
     if parent.is_some() {
         repo::descendants_move(tx, id, old_len, category.path.clone()).await?;
     }
@@ -139,8 +144,11 @@ pub async fn category_set_archived(
         return Ok(category);
     }
     let now = clock.now();
+    let before = category.trail();
     category.archived_at = archived.then_some(now);
-    Ok(repo::category_update(tx, &category, now).await?)
+    let category = repo::category_update(tx, &category, now).await?;
+    tx.note(Change::changed(id, before, category.trail()));
+    Ok(category)
 }
 
 /// The way from the root to a category below `parent`, if its subtree of `depth` levels fits there.

@@ -12,7 +12,7 @@ use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::Permission;
 use crate::tenant::catalog::error::CatalogErrorCode;
 
@@ -195,9 +195,14 @@ impl ImportMutation {
     /// Imports a catalogue. Books are recognised by their ISBN, or by title and authors where they have none, so the same
     /// file may be imported twice.
     #[graphql(directive = access::apply(needs(Permission::CatalogImport)))]
-    async fn book_import(&self, ctx: &Context<'_>, input: BookImportInput) -> ApiResult<BookImportPayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
-        let currency = shop.tenant().currency;
+    async fn book_import(
+        &self,
+        ctx: &Context<'_>,
+        input: BookImportInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<BookImportPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let currency = call.shop.tenant().currency;
         let options = ImportOptions {
             on_conflict: match input.on_conflict {
                 ImportOnConflict::Skip => OnConflict::Skip,
@@ -210,8 +215,8 @@ impl ImportMutation {
         };
         let csv = input.csv.as_bytes();
         let work = async |tx: &mut _| {
-            service::book_import(tx, shop.actor(), request.clock(), currency, csv, options, |_| {}).await
+            service::book_import(tx, call.actor(), call.request.clock(), currency, csv, options, |_| {}).await
         };
-        BookImportPayload::new(shop.write("book.import", Permission::CatalogImport, work).await, shop.actor())
+        BookImportPayload::new(call.write("book.import", Permission::CatalogImport, work).await, call.actor())
     }
 }

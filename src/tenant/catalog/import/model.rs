@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::{import_row_errors, imports};
@@ -63,6 +64,20 @@ pub struct Import {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub finished_at: Option<DateTime<Utc>>,
+}
+
+impl Import {
+    /// What the trail keeps of it.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({
+            "rowCount": self.row_count,
+            "createdCount": self.created_count,
+            "updatedCount": self.updated_count,
+            "unchangedCount": self.unchanged_count,
+            "rejectedCount": self.rejected_count,
+        })
+    }
 }
 
 /// Why a record was rejected.

@@ -10,6 +10,7 @@ use crate::db::schema::tenant::{books, categories, import_row_errors, imports};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::ImportId;
 use crate::kernel::page::{Direction, PageRequest};
+use crate::tenant::idempotency::Recall;
 
 /// What the import must know of a book that exists.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -163,6 +164,16 @@ pub async fn import_insert(tx: &mut TenantTx, import: Import, errors: &[RowError
         .bind::<Array<Text>, _>(errors.iter().map(|error| error.message.clone()).collect::<Vec<_>>());
     tx.execute(insert).await?;
     Ok(import)
+}
+
+impl Recall for Import {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        import_by_id(read, ImportId(id)).await
+    }
 }
 
 /// An import by its id.

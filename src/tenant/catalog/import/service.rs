@@ -13,6 +13,7 @@ use crate::db::{TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::ImportId;
+use crate::kernel::journal::Change;
 use crate::kernel::money::Currency;
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::catalog::authors::repo::author_ids_by_name;
@@ -85,7 +86,9 @@ pub async fn book_import(
         started_at,
         finished_at: Some(clock.now()),
     };
-    Ok(repo::import_insert(tx, import, &report.errors).await?)
+    let import = repo::import_insert(tx, import, &report.errors).await?;
+    tx.note(Change::created(import.id, import.trail()));
+    Ok(import)
 }
 
 /// An import by its id.

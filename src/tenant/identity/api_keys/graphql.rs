@@ -10,7 +10,7 @@ use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, into_payload, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::IdentityUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::{Actor, Permission};
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
 use crate::tenant::identity::roles::graphql::{PermissionValue, permission_set, permission_values};
@@ -132,7 +132,7 @@ macro_rules! shown_payload {
         pub struct $name {
             /// The key.
             api_key: Option<ApiKeyNode>,
-            /// What the program shows as its bearer token. It is never shown again.
+            /// What the program shows as its bearer token. It is never shown again, to a repeated request neither.
             secret: Option<String>,
             /// Why nothing was done; empty on success.
             user_errors: Vec<IdentityUserError>,
@@ -141,7 +141,7 @@ macro_rules! shown_payload {
         impl $name {
             fn new(result: Result<Shown, IdentityError>, actor: &Actor) -> ApiResult<Self> {
                 let (shown, refusals) = into_payload(result, actor)?;
-                let secret = shown.as_ref().map(|shown| shown.credential.reveal());
+                let secret = shown.as_ref().and_then(|shown| Some(shown.credential.as_ref()?.reveal()));
                 let user_errors = refusals.into_iter().map(IdentityUserError::from).collect();
                 Ok(Self { api_key: shown.map(|shown| ApiKeyNode(shown.api_key)), secret, user_errors })
             }
@@ -174,12 +174,17 @@ pub struct ApiKeyMutation;
 impl ApiKeyMutation {
     /// Makes an API key that acts for the caller, with permissions that the caller has.
     #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
-    async fn api_key_create(&self, ctx: &Context<'_>, input: ApiKeyCreateInput) -> ApiResult<ApiKeyCreatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn api_key_create(
+        &self,
+        ctx: &Context<'_>,
+        input: ApiKeyCreateInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<ApiKeyCreatePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let key = (input.name.as_str(), permission_set(&input.permissions), input.expires_at);
-        let slug = &shop.tenant().slug;
-        let work = async |tx: &mut _| service::api_key_create(tx, shop.actor(), request.clock(), slug, key).await;
-        ApiKeyCreatePayload::new(shop.write("api_key.create", Permission::ApiKeysWrite, work).await, shop.actor())
+        let slug = &call.shop.tenant().slug;
+        let work = async |tx: &mut _| service::api_key_create(tx, call.actor(), call.request.clock(), slug, key).await;
+        ApiKeyCreatePayload::new(call.write("api_key.create", Permission::ApiKeysWrite, work).await, call.actor())
     }
 
     /// Gives an API key another secret. The old one goes on working for a while, so that programs can change over.
@@ -190,20 +195,27 @@ impl ApiKeyMutation {
         id: ID,
         #[graphql(desc = "How long the old secret works, 0 to 604800 seconds.", default_with = "OVERLAP_DEFAULT_S")]
         overlap_seconds: i32,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<ApiKeyRotatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let rotation = (parse_id(&id)?, TimeDelta::seconds(overlap_seconds.into()));
-        let slug = &shop.tenant().slug;
-        let work = async |tx: &mut _| service::api_key_rotate(tx, shop.actor(), request.clock(), slug, rotation).await;
-        ApiKeyRotatePayload::new(shop.write("api_key.rotate", Permission::ApiKeysWrite, work).await, shop.actor())
+        let slug = &call.shop.tenant().slug;
+        let work =
+            async |tx: &mut _| service::api_key_rotate(tx, call.actor(), call.request.clock(), slug, rotation).await;
+        ApiKeyRotatePayload::new(call.write("api_key.rotate", Permission::ApiKeysWrite, work).await, call.actor())
     }
 
     /// Ends an API key, within a second everywhere.
     #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
-    async fn api_key_revoke(&self, ctx: &Context<'_>, id: ID) -> ApiResult<ApiKeyRevokePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn api_key_revoke(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<ApiKeyRevokePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work = async |tx: &mut _| service::api_key_revoke(tx, shop.actor(), request.clock(), id).await;
-        ApiKeyRevokePayload::new(shop.write("api_key.revoke", Permission::ApiKeysWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| service::api_key_revoke(tx, call.actor(), call.request.clock(), id).await;
+        ApiKeyRevokePayload::new(call.write("api_key.revoke", Permission::ApiKeysWrite, work).await, call.actor())
     }
 }

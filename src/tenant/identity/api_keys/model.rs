@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::api_keys;
@@ -68,6 +69,19 @@ pub struct ApiKeySecrets {
 }
 
 impl ApiKey {
+    /// What the trail keeps of it: nothing by which its secret could be told.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({
+            "userId": self.user_id.to_string(),
+            "name": self.name,
+            "permissions": self.permissions,
+            "previousExpiresAt": self.previous_expires_at,
+            "expiresAt": self.expires_at,
+            "revokedAt": self.revoked_at,
+        })
+    }
+
     /// What the key allows, if its maker may it too.
     #[must_use]
     pub fn permissions(&self) -> Permissions {

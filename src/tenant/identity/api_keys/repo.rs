@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::model::{ApiKey, ApiKeySecrets, LAST_USED_PRECISION};
 use crate::db::schema::tenant::api_keys;
@@ -9,11 +10,22 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::Permissions;
 use crate::kernel::credential::SecretHash;
 use crate::kernel::ids::{ApiKeyId, UserId};
+use crate::tenant::idempotency::Recall;
 
 /// All keys that are not revoked, the newest first.
 pub async fn api_key_list(read: &TenantRead) -> Result<Vec<ApiKey>, DbError> {
     let query = api_keys::table.filter(api_keys::revoked_at.is_null()).order(api_keys::id.desc());
     read.load(query.select(ApiKey::as_select())).await
+}
+
+impl Recall for ApiKey {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        api_key_by_id(read, ApiKeyId(id)).await
+    }
 }
 
 /// A key by id, revoked ones too.

@@ -1,15 +1,18 @@
 //! Decisions about API keys.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 use super::model::{API_KEYS_MAX, ApiKey, LIFETIME_MAX, OVERLAP_MAX};
 use super::repo;
-use crate::db::{TenantRead, TenantTx};
+use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Access, Actor, Forbidden, Permission, Permissions, Via};
 use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::ids::{ApiKeyId, UserId};
+use crate::kernel::journal::Change;
 use crate::kernel::tenant::TenantSlug;
+use crate::tenant::idempotency::Recall;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
 use crate::tenant::identity::names::valid_name;
 use crate::tenant::identity::roles::service::some_within_own;
@@ -19,8 +22,18 @@ use crate::tenant::identity::users::service::within_own;
 pub struct Shown {
     /// The key.
     pub api_key: ApiKey,
-    /// What its bearer shows.
-    pub credential: Credential,
+    /// What its bearer shows; nothing where an earlier request was answered with it: no secret is kept.
+    pub credential: Option<Credential>,
+}
+
+impl Recall for Shown {
+    fn id(&self) -> Uuid {
+        self.api_key.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        Ok(ApiKey::recall(read, id).await?.map(|api_key| Self { api_key, credential: None }))
+    }
 }
 
 /// All keys of the shop that are not revoked, the newest first.
@@ -70,7 +83,8 @@ pub async fn api_key_create(
     let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
     let hash = credential.hash();
     let api_key = repo::api_key_insert(tx, (id, maker), &name, permissions, hash, (now, expires_at)).await?;
-    Ok(Shown { api_key, credential })
+    tx.note(Change::created(id, api_key.trail()));
+    Ok(Shown { api_key, credential: Some(credential) })
 }
 
 /// Gives a key another secret. The old one works for as long as the overlap, so that programs can change over.
@@ -89,14 +103,16 @@ pub async fn api_key_rotate(
         return Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["overlapSeconds"]));
     }
     let maker = person(actor)?;
-    if locked(tx, actor, id).await?.user_id != maker {
+    let before = locked(tx, actor, id).await?;
+    if before.user_id != maker {
         let message = "Only its maker rotates a key, for it acts for its maker. Revoke it, and make one of your own.";
         return Err(IdentityError::refused(IdentityErrorCode::PermissionsExceeded, message, &["id"]));
     }
     let now = clock.now();
     let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
     let api_key = repo::api_key_rotate(tx, id, credential.hash(), now + overlap, now).await?;
-    Ok(Shown { api_key, credential })
+    tx.note(Change::changed(id, before.trail(), api_key.trail()));
+    Ok(Shown { api_key, credential: Some(credential) })
 }
 
 /// Ends a key, within a second everywhere.
@@ -109,8 +125,10 @@ pub async fn api_key_revoke(
     clock: &dyn Clock,
     id: ApiKeyId,
 ) -> Result<ApiKey, IdentityError> {
-    locked(tx, actor, id).await?;
-    Ok(repo::api_key_revoke(tx, id, clock.now()).await?)
+    let before = locked(tx, actor, id).await?;
+    let api_key = repo::api_key_revoke(tx, id, clock.now()).await?;
+    tx.note(Change::changed(id, before.trail(), api_key.trail()));
+    Ok(api_key)
 }
 
 /// The person who acts. A program gets no secrets: they would outlive the end of its own.

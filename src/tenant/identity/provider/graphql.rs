@@ -8,7 +8,7 @@ use super::service;
 use crate::graphql::access::{access, needs};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::user_error::IdentityUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::Permission;
 use crate::tenant::identity::error::IdentityErrorCode;
 
@@ -103,21 +103,27 @@ impl IdentityProviderMutation {
         &self,
         ctx: &Context<'_>,
         input: IdentityProviderSetInput,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<IdentityProviderSetPayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let provider = (input.issuer.as_str(), input.jwks_url.as_str(), input.audience.as_str());
-        let policy = request.services().outbound;
-        let work = async |tx: &mut _| service::provider_set(tx, shop.actor(), request.clock(), policy, provider).await;
-        let result = shop.write("identity_provider.set", Permission::IdentityProviderWrite, work).await;
-        IdentityProviderSetPayload::new(result, shop.actor())
+        let policy = call.request.services().outbound;
+        let work =
+            async |tx: &mut _| service::provider_set(tx, call.actor(), call.request.clock(), policy, provider).await;
+        let result = call.write("identity_provider.set", Permission::IdentityProviderWrite, work).await;
+        IdentityProviderSetPayload::new(result, call.actor())
     }
 
     /// Trusts nobody's tokens but our own, within a second everywhere.
     #[graphql(directive = access::apply(needs(Permission::IdentityProviderWrite)))]
-    async fn identity_provider_remove(&self, ctx: &Context<'_>) -> ApiResult<IdentityProviderRemovePayload> {
-        let shop = Shop::of(ctx)?;
-        let work = async |tx: &mut _| service::provider_remove(tx, shop.actor()).await;
-        let result = shop.write("identity_provider.remove", Permission::IdentityProviderWrite, work).await;
-        IdentityProviderRemovePayload::new(result, shop.actor())
+    async fn identity_provider_remove(
+        &self,
+        ctx: &Context<'_>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<IdentityProviderRemovePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let work = async |tx: &mut _| service::provider_remove(tx, call.actor()).await;
+        let result = call.write("identity_provider.remove", Permission::IdentityProviderWrite, work).await;
+        IdentityProviderRemovePayload::new(result, call.actor())
     }
 }

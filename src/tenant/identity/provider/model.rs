@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::identity_providers;
@@ -24,4 +25,12 @@ pub struct IdentityProvider {
     pub created_at: DateTime<Utc>,
     /// When it was last changed.
     pub updated_at: DateTime<Utc>,
+}
+
+impl IdentityProvider {
+    /// What the trail keeps of it.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({ "issuer": self.issuer, "jwksUrl": self.jwks_url, "audience": self.audience })
+    }
 }

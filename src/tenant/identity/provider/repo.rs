@@ -2,11 +2,23 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use uuid::Uuid;
 
 use super::model::IdentityProvider;
 use crate::db::schema::tenant::identity_providers;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::IdentityProviderId;
+use crate::tenant::idempotency::Recall;
+
+impl Recall for IdentityProvider {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        Ok(provider_first(read).await?.filter(|provider| provider.id.0 == id))
+    }
+}
 
 /// The shop's provider, if it has one.
 pub async fn provider_first(read: &TenantRead) -> Result<Option<IdentityProvider>, DbError> {

@@ -6,6 +6,7 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission, Permissions};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::IdentityProviderId;
+use crate::kernel::journal::Change;
 use crate::outbound::{Policy, check_url};
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
 use crate::tenant::identity::users::repo::external_forget_all;
@@ -58,12 +59,18 @@ pub async fn provider_set(
         return Err(invalid(format!("An audience has 1 to {AUDIENCE_LEN_MAX} characters."), "audience"));
     }
     let id = IdentityProviderId(clock.new_id());
+    let before = repo::provider_first(tx).await?;
     external_forget_all(tx).await?;
     let replaced = repo::provider_replace(tx, id, (issuer, jwks_url.as_str(), audience), clock.now()).await;
-    replaced.map_err(|error| match error {
+    let provider = replaced.map_err(|error| match error {
         DbError::Unique(_) => invalid("Somebody else has just entered one; look at it first.".to_owned(), "issuer"),
         error => error.into(),
-    })
+    })?;
+    tx.note(match before {
+        Some(before) => Change::changed(id, before.trail(), provider.trail()),
+        None => Change::created(id, provider.trail()),
+    });
+    Ok(provider)
 }
 
 /// Trusts nobody's tokens but our own, within a second everywhere.
@@ -73,10 +80,12 @@ pub async fn provider_set(
 pub async fn provider_remove(tx: &mut TenantTx, actor: &Actor) -> Result<(), IdentityError> {
     actor.require(Permission::IdentityProviderWrite)?;
     within_own(actor, Permissions::ALL, &[])?;
-    external_forget_all(tx).await?;
-    if repo::provider_delete(tx).await? == 0 {
+    let Some(before) = repo::provider_first(tx).await? else {
         let message = "The shop has no identity provider.";
         return Err(IdentityError::refused(IdentityErrorCode::IdentityProviderNotFound, message, &[]));
-    }
+    };
+    external_forget_all(tx).await?;
+    repo::provider_delete(tx).await?;
+    tx.note(Change::removed(before.id, before.trail()));
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::graphql::access::{access, needs};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::IdentityUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::{Permission, Permissions};
 use crate::tenant::identity::error::IdentityErrorCode;
 
@@ -184,12 +184,18 @@ pub struct RoleMutation;
 impl RoleMutation {
     /// Makes a role of permissions that the caller has.
     #[graphql(directive = access::apply(needs(Permission::RolesWrite)))]
-    async fn role_create(&self, ctx: &Context<'_>, input: RoleCreateInput) -> ApiResult<RoleCreatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn role_create(
+        &self,
+        ctx: &Context<'_>,
+        input: RoleCreateInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<RoleCreatePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let permissions = permission_set(&input.permissions);
-        let work =
-            async |tx: &mut _| service::role_create(tx, shop.actor(), request.clock(), &input.name, permissions).await;
-        RoleCreatePayload::new(shop.write("role.create", Permission::RolesWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| {
+            service::role_create(tx, call.actor(), call.request.clock(), &input.name, permissions).await
+        };
+        RoleCreatePayload::new(call.write("role.create", Permission::RolesWrite, work).await, call.actor())
     }
 
     /// Changes a role of the shop's own, for everybody who has it, within a second.
@@ -200,21 +206,27 @@ impl RoleMutation {
         id: ID,
         #[graphql(desc = "The version that the change was made for.")] version: i32,
         input: RoleUpdateInput,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<RoleUpdatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
         let changes = (input.name.as_deref(), input.permissions.as_deref().map(permission_set));
         let work =
-            async |tx: &mut _| service::role_update(tx, shop.actor(), request.clock(), id, version, changes).await;
-        RoleUpdatePayload::new(shop.write("role.update", Permission::RolesWrite, work).await, shop.actor())
+            async |tx: &mut _| service::role_update(tx, call.actor(), call.request.clock(), id, version, changes).await;
+        RoleUpdatePayload::new(call.write("role.update", Permission::RolesWrite, work).await, call.actor())
     }
 
     /// Deletes a role of the shop's own that nobody has.
     #[graphql(directive = access::apply(needs(Permission::RolesWrite)))]
-    async fn role_delete(&self, ctx: &Context<'_>, id: ID) -> ApiResult<RoleDeletePayload> {
-        let shop = Shop::of(ctx)?;
+    async fn role_delete(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<RoleDeletePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work = async |tx: &mut _| service::role_delete(tx, shop.actor(), id).await;
-        RoleDeletePayload::new(shop.write("role.delete", Permission::RolesWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| service::role_delete(tx, call.actor(), id).await;
+        RoleDeletePayload::new(call.write("role.delete", Permission::RolesWrite, work).await, call.actor())
     }
 }

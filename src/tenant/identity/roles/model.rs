@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::roles;
@@ -33,6 +34,12 @@ pub struct RoleRow {
 }
 
 impl RoleRow {
+    /// What the trail keeps of it.
+    #[must_use]
+    pub fn trail(&self) -> Value {
+        json!({ "name": self.name, "permissions": self.permissions, "version": self.version })
+    }
+
     /// Which default role it is.
     #[must_use]
     pub fn default(&self) -> Option<Role> {

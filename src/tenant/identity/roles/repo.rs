@@ -9,6 +9,17 @@ use crate::db::schema::tenant::{roles, user_roles};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Permissions, Role};
 use crate::kernel::ids::{RoleId, UserId};
+use crate::tenant::idempotency::Recall;
+
+impl Recall for RoleRow {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        role_by_id(read, RoleId(id)).await
+    }
+}
 
 /// All roles, by name.
 pub async fn role_list(read: &TenantRead) -> Result<Vec<RoleRow>, DbError> {

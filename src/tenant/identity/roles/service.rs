@@ -6,6 +6,7 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission, Permissions};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::RoleId;
+use crate::kernel::journal::Change;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
 use crate::tenant::identity::names::valid_name;
 use crate::tenant::identity::users::service::within_own;
@@ -48,7 +49,9 @@ pub async fn role_create(
     }
     let key = name.to_lowercase();
     let id = RoleId(clock.new_id());
-    repo::role_insert(tx, id, (&name, &key), permissions, clock.now()).await.map_err(name_taken)
+    let role = repo::role_insert(tx, id, (&name, &key), permissions, clock.now()).await.map_err(name_taken)?;
+    tx.note(Change::created(id, role.trail()));
+    Ok(role)
 }
 
 /// Changes a role of the shop's own, for everybody who has it, within a second. What is not given stays.
@@ -72,9 +75,12 @@ pub async fn role_update(
     }
     let permissions = permissions.unwrap_or_else(|| role.permissions());
     some_within_own(actor, permissions)?;
+    let before = role.trail();
     let name = name.unwrap_or(role.name);
     let key = name.to_lowercase();
-    repo::role_update(tx, id, (&name, &key), permissions, clock.now()).await.map_err(name_taken)
+    let role = repo::role_update(tx, id, (&name, &key), permissions, clock.now()).await.map_err(name_taken)?;
+    tx.note(Change::changed(id, before, role.trail()));
+    Ok(role)
 }
 
 /// Deletes a role of the shop's own that nobody has.
@@ -90,6 +96,7 @@ pub async fn role_delete(tx: &mut TenantTx, actor: &Actor, id: RoleId) -> Result
         return Err(IdentityError::refused(IdentityErrorCode::RoleInUse, message, &["id"]));
     }
     repo::role_delete(tx, id).await?;
+    tx.note(Change::removed(id, role.trail()));
     Ok(role)
 }
 

@@ -5,6 +5,8 @@
 
 use std::net::IpAddr;
 
+use serde_json::json;
+
 use super::attempts::{attempt, forget};
 use super::model::{ATTEMPTS_KEPT, Candidate, ENDED_KEPT, Grant, REFRESH_LIFETIME, SESSION_LIFETIME, Verified};
 use super::repo;
@@ -15,6 +17,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::email::Email;
 use crate::kernel::ids::{SessionId, UserId};
+use crate::kernel::journal::Change;
 use crate::kernel::password::Password;
 use crate::kernel::tenant::TenantSlug;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
@@ -78,7 +81,9 @@ pub async fn login_finish(
     keys: &AttemptKeys,
 ) -> Result<Grant, IdentityError> {
     let user = still(tx, verified, keys).await?.ok_or_else(credentials_invalid)?;
-    Ok(session_create(tx, clock, tenant, user).await?)
+    let grant = session_create(tx, clock, tenant, user).await?;
+    tx.note(Change::done(grant.user.id));
+    Ok(grant)
 }
 
 /// The refusal of every log-in that fails.
@@ -115,12 +120,14 @@ pub async fn token_refresh(
             security.event = "refresh_token_reuse", user.id = %token.user_id, session.id = %session,
             "A refresh token was shown twice; its log-in is ended"
         );
+        tx.note(Change::removed(session, json!({ "reason": RevocationReason::Reuse.as_str() })));
         return Ok(None);
     }
     let user = users::user_by_id(tx, token.user_id).await?.filter(|user| user.status() == UserStatus::Active);
     let user = user.filter(|_| now < token.expires_at).ok_or_else(token_invalid)?;
     tokens::token_use(tx, token.id, now).await?;
     let refresh = refresh_create(tx, clock, tenant, user.id, session).await?;
+    tx.note(Change::done(session));
     Ok(Some(Grant { user, session, refresh }))
 }
 
@@ -143,6 +150,7 @@ pub async fn logout(
         // A token of another's making ends by itself, or where it was made.
         _ => return Err(Forbidden::SignedIn.into()),
     }
+    tx.note(Change::done(principal.user));
     Ok(())
 }
 
@@ -183,6 +191,7 @@ pub async fn password_change_finish(
     let current = if let Via::Session(session) = principal.via { Some(session) } else { None };
     revoke_all(tx, user.id, current, RevocationReason::Password, now).await?;
     tokens::mailed_tokens_use(tx, user.id, now).await?;
+    tx.note(Change::done(user.id));
     Ok(user)
 }
 
@@ -236,7 +245,9 @@ pub async fn link_finish(
     let user = users::user_update(tx, &user, now).await?;
     tokens::mailed_tokens_use(tx, user.id, now).await?;
     revoke_all(tx, user.id, None, RevocationReason::Password, now).await?;
-    Ok(session_create(tx, clock, tenant, user).await?)
+    let grant = session_create(tx, clock, tenant, user).await?;
+    tx.note(Change::done(grant.user.id));
+    Ok(grant)
 }
 
 /// Removes what is over: attempts of yesterday, and log-ins and tokens that ended a month ago.

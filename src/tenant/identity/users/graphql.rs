@@ -13,7 +13,7 @@ use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::IdentityUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::RoleId;
 use crate::tenant::identity::error::IdentityErrorCode;
@@ -240,22 +240,32 @@ pub struct UserMutation;
 impl UserMutation {
     /// Adds a user and mails an invitation, which works for seven days.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
-    async fn user_invite(&self, ctx: &Context<'_>, input: UserInviteInput) -> ApiResult<UserInvitePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn user_invite(
+        &self,
+        ctx: &Context<'_>,
+        input: UserInviteInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<UserInvitePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let roles = role_ids(&input.role_ids)?;
         let work = async |tx: &mut _| {
-            service::user_invite(tx, shop.actor(), request.clock(), &input.email, &input.name, &roles).await
+            service::user_invite(tx, call.actor(), call.request.clock(), &input.email, &input.name, &roles).await
         };
-        UserInvitePayload::new(shop.write("user.invite", Permission::UsersWrite, work).await, shop.actor())
+        UserInvitePayload::new(call.write("user.invite", Permission::UsersWrite, work).await, call.actor())
     }
 
     /// Mails the invitation of a user who has not accepted it again.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
-    async fn user_reinvite(&self, ctx: &Context<'_>, id: ID) -> ApiResult<UserReinvitePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn user_reinvite(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<UserReinvitePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work = async |tx: &mut _| service::user_reinvite(tx, shop.actor(), request.clock(), id).await;
-        UserReinvitePayload::new(shop.write("user.reinvite", Permission::UsersWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| service::user_reinvite(tx, call.actor(), call.request.clock(), id).await;
+        UserReinvitePayload::new(call.write("user.reinvite", Permission::UsersWrite, work).await, call.actor())
     }
 
     /// Changes a user's name and roles.
@@ -266,32 +276,43 @@ impl UserMutation {
         id: ID,
         #[graphql(desc = "The version that the change was made for.")] version: i32,
         input: UserUpdateInput,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<UserUpdatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
         let roles = input.role_ids.as_deref().map(role_ids).transpose()?;
         let changes = (input.name.as_deref(), roles.as_deref());
         let work =
-            async |tx: &mut _| service::user_update(tx, shop.actor(), request.clock(), id, version, changes).await;
-        UserUpdatePayload::new(shop.write("user.update", Permission::UsersWrite, work).await, shop.actor())
+            async |tx: &mut _| service::user_update(tx, call.actor(), call.request.clock(), id, version, changes).await;
+        UserUpdatePayload::new(call.write("user.update", Permission::UsersWrite, work).await, call.actor())
     }
 
     /// Shuts a user out, within a second everywhere: log-ins end, and the user's API keys stop working.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
-    async fn user_disable(&self, ctx: &Context<'_>, id: ID) -> ApiResult<UserDisablePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn user_disable(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<UserDisablePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work = async |tx: &mut _| service::user_disable(tx, shop.actor(), request.clock(), id).await;
-        UserDisablePayload::new(shop.write("user.disable", Permission::UsersWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| service::user_disable(tx, call.actor(), call.request.clock(), id).await;
+        UserDisablePayload::new(call.write("user.disable", Permission::UsersWrite, work).await, call.actor())
     }
 
     /// Lets a disabled user in again.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
-    async fn user_enable(&self, ctx: &Context<'_>, id: ID) -> ApiResult<UserEnablePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+    async fn user_enable(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<UserEnablePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work = async |tx: &mut _| service::user_enable(tx, shop.actor(), request.clock(), id).await;
-        UserEnablePayload::new(shop.write("user.enable", Permission::UsersWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| service::user_enable(tx, call.actor(), call.request.clock(), id).await;
+        UserEnablePayload::new(call.write("user.enable", Permission::UsersWrite, work).await, call.actor())
     }
 }
 

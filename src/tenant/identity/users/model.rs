@@ -2,10 +2,11 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::db::schema::tenant::users;
-use crate::kernel::ids::UserId;
+use crate::kernel::ids::{RoleId, UserId};
 
 /// One of the shop's people.
 #[derive(Debug, Clone, Queryable, Selectable)]
@@ -60,6 +61,19 @@ impl UserStatus {
 }
 
 impl User {
+    /// What the trail keeps of the user in the open.
+    #[must_use]
+    pub fn trail(&self, roles: Option<&[RoleId]>) -> Value {
+        let roles: Option<Vec<String>> = roles.map(|roles| roles.iter().map(ToString::to_string).collect());
+        json!({ "status": self.status, "roleIds": roles, "version": self.version })
+    }
+
+    /// What the trail keeps of the user sealed.
+    #[must_use]
+    pub fn personal(&self) -> Value {
+        json!({ "name": self.name, "email": self.email })
+    }
+
     /// The state.
     #[must_use]
     pub fn status(&self) -> UserStatus {

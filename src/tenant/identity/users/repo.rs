@@ -12,6 +12,7 @@ use crate::kernel::actor::Role;
 use crate::kernel::email::Email;
 use crate::kernel::ids::{RoleId, TenantId, UserId};
 use crate::kernel::page::{Direction, PageRequest};
+use crate::tenant::idempotency::Recall;
 
 /// Stamps a new schema with its tenant.
 pub async fn head_insert(tx: &mut TenantTx, tenant: TenantId) -> Result<(), DbError> {
@@ -38,6 +39,16 @@ pub async fn user_insert(
         ))
         .returning(User::as_returning());
     tx.one(insert).await
+}
+
+impl Recall for User {
+    fn id(&self) -> Uuid {
+        self.id.0
+    }
+
+    async fn recall(read: &TenantRead, id: Uuid) -> Result<Option<Self>, DbError> {
+        user_by_id(read, UserId(id)).await
+    }
 }
 
 /// A user by id.

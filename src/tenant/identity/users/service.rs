@@ -1,5 +1,6 @@
 //! Decisions about the shop's people.
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::model::{User, UserStatus};
@@ -9,6 +10,7 @@ use crate::kernel::actor::{Access, Actor, Permission, Permissions, Role};
 use crate::kernel::clock::Clock;
 use crate::kernel::email::Email;
 use crate::kernel::ids::{RoleId, TenantId, UserId};
+use crate::kernel::journal::Change;
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
 use crate::tenant::identity::links::repo::mailed_tokens_use;
@@ -107,6 +109,7 @@ pub async fn user_invite(
     })?;
     repo::roles_replace(tx, id, &roles).await?;
     mail_enqueue(tx, clock, Purpose::Invitation, &user.email_key).await?;
+    tx.note(Change::created(id, user.trail(Some(&roles))).with_personal(json!({ "after": user.personal() })));
     Ok(user)
 }
 
@@ -126,6 +129,7 @@ pub async fn user_reinvite(
         return Err(status_conflict(&user));
     }
     mail_enqueue(tx, clock, Purpose::Invitation, &user.email_key).await?;
+    tx.note(Change::done(id));
     Ok(user)
 }
 
@@ -145,8 +149,11 @@ pub async fn user_update(
     actor.require(Permission::UsersWrite)?;
     let name = name.map(valid_name).transpose()?;
     let (mut user, current) = locked(tx, actor, id, Some(version)).await?;
+    let before = user.clone();
+    let mut roles: Vec<RoleId> = current.iter().map(|role| role.id).collect();
+    let old_roles = roles.clone();
     if let Some(role_ids) = role_ids {
-        let roles = granted_roles(tx, actor, role_ids).await?;
+        roles = granted_roles(tx, actor, role_ids).await?;
         let owner = current.iter().find(|role| role.default() == Some(Role::Owner));
         if owner.is_some_and(|owner| !roles.contains(&owner.id)) {
             keep_an_owner(tx, &user).await?;
@@ -156,7 +163,10 @@ pub async fn user_update(
     if let Some(name) = name {
         user.name = name;
     }
-    Ok(repo::user_update(tx, &user, clock.now()).await?)
+    let user = repo::user_update(tx, &user, clock.now()).await?;
+    let change = Change::changed(id, before.trail(Some(&old_roles)), user.trail(Some(&roles)));
+    tx.note(change.with_personal(json!({ "before": before.personal(), "after": user.personal() })));
+    Ok(user)
 }
 
 /// Shuts a user out, within a second everywhere: every log-in ends, and the user's API keys stop working. Doing it
@@ -180,8 +190,11 @@ pub async fn user_disable(
     }
     revoke_all(tx, id, None, RevocationReason::Disabled, clock.now()).await?;
     mailed_tokens_use(tx, id, clock.now()).await?;
+    let before = user.trail(None);
     user.status = UserStatus::Disabled.as_str().to_owned();
-    Ok(repo::user_update(tx, &user, clock.now()).await?)
+    let user = repo::user_update(tx, &user, clock.now()).await?;
+    tx.note(Change::changed(id, before, user.trail(None)));
+    Ok(user)
 }
 
 /// Lets a disabled user in again. One who has nothing to log in by is invited again.
@@ -199,9 +212,11 @@ pub async fn user_enable(
     if user.status() != UserStatus::Disabled {
         return Ok(user);
     }
+    let before = user.trail(None);
     let can_log_in = repo::can_log_in(tx, id).await?;
     user.status = if can_log_in { UserStatus::Active } else { UserStatus::Invited }.as_str().to_owned();
     let user = repo::user_update(tx, &user, clock.now()).await?;
+    tx.note(Change::changed(id, before, user.trail(None)));
     if !can_log_in {
         mail_enqueue(tx, clock, Purpose::Invitation, &user.email_key).await?;
     }

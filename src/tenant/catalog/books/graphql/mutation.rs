@@ -8,7 +8,7 @@ use crate::graphql::access::{access, needs};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
-use crate::graphql::{ApiResult, Request, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey};
 use crate::kernel::actor::Permission;
 use crate::tenant::catalog::books::model::Book;
 use crate::tenant::catalog::books::service;
@@ -55,11 +55,17 @@ pub struct BookMutation;
 impl BookMutation {
     /// Adds a book to the catalogue.
     #[graphql(directive = access::apply(needs(Permission::CatalogWrite)))]
-    async fn book_create(&self, ctx: &Context<'_>, input: BookCreateInput) -> ApiResult<BookCreatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
-        let (currency, new) = (shop.tenant().currency, input.parse()?);
-        let work = async |tx: &mut _| service::book_create(tx, shop.actor(), request.clock(), currency, &new).await;
-        BookCreatePayload::new(shop.write("book.create", Permission::CatalogWrite, work).await, shop.actor())
+    async fn book_create(
+        &self,
+        ctx: &Context<'_>,
+        input: BookCreateInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<BookCreatePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let (currency, new) = (call.shop.tenant().currency, input.parse()?);
+        let work =
+            async |tx: &mut _| service::book_create(tx, call.actor(), call.request.clock(), currency, &new).await;
+        BookCreatePayload::new(call.write("book.create", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Changes a book.
@@ -70,13 +76,14 @@ impl BookMutation {
         id: ID,
         #[graphql(desc = "The version that the change was made for.")] version: i32,
         input: BookUpdateInput,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<BookUpdatePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
-        let (currency, id, patch) = (shop.tenant().currency, parse_id(&id)?, input.parse()?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let (currency, id, patch) = (call.shop.tenant().currency, parse_id(&id)?, input.parse()?);
         let work = async |tx: &mut _| {
-            service::book_update(tx, shop.actor(), request.clock(), currency, id, version, &patch).await
+            service::book_update(tx, call.actor(), call.request.clock(), currency, id, version, &patch).await
         };
-        BookUpdatePayload::new(shop.write("book.update", Permission::CatalogWrite, work).await, shop.actor())
+        BookUpdatePayload::new(call.write("book.update", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Archives a book: it is no longer listed, and stays where it was named.
@@ -86,12 +93,14 @@ impl BookMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "Refuse if the book has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<BookArchivePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work =
-            async |tx: &mut _| service::book_set_archived(tx, shop.actor(), request.clock(), id, version, true).await;
-        BookArchivePayload::new(shop.write("book.archive", Permission::CatalogWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| {
+            service::book_set_archived(tx, call.actor(), call.request.clock(), id, version, true).await
+        };
+        BookArchivePayload::new(call.write("book.archive", Permission::CatalogWrite, work).await, call.actor())
     }
 
     /// Takes an archived book back.
@@ -101,11 +110,13 @@ impl BookMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "Refuse if the book has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<BookUnarchivePayload> {
-        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
         let id = parse_id(&id)?;
-        let work =
-            async |tx: &mut _| service::book_set_archived(tx, shop.actor(), request.clock(), id, version, false).await;
-        BookUnarchivePayload::new(shop.write("book.unarchive", Permission::CatalogWrite, work).await, shop.actor())
+        let work = async |tx: &mut _| {
+            service::book_set_archived(tx, call.actor(), call.request.clock(), id, version, false).await
+        };
+        BookUnarchivePayload::new(call.write("book.unarchive", Permission::CatalogWrite, work).await, call.actor())
     }
 }

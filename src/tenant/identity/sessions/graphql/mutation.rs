@@ -145,7 +145,7 @@ impl SessionMutation {
     ) -> ApiResult<LogoutPayload> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let work = async |tx: &mut _| service::logout(tx, shop.actor(), request.clock(), everywhere).await;
-        LogoutPayload::new(shop.write("session.logout", Access::SignedIn, work).await, shop.actor())
+        LogoutPayload::new(shop.write(request, "session.logout", Access::SignedIn, work).await, shop.actor())
     }
 
     /// Changes the caller's password and ends the caller's other log-ins.
@@ -231,12 +231,12 @@ async fn login(request: &Request, input: LoginInput) -> Result<SessionGrant, Ide
     let email_key = input.email.trim().to_lowercase().replace('\0', "");
     let keys = AttemptKeys::password("login", &email_key, request.origin().address);
     let begin = async |tx: &mut _| service::login_begin(tx, clock, &email_key, &keys).await;
-    let candidate = shop.write("session.attempt", Access::Public, begin).await?;
+    let candidate = shop.write(request, "session.attempt", Access::Public, begin).await?;
     shop.release().await;
     let is_right = passwords.verify(&password, candidate.password_hash.as_deref()).await?;
     let verified = candidate.verified(is_right).ok_or_else(credentials_invalid)?;
     let finish = async |tx: &mut _| service::login_finish(tx, clock, slug, &verified, &keys).await;
-    granted(request, shop, shop.write("session.login", Access::Public, finish).await?)
+    granted(request, shop, shop.write(request, "session.login", Access::Public, finish).await?)
 }
 
 async fn reset_request(request: &Request, email: &str) -> Result<(), IdentityError> {
@@ -249,7 +249,7 @@ async fn reset_request(request: &Request, email: &str) -> Result<(), IdentityErr
     let Some(shop) = request.known_shop() else { return Ok(()) };
     let address = request.origin().address;
     let work = async |tx: &mut _| service::password_reset_request(tx, request.clock(), &email, address).await;
-    shop.write("password.reset_request", Access::Public, work).await
+    shop.write(request, "password.reset_request", Access::Public, work).await
 }
 
 async fn refresh(request: &Request, token: &str) -> Result<SessionGrant, IdentityError> {
@@ -257,7 +257,7 @@ async fn refresh(request: &Request, token: &str) -> Result<SessionGrant, Identit
     let Some((shop, credential)) = shown(request, token).await? else { return Err(token_invalid().into()) };
     let (clock, slug) = (request.clock(), &shop.tenant().slug);
     let work = async |tx: &mut _| service::token_refresh(tx, clock, slug, &credential).await;
-    let grant = shop.write("session.refresh", Access::Public, work).await?;
+    let grant = shop.write(request, "session.refresh", Access::Public, work).await?;
     granted(request, shop, grant.ok_or_else(token_invalid)?)
 }
 
@@ -265,7 +265,7 @@ async fn password_change(request: &Request, shop: &Shop, input: PasswordChangeIn
     let (clock, services) = (request.clock(), request.services());
     let address = request.origin().address;
     let begin = async |tx: &mut _| service::password_change_begin(tx, shop.actor(), clock, address).await;
-    let (candidate, keys) = shop.write("password.attempt", Access::SignedIn, begin).await?;
+    let (candidate, keys) = shop.write(request, "password.attempt", Access::SignedIn, begin).await?;
     shop.release().await;
     let current = Password::shown(&input.current_password);
     let is_right = services.passwords.verify(&current, candidate.password_hash.as_deref()).await?;
@@ -274,7 +274,7 @@ async fn password_change(request: &Request, shop: &Shop, input: PasswordChangeIn
     let hash = services.passwords.hash(&chosen, clock.secret()).await?;
     let finish =
         async |tx: &mut _| service::password_change_finish(tx, shop.actor(), clock, (&verified, &keys), &hash).await;
-    shop.write("password.change", Access::SignedIn, finish).await.map(drop)
+    shop.write(request, "password.change", Access::SignedIn, finish).await.map(drop)
 }
 
 async fn link_use(
@@ -287,11 +287,11 @@ async fn link_use(
     let Some((shop, credential)) = shown(request, token).await? else { return Err(token_invalid().into()) };
     let (clock, slug) = (request.clock(), &shop.tenant().slug);
     let begin = async |tx: &mut _| service::link_begin(tx, clock, purpose, &credential).await;
-    let user = shop.write("link.attempt", Access::Public, begin).await?;
+    let user = shop.write(request, "link.attempt", Access::Public, begin).await?;
     shop.release().await;
     let chosen = chosen_password(password, &user, &["input", "password"])?;
     let hash = request.services().passwords.hash(&chosen, clock.secret()).await?;
     let link = (purpose, &credential);
     let finish = async |tx: &mut _| service::link_finish(tx, clock, slug, link, (name, &hash)).await;
-    granted(request, shop, shop.write("link.use", Access::Public, finish).await?)
+    granted(request, shop, shop.write(request, "link.use", Access::Public, finish).await?)
 }
