@@ -3,6 +3,8 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use super::seal::NONCE_LEN;
+
 /// Where the time, new identifiers and secrets come from.
 pub trait Clock: Send + Sync + 'static {
     /// The present moment.
@@ -13,6 +15,13 @@ pub trait Clock: Send + Sync + 'static {
 
     /// 256 random bits that nobody can guess.
     fn secret(&self) -> [u8; 32];
+
+    /// 96 random bits, for one value under one key.
+    fn nonce(&self) -> [u8; NONCE_LEN] {
+        let mut nonce = [0; NONCE_LEN];
+        nonce.copy_from_slice(&self.secret()[..NONCE_LEN]);
+        nonce
+    }
 }
 
 /// The machine's clock and the system's randomness.
