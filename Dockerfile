@@ -31,7 +31,7 @@ RUN apt-get update \
 COPY --from=build /out/shelfwise /usr/local/bin/shelfwise
 # By number, so that an orchestrator can see that it is not root.
 USER 10001:10001
-# Production unless told otherwise: it refuses to start without JWT_KEYS.
+# Production unless told otherwise: it refuses to start without JWT_KEYS and MASTER_KEYS.
 ENV HOST=0.0.0.0 SHELFWISE_ENV=production
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=4s --start-period=10s --retries=3 CMD ["/usr/local/bin/shelfwise", "healthcheck"]

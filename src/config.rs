@@ -4,6 +4,7 @@
 //! its variable; a secret's value is never part of a message. There is no `Default`: what runs was read.
 
 pub mod auth;
+pub mod crypto;
 pub mod database;
 pub mod http;
 pub mod log;
@@ -29,6 +30,8 @@ pub struct Config {
     pub http: http::HttpConfig,
     /// Keys that sign and verify tokens.
     pub auth: auth::AuthConfig,
+    /// Keys that wrap tenants' keys.
+    pub crypto: crypto::CryptoConfig,
     /// What is logged, and how.
     pub log: log::LogConfig,
 }
@@ -101,6 +104,7 @@ impl Config {
             database: database::DatabaseConfig::read(&mut reader),
             http: http::HttpConfig::read(&mut reader),
             auth: auth::AuthConfig::read(&mut reader, environment),
+            crypto: crypto::CryptoConfig::read(&mut reader, environment),
             log: log::LogConfig::read(&mut reader, environment),
         };
         if config.worker_threads == Some(0) {
@@ -130,6 +134,8 @@ pub const VARIABLES: &[&str] = &[
     "REQUEST_TIMEOUT_MS",
     "BODY_BYTES_MAX",
     "JWT_KEYS",
+    "MASTER_KEYS",
+    "MASTER_KEYS_FILE",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];
@@ -162,12 +168,13 @@ mod tests {
             ("PORT", "99999"),
             ("DB_POOL_MAX", "0"),
             ("JWT_KEYS", "k1:EdDSA:c2VjcmV0"),
+            ("MASTER_KEYS", "m1:c2VjcmV0"),
             ("DATABASE_URL", "mysql://app:hunter2@db/shelfwise"),
         ])
         .unwrap_err()
         .to_string();
 
-        for name in ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "DATABASE_URL"] {
+        for name in ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "MASTER_KEYS", "DATABASE_URL"] {
             assert!(error.contains(name), "{name} is missing in:\n{error}");
         }
         assert!(!error.contains("hunter2") && !error.contains("c2VjcmV0"), "a secret is shown in:\n{error}");
@@ -179,17 +186,51 @@ mod tests {
         let error = read(&[("SHELFWISE_ENV", "production"), ("JWT_KEYS", &key)]).unwrap_err().to_string();
         assert!(error.contains("JWT_KEYS") && error.contains("dev-1"), "{error}");
 
+        let key = crypto::MasterKey::generate("dev-2").unwrap().to_setting();
+        let error = read(&[("SHELFWISE_ENV", "production"), ("MASTER_KEYS", &key)]).unwrap_err().to_string();
+        assert!(error.contains("MASTER_KEYS: `dev-2`"), "{error}");
+
         let error = read(&[("SHELFWISE_ENV", "production")]).unwrap_err().to_string();
-        assert!(error.contains("JWT_KEYS"), "{error}");
+        assert!(error.contains("JWT_KEYS") && error.contains("MASTER_KEYS"), "{error}");
     }
 
     #[test]
     fn debug_output_hides_secrets() {
         let key = auth::JwtKey::generate("k1").unwrap().to_setting();
-        let config =
-            read(&[("DATABASE_URL", "postgres://app:hunter2@db/shelfwise"), ("JWT_KEYS", key.as_str())]).unwrap();
+        let master = crypto::MasterKey::generate("m1").unwrap();
+        let config = read(&[
+            ("DATABASE_URL", "postgres://app:hunter2@db/shelfwise"),
+            ("JWT_KEYS", key.as_str()),
+            ("MASTER_KEYS", &master.to_setting()),
+        ])
+        .unwrap();
         let text = format!("{config:?}");
         assert!(!text.contains("hunter2") && !text.contains(key.rsplit(':').next().unwrap()), "{text}");
+        assert!(text.contains("MasterKey { id: \"m1\", .. }"), "{text}");
+    }
+
+    #[test]
+    fn master_keys_come_from_the_environment_or_from_a_file() {
+        let keys = ["m2", "m1"].map(|id| crypto::MasterKey::generate(id).unwrap().to_setting());
+        let ids = |vars: &[(&str, &str)]| -> Vec<String> {
+            read(vars).unwrap().crypto.master_keys.into_iter().map(|key| key.id).collect()
+        };
+        assert_eq!(ids(&[("MASTER_KEYS", &keys.join(","))]), ["m2", "m1"]);
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), keys.join("\n") + "\n").unwrap();
+        let path = file.path().to_str().unwrap();
+        assert_eq!(ids(&[("MASTER_KEYS_FILE", path)]), ["m2", "m1"]);
+
+        let refused = |vars: &[(&str, &str)], problem: &str| {
+            let error = read(vars).unwrap_err().to_string();
+            assert!(error.contains(problem) && !error.contains(&keys[0][3..]), "{problem}: {error}");
+        };
+        refused(&[("MASTER_KEYS", &keys[0]), ("MASTER_KEYS_FILE", path)], "cannot be set beside");
+        refused(&[("MASTER_KEYS_FILE", "/nowhere")], "`/nowhere` cannot be read: entity not found");
+        refused(&[("MASTER_KEYS", &format!("{},{}", keys[0], keys[0]))], "`m2` is there twice");
+        refused(&[("MASTER_KEYS", "m1:AAAA")], "`m1` has 3 bytes; a key has 32");
+        refused(&[("MASTER_KEYS", "m1:?")], "`m1` is not base64");
+        refused(&[("MASTER_KEYS", "m 1:AAAA")], "must look like ID:BASE64");
     }
 
     #[test]
