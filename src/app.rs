@@ -27,6 +27,7 @@ use crate::outbound::Policy;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::identity::principals::Principals;
 use crate::tenant::identity::sessions;
+use crate::vault::Vault;
 
 /// The pause between two rounds of the patrol.
 const PATROL_PAUSE: Duration = Duration::from_secs(300);
@@ -103,6 +104,7 @@ impl App {
                 passwords: Passwords::new(clock.secret())?,
                 admin_passwords: Passwords::new(clock.secret())?,
                 strangers: Arc::new(Strangers::new(config.database.pool_max)),
+                vault: Vault::new(&config.crypto, Arc::clone(&clock)),
                 clock,
                 registry,
                 tenants,

@@ -3,6 +3,7 @@
 mod admin;
 pub mod dev;
 mod documents;
+mod keys;
 mod migrate;
 mod output;
 pub mod schema;
@@ -47,6 +48,9 @@ enum Command {
     /// Invite, list and disable the platform's administrators.
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Tell which master keys wrap tenants' keys, and wrap them anew.
+    #[command(subcommand)]
+    Keys(keys::Command),
     /// Ask the running server whether it lives; for the health check of a container.
     Healthcheck,
 }
@@ -79,6 +83,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
         Command::Admin(command) => admin::run(&dev::with_running(config)?, command).await,
+        Command::Keys(command) => keys::run(&dev::with_running(config)?, command).await,
         Command::Token(command) => token::run(&dev::with_running(config)?, command).await,
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::auth::passwords::Busy;
 use crate::db::DbError;
 use crate::kernel::actor::Forbidden;
+use crate::vault::KeyError;
 
 /// A reason that the caller can mend. `C` is the domain's closed list of codes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +45,10 @@ pub enum Failure<C> {
     Db(DbError),
     /// Too much of the same is under way; trying again shortly helps.
     Busy,
+    /// A key of the tenant's cannot be used.
+    Key(KeyError),
     /// The idempotency key does not fit.
-    Key(KeyProblem),
+    Repeated(KeyProblem),
     /// It was done by an earlier request with the same key, and what it made is gone by now.
     Gone,
 }
@@ -105,6 +108,12 @@ impl<C> From<Refusal<C>> for Failure<C> {
 impl<C> From<DbError> for Failure<C> {
     fn from(error: DbError) -> Self {
         Self::Db(error)
+    }
+}
+
+impl<C> From<KeyError> for Failure<C> {
+    fn from(error: KeyError) -> Self {
+        Self::Key(error)
     }
 }
 

@@ -68,8 +68,10 @@
 //! - No type, domain or extension lives in a tenant's schema: connections serve many tenants, and an OID is one schema's.
 //! - No error of the database is `Display`ed to a client: resolvers answer `ApiError`, which is not `Display`.
 //! - No clock and no randomness but through `kernel::clock::Clock`.
-//! - No secret is stored but as a hash: Argon2id for passwords, SHA-256 for what has 256 random bits. No secret lies
-//!   in the queue of jobs, and none is `Display`.
+//! - No secret is stored but as a hash: Argon2id for passwords, SHA-256 for what has 256 random bits; or wrapped by a key
+//!   that no database holds, as tenants' keys are. No secret lies in the queue of jobs, and none is `Display`.
+//! - No tenant's key is used but by [`vault`], for the context of that tenant and while the context has it; no sealed value
+//!   opens for another tenant, row or column; and no key seals before every server knows it.
 //! - No credential is trusted longer than a second after the tables were asked, and no permission is cached beside it.
 //! - No operation of a stranger needs a tenants' connection before it is counted, and strangers together have half of
 //!   the pool; but for the look-up of a document's hash where documents must be trusted.
@@ -107,3 +109,4 @@ pub mod kernel;
 pub mod outbound;
 pub mod telemetry;
 pub mod tenant;
+pub mod vault;

@@ -98,6 +98,7 @@ fn names_keep_the_rules() {
         "Provision",
         "Suspend",
         "Resume",
+        "RotateKey",
         "Invite",
         "Reinvite",
         "Disable",

@@ -141,6 +141,11 @@ const RULES: &[Rule] = &[
         ],
         except: &[],
     },
+    Rule {
+        files: |path| path == "vault.rs",
+        never: &["crate::db", "crate::control", "crate::tenant", "crate::graphql", "crate::http", "diesel", "async"],
+        except: &[],
+    },
     Rule { files: |path| path.starts_with("outbound"), never: &["crate::", "axum"], except: &[] },
     // Between domains: identity ← catalog ← orders.
     Rule {

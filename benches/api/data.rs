@@ -11,6 +11,7 @@ use shelfwise::auth::{Claims, Tokens};
 use shelfwise::cli::dev::cluster::{Cluster, Durability};
 use shelfwise::cli::dev::database::prepare;
 use shelfwise::config::auth::{AuthConfig, JwtKey};
+use shelfwise::config::crypto::{CryptoConfig, MasterKey};
 use shelfwise::config::database::DatabaseUrls;
 use shelfwise::control::audit::Operator;
 use shelfwise::control::provisioning::{NewTenant, tenant_provision};
@@ -24,6 +25,7 @@ use shelfwise::kernel::ids::UserId;
 use shelfwise::kernel::tenant::TenantCtx;
 use shelfwise::tenant::catalog::import::model::ImportOptions;
 use shelfwise::tenant::catalog::import::service::book_import;
+use shelfwise::vault::Vault;
 use tokio_postgres::NoTls;
 
 /// Shops that are asked at random.
@@ -40,6 +42,7 @@ pub struct Bench {
     cluster: Cluster,
     urls: DatabaseUrls,
     key: JwtKey,
+    master_key: MasterKey,
     shops: Vec<Arc<TenantCtx>>,
     /// The owner of each shop.
     owners: Vec<UserId>,
@@ -60,6 +63,8 @@ impl Bench {
         migrate_control(&owner).await.unwrap();
 
         let operator = Operator::cli("bench");
+        let master_key = MasterKey::generate("bench-1").unwrap();
+        let vault = Vault::new(&CryptoConfig { master_keys: vec![master_key.clone()] }, Arc::new(SystemClock));
         let (mut shops, mut times) = (Vec::new(), Vec::new());
         let started = Instant::now();
         for number in 0..PROVISIONED {
@@ -71,7 +76,9 @@ impl Bench {
                 owner_email: "owner@shop.example".to_owned(),
                 currency: "EUR".to_owned(),
             };
-            shops.push(tenant_provision(&owner, &SystemClock, &operator, &new).await.unwrap().context().unwrap());
+            shops.push(
+                tenant_provision(&owner, &vault, &SystemClock, &operator, &new).await.unwrap().context().unwrap(),
+            );
             times.push(one.elapsed());
         }
         let provision_total = started.elapsed();
@@ -87,6 +94,7 @@ impl Bench {
             cluster,
             urls,
             key,
+            master_key,
             shops,
             owners: Vec::new(),
             folder,
@@ -168,6 +176,7 @@ impl Bench {
             ("DATABASE_URL", self.urls.runtime.expose_secret().to_owned()),
             ("SHELFWISE_ENV", "production".to_owned()),
             ("JWT_KEYS", self.key.to_setting()),
+            ("MASTER_KEYS", self.master_key.to_setting()),
             ("LOG_LEVEL", "info".to_owned()),
             ("DB_POOL_MAX", "8".to_owned()),
         ]

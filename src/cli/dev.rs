@@ -1,6 +1,6 @@
 //! `shelfwise dev`: a whole installation on a developer's machine, from nothing.
 //!
-//! What it makes lies in `SHELFWISE_HOME`: the cluster, the signing key, and `dev.env`, by which the other commands find
+//! What it makes lies in `SHELFWISE_HOME`: the cluster, the keys, and `dev.env`, by which the other commands find
 //! the running installation.
 
 pub mod cluster;
@@ -18,10 +18,12 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use secrecy::ExposeSecret as _;
 
+use super::keys::vault;
 use super::migrate;
 use super::token;
 use crate::app::{App, owner, urls};
 use crate::config::auth::{DEV_KEY_PREFIX, JwtKey};
+use crate::config::crypto::MasterKey;
 use crate::config::{Config, Environment};
 use crate::http::serve::{bind, serve, stop_signal};
 use crate::kernel::actor::Role;
@@ -50,9 +52,12 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     if config.auth.jwt_keys.is_empty() {
         config.auth.jwt_keys.push(signing_key(&config.home)?);
     }
+    if config.crypto.master_keys.is_empty() {
+        config.crypto.master_keys.push(master_key(&config.home)?);
+    }
     write_dev_env(&config)?;
     let owner = owner(urls(&config)?)?;
-    let (_, outcome) = migrate::all(&owner, false).await?;
+    let (.., outcome) = migrate::all(&owner, &vault(&config), false).await?;
     for (slug, error) in &outcome.failed {
         eprintln!("The tenant `{slug}` was not migrated: {error}");
     }
@@ -76,7 +81,8 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
 /// The configuration, with the running installation's databases and keys for what is not set.
 pub fn with_running(mut config: Config) -> anyhow::Result<Config> {
     let path = config.home.join("dev.env");
-    let is_complete = config.database.urls.is_some() && !config.auth.jwt_keys.is_empty();
+    let has_keys = !config.auth.jwt_keys.is_empty() && !config.crypto.master_keys.is_empty();
+    let is_complete = config.database.urls.is_some() && has_keys;
     if config.environment != Environment::Development || is_complete || !path.exists() {
         return Ok(config);
     }
@@ -87,6 +93,9 @@ pub fn with_running(mut config: Config) -> anyhow::Result<Config> {
     config.database.urls = config.database.urls.or(running.database.urls);
     if config.auth.jwt_keys.is_empty() {
         config.auth = running.auth;
+    }
+    if config.crypto.master_keys.is_empty() {
+        config.crypto = running.crypto;
     }
     Ok(config)
 }
@@ -103,13 +112,27 @@ fn signing_key(home: &Path) -> anyhow::Result<JwtKey> {
     Ok(key)
 }
 
+/// The key that wraps this installation's tenants' keys, made at the first start.
+fn master_key(home: &Path) -> anyhow::Result<MasterKey> {
+    let path = home.join("master-key");
+    if let Ok(setting) = fs::read_to_string(&path) {
+        return MasterKey::from_setting(setting.trim())
+            .map_err(|problem| anyhow::anyhow!("{}: {problem}", path.display()));
+    }
+    let key = MasterKey::generate(&format!("{DEV_KEY_PREFIX}1"))?;
+    write_private(&path, &key.to_setting())?;
+    Ok(key)
+}
+
 fn write_dev_env(config: &Config) -> anyhow::Result<()> {
     let urls = urls(config)?;
     let keys: Vec<String> = config.auth.jwt_keys.iter().map(JwtKey::to_setting).collect();
+    let master_keys: Vec<String> = config.crypto.master_keys.iter().map(MasterKey::to_setting).collect();
     let mut text = format!(
-        "# Written by `shelfwise dev`; other commands read it.\nDATABASE_URL=\"{}\"\nJWT_KEYS=\"{}\"\n",
+        "# Written by `shelfwise dev`; other commands read it.\nDATABASE_URL=\"{}\"\nJWT_KEYS=\"{}\"\nMASTER_KEYS=\"{}\"\n",
         urls.runtime.expose_secret(),
-        keys.join(",")
+        keys.join(","),
+        master_keys.join(",")
     );
     if let Some(owner) = &urls.owner {
         text.push_str(&format!("DATABASE_OWNER_URL=\"{}\"\n", owner.expose_secret()));

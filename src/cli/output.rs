@@ -51,7 +51,8 @@ pub fn error<C: std::fmt::Debug>(failure: Failure<C>) -> anyhow::Error {
         }
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
-        Failure::Key(_) | Failure::Gone => anyhow::anyhow!("the key of idempotency does not fit"),
+        Failure::Repeated(_) | Failure::Gone => anyhow::anyhow!("the key of idempotency does not fit"),
+        Failure::Key(error) => error.into(),
         Failure::Busy => anyhow::anyhow!("too much of the same is under way; try again"),
     }
 }

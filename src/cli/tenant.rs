@@ -9,6 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
+use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
 use super::{documents, operator};
@@ -17,6 +18,7 @@ use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
 use crate::control::isolation::verify;
 use crate::control::provisioning::{NewTenant, tenant_provision};
+use crate::control::tenants::keys::tenant_rotate_key;
 use crate::control::tenants::{Tenant, service};
 use crate::db::pool::Pool;
 use crate::db::probe::Breach;
@@ -75,6 +77,14 @@ pub enum Command {
     },
     /// Open a suspended tenant again.
     Resume {
+        /// The tenant.
+        slug: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a tenant a new data key; what earlier ones sealed, they open.
+    RotateKey {
         /// The tenant.
         slug: String,
         /// Print JSON.
@@ -142,7 +152,10 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::Provision { slug, name, plan, owner_email, currency, json } => {
             let owner = owner(urls(config)?)?;
             let new = NewTenant { slug, name, plan, owner_email, currency };
-            print_tenant(&tenant_provision(&owner, &SystemClock, &operator(), &new).await.map_err(error)?, json)?;
+            print_tenant(
+                &tenant_provision(&owner, &vault(config), &SystemClock, &operator(), &new).await.map_err(error)?,
+                json,
+            )?;
         }
         Command::List { json } => list(&databases(config)?.0, json).await?,
         Command::Suspend { slug, reason, json } => {
@@ -157,6 +170,11 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
                 &service::tenant_resume(&control, &SystemClock, &operator(), &slug).await.map_err(error)?,
                 json,
             )?;
+        }
+        Command::RotateKey { slug, json } => {
+            let control = databases(config)?.0;
+            let tenant = tenant_rotate_key(&control, &vault(config), &SystemClock, &operator(), &slug).await;
+            print_tenant(&tenant.map_err(error)?, json)?;
         }
         Command::VerifyIsolation { json } => verify_isolation(config, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {

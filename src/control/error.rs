@@ -23,6 +23,8 @@ pub enum ControlErrorCode {
     CurrencyInvalid,
     /// The reason is blank or too long.
     ReasonInvalid,
+    /// The tenant has as many keys as it may have.
+    TenantKeyLimit,
     /// There is no tenant with this slug.
     TenantNotFound,
     /// The tenant's status does not allow this.

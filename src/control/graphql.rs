@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 
 use super::error::ControlErrorCode;
 use super::provisioning::{NewTenant, tenant_provision};
+use super::tenants::keys::tenant_rotate_key;
 use super::tenants::{Tenant, TenantStatus, service};
 use crate::failure::Refusal;
 use crate::graphql::access::{access, signed_in};
@@ -241,6 +242,14 @@ payload!(
     },
     ControlUserError(ControlErrorCode)
 );
+payload!(
+    /// What `tenantRotateKey` answers.
+    TenantRotateKeyPayload {
+        /// The tenant.
+        tenant: TenantNode(Tenant)
+    },
+    ControlUserError(ControlErrorCode)
+);
 
 /// Mutations of tenants.
 #[derive(Default)]
@@ -269,7 +278,7 @@ impl AdminMutation {
             owner_email: input.owner_email,
             currency: input.currency,
         };
-        let result = tenant_provision(owner, request.clock(), operator, &new).await;
+        let result = tenant_provision(owner, &request.services.vault, request.clock(), operator, &new).await;
         TenantProvisionPayload::new(result, &Actor::System)
     }
 
@@ -292,5 +301,15 @@ impl AdminMutation {
         let (request, operator) = AdminRequest::of(ctx)?;
         let result = service::tenant_resume(&request.control, request.clock(), operator, &slug).await;
         TenantResumePayload::new(result, &Actor::System)
+    }
+
+    /// Gives a tenant a new data key, which seals ten minutes later, when every server knows it. What the earlier keys
+    /// sealed, they open.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn tenant_rotate_key(&self, ctx: &Context<'_>, slug: String) -> ApiResult<TenantRotateKeyPayload> {
+        let (request, operator) = AdminRequest::of(ctx)?;
+        let (vault, clock) = (&request.services.vault, request.clock());
+        let result = tenant_rotate_key(&request.control, vault, clock, operator, &slug).await;
+        TenantRotateKeyPayload::new(result, &Actor::System)
     }
 }

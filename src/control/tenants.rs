@@ -1,5 +1,6 @@
 //! The registry of tenants: who exists, in what state, and how a name becomes a context.
 
+pub mod keys;
 pub mod model;
 pub mod registry;
 mod repo;

@@ -19,6 +19,7 @@ use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::tenant::TenantCtx;
 use crate::outbound::Policy;
 use crate::tenant::journal::{self, Act};
+use crate::vault::Vault;
 
 /// What operations may need beside their shop: made once, shared by all.
 pub struct Services {
@@ -36,6 +37,8 @@ pub struct Services {
     pub registry: Registry,
     /// The tenants' database.
     pub tenants: TenantDb,
+    /// Seals and opens personal data.
+    pub vault: Vault,
     /// Which addresses of tenants' choosing may be called.
     pub outbound: Policy,
 }

@@ -7,6 +7,7 @@ use async_graphql::ErrorExtensionValues;
 
 use crate::db::DbError;
 use crate::kernel::actor::Forbidden;
+use crate::vault::KeyError;
 
 /// The closed list of codes in `extensions.code`. The README documents each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -103,7 +104,7 @@ pub struct ApiError {
     /// What is wrong, for people; never an internal.
     pub message: Cow<'static, str>,
     /// What the log is told.
-    cause: Option<DbError>,
+    cause: Option<String>,
 }
 
 /// A resolver's result.
@@ -146,8 +147,14 @@ impl From<DbError> for ApiError {
             }
             _ => Self::internal(),
         };
-        api.cause = Some(error);
+        api.cause = Some(error.to_string());
         api
+    }
+}
+
+impl From<KeyError> for ApiError {
+    fn from(error: KeyError) -> Self {
+        Self { cause: Some(error.to_string()), ..Self::internal() }
     }
 }
 
@@ -167,5 +174,19 @@ impl From<ApiError> for async_graphql::Error {
             source: error.cause.map(|cause| Arc::new(cause) as _),
             extensions: Some(extensions),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_master_key_is_told_to_the_log_and_to_nobody_else() {
+        let error = KeyError::MasterMissing { master: "2026-11".to_owned(), key: uuid::Uuid::from_u128(7) };
+        let answered = async_graphql::Error::from(ApiError::from(error.clone()));
+        assert_eq!(answered.message, "Something went wrong on our side.");
+        let logged = answered.source.unwrap();
+        assert_eq!(logged.downcast_ref::<String>(), Some(&error.to_string()));
     }
 }

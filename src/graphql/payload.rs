@@ -25,11 +25,12 @@ pub fn into_error<C>(failure: Failure<C>, actor: &Actor) -> ApiError {
         Failure::Forbidden(_) if *actor == Actor::Anonymous => ApiError::unauthenticated(),
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
+        Failure::Key(error) => error.into(),
         Failure::Busy => ApiError::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly."),
-        Failure::Key(KeyProblem::OtherRequest) => {
+        Failure::Repeated(KeyProblem::OtherRequest) => {
             ApiError::new(ErrorCode::IdempotencyConflict, "The idempotency key was sent with another request before.")
         }
-        Failure::Key(KeyProblem::InProgress) => ApiError::new(
+        Failure::Repeated(KeyProblem::InProgress) => ApiError::new(
             ErrorCode::IdempotencyInProgress,
             "The request that the idempotency key was first sent with is still running; try again shortly.",
         ),

@@ -1,13 +1,10 @@
 //! From a GraphQL answer to HTTP: the status, the codes of errors, the headers.
 
-use std::sync::Arc;
-
 use async_graphql::{ErrorExtensionValues, Response as GraphqlResponse, ServerError, Value};
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 
 use super::accept::MediaType;
-use crate::db::DbError;
 use crate::graphql::{ApiError, ErrorCode};
 use crate::telemetry::metrics::Metrics;
 
@@ -124,7 +121,7 @@ fn code_of(error: &ServerError) -> Option<&str> {
 
 /// Gives every error its code and the request's id, logs what is ours, and counts.
 fn complete_errors(response: &mut GraphqlResponse, request_id: &str, metrics: &Metrics) {
-    let mut logged: Option<Arc<dyn std::any::Any + Send + Sync>> = None;
+    let mut logged: Option<String> = None;
     for error in &mut response.errors {
         let code = match code_of(error) {
             Some(code) => code.to_owned(),
@@ -132,11 +129,10 @@ fn complete_errors(response: &mut GraphqlResponse, request_id: &str, metrics: &M
         };
         if let Some(source) = error.source.take() {
             // One failed batch fails many fields alike; one line tells it.
-            let text = source.downcast_ref::<DbError>().map(ToString::to_string).unwrap_or_default();
-            let is_told = logged.as_ref().and_then(|told| told.downcast_ref::<DbError>()).map(ToString::to_string);
-            if is_told.as_ref() != Some(&text) {
+            let text = source.downcast_ref::<String>().cloned().unwrap_or_default();
+            if logged.as_ref() != Some(&text) {
                 tracing::error!(error = text, code, "The operation failed");
-                logged = Some(source);
+                logged = Some(text);
             }
         }
         if let Some((end, _)) = error.message.char_indices().nth(MESSAGE_LEN_MAX) {

@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use crate::kernel::ids::{TenantId, base32_encode};
+use crate::kernel::keys::TenantKeys;
 use crate::kernel::money::Currency;
 
 /// A tenant's name in addresses: 3 to 40 characters, lower-case letters, digits and single hyphens, a letter first.
@@ -170,6 +171,8 @@ pub struct TenantCtx {
     pub plan: String,
     /// The one currency that the shop trades in.
     pub currency: Currency,
+    /// Its keys, wrapped.
+    pub keys: TenantKeys,
 }
 
 #[cfg(test)]

@@ -37,7 +37,9 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
             owner_email: format!("owner@{slug}.example"),
             currency: "EUR".to_owned(),
         };
-        let tenant = tenant_provision(owner, &*app.services.clock, &operator(), &new).await.map_err(error)?;
+        let tenant = tenant_provision(owner, &app.services.vault, &*app.services.clock, &operator(), &new)
+            .await
+            .map_err(error)?;
         let context = tenant.context().context("the demo shop has no context")?;
         fill(app, context).await?;
     }

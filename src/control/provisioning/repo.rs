@@ -23,6 +23,7 @@ pub async fn tenant_insert(
     id: TenantId,
     tenant: &ValidTenant,
     schema_version: &str,
+    keys: serde_json::Value,
     now: DateTime<Utc>,
 ) -> Result<Option<Tenant>, DbError> {
     let insert = diesel::insert_into(tenants::table)
@@ -38,6 +39,7 @@ pub async fn tenant_insert(
             tenants::schema_version.eq(schema_version.to_owned()),
             tenants::created_at.eq(now),
             tenants::updated_at.eq(now),
+            tenants::keys.eq(keys),
         ))
         .returning(Tenant::as_returning());
     Ok(tx.load(insert).await?.pop())

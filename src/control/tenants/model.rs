@@ -5,10 +5,13 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde::Deserialize as _;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::db::schema::control::tenants;
 use crate::kernel::ids::TenantId;
+use crate::kernel::keys::TenantKeys;
 use crate::kernel::tenant::{SchemaName, TenantCtx};
 
 /// A row of the registry.
@@ -36,6 +39,8 @@ pub struct Tenant {
     pub created_at: DateTime<Utc>,
     /// When its row last changed.
     pub updated_at: DateTime<Utc>,
+    /// Its keys, wrapped, as JSON.
+    pub keys: Value,
 }
 
 /// A tenant's state.
@@ -95,6 +100,13 @@ impl Tenant {
             name: self.name.clone(),
             plan: self.plan.clone(),
             currency: self.currency.parse().ok()?,
+            keys: self.keys()?,
         }))
+    }
+
+    /// The keys; `None` where they are in a form that this version cannot read.
+    #[must_use]
+    pub fn keys(&self) -> Option<TenantKeys> {
+        TenantKeys::deserialize(&self.keys).ok()
     }
 }

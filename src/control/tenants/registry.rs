@@ -26,7 +26,7 @@ const TRUST_MAX: Duration = Duration::from_secs(60);
 const TRUST_UNHEARD: Duration = Duration::from_millis(500);
 
 /// How long a known tenant is served without the registry.
-const STALE_MAX: Duration = Duration::from_secs(5 * 60);
+pub(super) const STALE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Slugs that are remembered, unknown ones among them.
 const ENTRIES_MAX: u64 = 20_000;

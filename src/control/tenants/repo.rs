@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde_json::{Value, json};
 
 use super::model::{Tenant, TenantStatus};
 use crate::db::schema::control::tenants;
@@ -46,6 +47,32 @@ pub async fn tenant_list(control: &ControlDb, page: &PageRequest<String>) -> Res
 /// How many tenants there are.
 pub async fn tenant_count(control: &ControlDb) -> Result<i64, DbError> {
     Ok(control.load(tenants::table.count()).await?.pop().unwrap_or(0))
+}
+
+/// Tenants in use that have no keys, locked until the transaction ends; those that others hold are passed over.
+pub async fn tenants_without_keys(tx: &mut ControlTx, limit: i64) -> Result<Vec<Tenant>, DbError> {
+    let query = tenants::table
+        .filter(tenants::keys.eq(json!([])))
+        .filter(tenants::status.ne(TenantStatus::Deleted.as_str()))
+        .order(tenants::id)
+        .limit(limit)
+        .select(Tenant::as_select())
+        .for_update()
+        .skip_locked();
+    tx.load(query).await
+}
+
+/// Changes a tenant's keys and answers the row as it is then.
+pub async fn tenant_update_keys(
+    tx: &mut ControlTx,
+    tenant: &Tenant,
+    keys: Value,
+    now: DateTime<Utc>,
+) -> Result<Option<Tenant>, DbError> {
+    let update = diesel::update(tenants::table.find(tenant.id.0))
+        .set((tenants::keys.eq(keys), tenants::updated_at.eq(now)))
+        .returning(Tenant::as_returning());
+    Ok(tx.load(update).await?.pop())
 }
 
 /// Changes a tenant's state and answers the row as it is then.

@@ -23,6 +23,7 @@ diesel::table! {
         schema_version -> Text,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        keys -> Jsonb,
     }
 }
 

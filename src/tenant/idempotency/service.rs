@@ -36,7 +36,7 @@ pub async fn write<T: Recall, C: Code>(
     let claim = async |read: &TenantRead| repo::key_claim(read, key, act.clock.now()).await;
     let first = session
         .write_after(claim, async |tx: &mut TenantTx, row| {
-            let row = row.ok_or(Failure::Key(KeyProblem::InProgress))?;
+            let row = row.ok_or(Failure::Repeated(KeyProblem::InProgress))?;
             let is_first = row.is_none();
             if let Some(stored) = row.map(|row| earlier(row, key)).transpose()?.flatten() {
                 return Ok(First::Earlier(stored));
@@ -62,7 +62,7 @@ enum First<T, C> {
 /// What became of the mutation earlier; nothing where its request was broken off before it.
 fn earlier<C>(row: KeyRow, key: &Key) -> Result<Option<Stored>, Failure<C>> {
     if row.fingerprint != key.fingerprint {
-        return Err(Failure::Key(KeyProblem::OtherRequest));
+        return Err(Failure::Repeated(KeyProblem::OtherRequest));
     }
     let Some(outcome) = row.outcomes.get(&key.place) else { return Ok(None) };
     let unreadable = |error| DbError::Other(format!("an outcome cannot be read: {error}"));

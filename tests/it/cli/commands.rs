@@ -6,14 +6,22 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shelfwise::app::owner;
 use shelfwise::config::auth::JwtKey;
+use shelfwise::config::crypto::MasterKey;
 use shelfwise::config::database::DatabaseUrls;
 use shelfwise::db::migrate::migrate_control;
 use shelfwise::tenant::documents::service::document_hash;
 
 use crate::harness::cluster::own_database;
+use crate::harness::world::master_key;
 
 /// Runs a command in an environment that has nothing but what it is given.
 fn shelfwise(urls: &DatabaseUrls, key: &str, arguments: &[&str]) -> Output {
+    shelfwise_with(urls, key, &[master_key()], arguments)
+}
+
+/// The same with other master keys.
+fn shelfwise_with(urls: &DatabaseUrls, key: &str, master_keys: &[MasterKey], arguments: &[&str]) -> Output {
+    let master_keys: Vec<String> = master_keys.iter().map(MasterKey::to_setting).collect();
     Command::new(env!("CARGO_BIN_EXE_shelfwise"))
         .args(arguments)
         .env_clear()
@@ -21,6 +29,7 @@ fn shelfwise(urls: &DatabaseUrls, key: &str, arguments: &[&str]) -> Output {
         .env("DATABASE_URL", urls.runtime.expose_secret())
         .env("DATABASE_OWNER_URL", urls.owner.as_ref().unwrap().expose_secret())
         .env("JWT_KEYS", key)
+        .env("MASTER_KEYS", master_keys.join(","))
         .output()
         .unwrap()
 }
@@ -40,7 +49,7 @@ async fn an_operator_does_it_all_at_the_command_line() {
     let key = JwtKey::generate("test-1").unwrap().to_setting();
     let run = |arguments: &[&str]| shelfwise(&urls, &key, arguments);
 
-    assert_eq!(json(&run(&["migrate", "--json"]))["control"], 2);
+    assert_eq!(json(&run(&["migrate", "--json"]))["control"], 3);
     assert_eq!(json(&run(&["migrate", "--json"]))["control"], 0);
     let provision =
         ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];
@@ -96,7 +105,7 @@ fn the_schemas_are_printed_and_a_wrong_configuration_is_told_at_once() {
     let wrong = run(&["serve"], &[("PORT", "x"), ("SHELFWISE_ENV", "production"), ("DB_POOL_MAX", "0")]);
     let error = text(&wrong.stderr);
     assert!(!wrong.status.success());
-    for name in ["PORT", "JWT_KEYS", "DB_POOL_MAX"] {
+    for name in ["PORT", "JWT_KEYS", "MASTER_KEYS", "DB_POOL_MAX"] {
         assert!(error.contains(name), "{error}");
     }
     let missing = run(&["serve"], &[]);
@@ -214,4 +223,40 @@ async fn documents_are_trusted_by_a_file_of_them() {
     let replaced = run(&["tenant", "documents", "acme", file, "--replace", "--json"]);
     assert_eq!(json(&replaced), json!({ "documents": 1, "new": 1 }));
     assert_eq!(trusted().await, [books]);
+}
+
+#[tokio::test]
+async fn master_keys_are_replaced_at_the_command_line() {
+    let (name, urls) = own_database().await;
+    let jwt = JwtKey::generate("test-1").unwrap().to_setting();
+    let (old, new) = (master_key(), MasterKey::generate("test-2").unwrap());
+    let run = |keys: &[&MasterKey], arguments: &[&str]| {
+        let keys: Vec<MasterKey> = keys.iter().map(|key| (*key).clone()).collect();
+        shelfwise_with(&urls, &jwt, &keys, arguments)
+    };
+    let status = |keys: &[&MasterKey]| text(&run(keys, &["keys", "status"]).stdout);
+    let line = |id: &str, state: &str, keys: usize| format!("{id:<40} {state:<8} {keys}\n");
+    assert_eq!(json(&run(&[&old], &["migrate", "--json"]))["keys"], 0);
+    let provision =
+        ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];
+    assert!(run(&[&old], &provision).status.success());
+    assert_eq!(json(&run(&[&old], &["tenant", "rotate-key", "acme", "--json"]))["slug"], "acme");
+    assert_eq!(status(&[&old, &new]), line("test-1", "first", 3) + &line("test-2", "known", 0));
+
+    let missing = run(&[&new], &["keys", "rewrap"]);
+    assert!(!missing.status.success());
+    assert!(text(&missing.stderr).starts_with("acme: MASTER_KEYS lacks `test-1`"), "{missing:?}");
+    let answer = json(&run(&[&new, &old], &["keys", "rewrap", "--json"]));
+    assert_eq!(answer, json!({ "master": "test-2", "rewrapped": 3, "failed": [] }));
+    assert_eq!(text(&run(&[&new, &old], &["keys", "rewrap"]).stdout), "0 keys were wrapped anew, by `test-2`\n");
+    assert_eq!(status(&[&new]), line("test-2", "first", 3));
+    assert_eq!(status(&[&old]), line("test-1", "first", 0) + &line("test-2", "missing", 3));
+
+    let psql = crate::harness::cluster::psql_of(&name).await;
+    psql.batch_execute("UPDATE control.tenants SET keys = DEFAULT").await.unwrap();
+    assert!(text(&run(&[&new], &["keys", "status"]).stderr).contains("1 tenants have no keys"));
+    assert_eq!(json(&run(&[&new], &["migrate", "--json"]))["keys"], 1);
+    let query = "SELECT action FROM control.admin_audit WHERE target = 'acme' AND operator LIKE 'cli:%' ORDER BY id";
+    let actions: Vec<String> = psql.query(query, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+    assert_eq!(actions, ["tenant.provision", "tenant.rotate_key", "tenant.rewrap_keys", "tenant.make_keys"]);
 }

@@ -151,6 +151,10 @@ async fn it_starts_from_nothing_keeps_its_data_and_stops_all_it_started() {
     let list = command(home.path(), &["tenant", "list"]).output().unwrap();
     assert_eq!(String::from_utf8(list.stdout).unwrap().lines().count(), 2);
 
+    let keys = command(home.path(), &["keys", "status", "--json"]).output().unwrap();
+    let keys: Value = serde_json::from_slice(&keys.stdout).unwrap();
+    assert_eq!(keys, json!({ "master": "dev-1", "state": "first", "keys": 4 }), "two for each shop");
+
     // A second one over the same home is refused and does no harm.
     let second = command(home.path(), &["dev"]).output().unwrap();
     assert!(!second.status.success());

@@ -9,7 +9,7 @@ use shelfwise::db::migrate::migrate_control;
 use shelfwise::kernel::clock::SystemClock;
 
 use crate::harness::cluster::{own_database, psql, psql_of};
-use crate::harness::world::{fresh_slug, new_tenant, operator, people, world};
+use crate::harness::world::{fresh_slug, master_key, new_tenant, operator, people, vault, world};
 use crate::harness::{Client, World};
 
 async fn provision(client: &Client<'_>, slug: &str, rest: &str) -> Value {
@@ -168,13 +168,15 @@ async fn a_failure_at_any_step_leaves_no_trace() {
     for (step, set, clear) in steps {
         psql.batch_execute(set).await.unwrap();
         let slug = fresh_slug("f");
-        let result = tenant_provision(&owner, &SystemClock, &operator(), &new_tenant(&slug)).await;
+        let result =
+            tenant_provision(&owner, &vault(&[master_key()]), &SystemClock, &operator(), &new_tenant(&slug)).await;
         assert!(result.is_err(), "{step} did not fail");
         assert_eq!(state().await, [0, 0, 0], "{step} left something behind");
         psql.batch_execute(clear).await.unwrap();
     }
     let slug = fresh_slug("f");
-    let tenant = tenant_provision(&owner, &SystemClock, &operator(), &new_tenant(&slug)).await.unwrap();
+    let tenant =
+        tenant_provision(&owner, &vault(&[master_key()]), &SystemClock, &operator(), &new_tenant(&slug)).await.unwrap();
     assert_eq!(state().await, [1, 1, 1]);
     let role = "SELECT count(*) FROM pg_roles WHERE rolname = $1";
     let schema = shelfwise::kernel::tenant::SchemaName::from(tenant.id);

@@ -4,7 +4,7 @@
 //! may have appeared that the test did not ask for.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
@@ -13,6 +13,7 @@ use shelfwise::auth::Claims;
 use shelfwise::auth::tokens::AdminClaims;
 use shelfwise::config::Config;
 use shelfwise::config::auth::JwtKey;
+use shelfwise::config::crypto::{CryptoConfig, MasterKey};
 use shelfwise::config::database::DatabaseUrls;
 use shelfwise::control::audit::Operator;
 use shelfwise::control::provisioning::{NewTenant, tenant_provision};
@@ -22,6 +23,7 @@ use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::UserId;
 use shelfwise::kernel::tenant::TenantCtx;
+use shelfwise::vault::Vault;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
@@ -73,7 +75,12 @@ impl World {
 
     /// Another server over the same shops, as a second replica would be.
     pub async fn beside(world: &Self) -> Self {
-        Self::serve(app(&[]), Arc::clone(&world.a), Arc::clone(&world.b)).await
+        Self::beside_with(world, &[]).await
+    }
+
+    /// The same with settings of its own.
+    pub async fn beside_with(world: &Self, settings: &[(&str, &str)]) -> Self {
+        Self::serve(app(settings), Arc::clone(&world.a), Arc::clone(&world.b)).await
     }
 
     async fn serve(app: Arc<App>, a: Arc<TenantCtx>, b: Arc<TenantCtx>) -> Self {
@@ -182,6 +189,7 @@ pub fn config_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Config {
     let mut vars: HashMap<&str, String> = HashMap::from([
         ("DATABASE_URL", urls.runtime.expose_secret().to_owned()),
         ("DATABASE_OWNER_URL", urls.owner.as_ref().unwrap().expose_secret().to_owned()),
+        ("MASTER_KEYS", master_key().to_setting()),
         ("JWT_KEYS", JwtKey::generate("test-1").unwrap().to_setting()),
         ("PORT", "0".to_owned()),
         ("DB_POOL_MAX", "4".to_owned()),
@@ -204,10 +212,23 @@ pub fn fresh_slug(letter: &str) -> String {
 /// Makes a shop of a test's own.
 pub async fn shop(app: &App, letter: &str) -> Arc<TenantCtx> {
     let new = new_tenant(&fresh_slug(letter));
-    let tenant = tenant_provision(app.owner.as_ref().unwrap(), &SystemClock, &operator(), &new).await.unwrap();
+    let tenant = tenant_provision(app.owner.as_ref().unwrap(), &app.services.vault, &SystemClock, &operator(), &new)
+        .await
+        .unwrap();
     let shop = tenant.context().unwrap();
     people(app, &shop).await;
     shop
+}
+
+/// The master key of all servers of the tests: they share a database.
+pub fn master_key() -> MasterKey {
+    static KEY: OnceLock<MasterKey> = OnceLock::new();
+    KEY.get_or_init(|| MasterKey::generate("test-1").unwrap()).clone()
+}
+
+/// The vault of a process that has some master keys.
+pub fn vault(master_keys: &[MasterKey]) -> Vault {
+    Vault::new(&CryptoConfig { master_keys: master_keys.to_vec() }, Arc::new(SystemClock))
 }
 
 /// Who acts on the platform in tests.

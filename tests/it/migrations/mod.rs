@@ -14,7 +14,7 @@ use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::tenant::SchemaName;
 
 use crate::harness::cluster::{own_database, psql, psql_of};
-use crate::harness::world::{app, fresh_slug, new_tenant, operator, shop};
+use crate::harness::world::{app, fresh_slug, master_key, new_tenant, operator, shop, vault};
 
 /// Everything the catalogue knows of a schema, with the schema's own name taken out.
 async fn fingerprint(psql: &tokio_postgres::Client, schema: &str) -> Vec<String> {
@@ -99,7 +99,11 @@ async fn one_failing_tenant_does_not_keep_the_others() {
     migrate_control(&owner).await.unwrap();
     let mut tenants = Vec::new();
     for _ in 0..3 {
-        tenants.push(tenant_provision(&owner, &SystemClock, &operator(), &new_tenant(&fresh_slug("f"))).await.unwrap());
+        tenants.push(
+            tenant_provision(&owner, &vault(&[master_key()]), &SystemClock, &operator(), &new_tenant(&fresh_slug("f")))
+                .await
+                .unwrap(),
+        );
     }
     let psql = psql_of(&name).await;
     psql.batch_execute("UPDATE control.tenants SET schema_version = '0'").await.unwrap();

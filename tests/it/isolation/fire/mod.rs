@@ -32,6 +32,7 @@ use self::server::Server;
 use self::shelf::Shelf;
 use crate::harness::World;
 use crate::harness::cluster::{own_database, psql_of};
+use crate::harness::world::master_key;
 
 /// The seed of a run that names none.
 const SEED: u64 = 20_261_124;
@@ -149,6 +150,7 @@ fn settings(urls: &DatabaseUrls) -> Vec<(&'static str, String)> {
     vec![
         ("DATABASE_URL", urls.runtime.expose_secret().to_owned()),
         ("DATABASE_OWNER_URL", urls.owner.as_ref().unwrap().expose_secret().to_owned()),
+        ("MASTER_KEYS", master_key().to_setting()),
         ("JWT_KEYS", JwtKey::generate("fire-1").unwrap().to_setting()),
         ("PORT", "0".to_owned()),
         ("DB_POOL_MAX", POOL_MAX.to_string()),
