@@ -4,6 +4,7 @@
 //! `TenantCtx` and nothing less. [`control`] reaches the control schema and has no search path. [`owner`] is the login
 //! that changes schemas, used by provisioning and migrations.
 
+pub mod bell;
 pub mod connection;
 pub mod control;
 pub mod error;
@@ -16,9 +17,11 @@ pub mod pool;
 pub mod probe;
 pub mod schema;
 mod scope;
+pub(crate) mod statement;
 pub mod tenant;
 pub mod tls;
 
+pub use bell::Bell;
 pub use control::{ControlDb, ControlTx};
 pub use error::DbError;
 pub use owner::{OwnerDb, OwnerTx};

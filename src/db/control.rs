@@ -37,8 +37,20 @@ impl ControlDb {
         &self,
         work: impl AsyncFnOnce(&mut ControlTx) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.write_opened("BEGIN", work).await
+    }
+
+    /// Runs `work` in a transaction that is opened by these statements, which travel together.
+    ///
+    /// # Errors
+    /// As [`ControlDb::write`].
+    pub async fn write_opened<T, E: From<DbError>>(
+        &self,
+        opening: &'static str,
+        work: impl AsyncFnOnce(&mut ControlTx) -> Result<T, E>,
+    ) -> Result<T, E> {
         let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
-        let mut tx = ControlTx(held.begin("BEGIN", None).await?);
+        let mut tx = ControlTx(held.begin(opening, None).await?);
         let result = work(&mut tx).await;
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         result

@@ -12,15 +12,17 @@ use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
-use diesel::sql_types::{Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use super::bell::Bell;
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::{Pool, PoolState};
 use super::scope::{Held, Query, Scope};
+use super::statement::statement;
 use crate::kernel::journal::{Change, Event, Journal};
 use crate::kernel::tenant::TenantCtx;
 
@@ -28,11 +30,13 @@ use crate::kernel::tenant::TenantCtx;
 #[derive(Clone)]
 pub struct TenantDb {
     pool: Pool,
+    bell: Bell,
 }
 
 /// One operation's connection, taken when it is first needed and given back when the session is dropped.
 pub struct TenantSession {
     pool: Pool,
+    bell: Bell,
     tenant: Arc<TenantCtx>,
     meter: Arc<Meter>,
     state: Mutex<State>,
@@ -53,19 +57,28 @@ pub struct TenantTx {
     read: TenantRead,
     /// What is to be written down before the end.
     journal: Journal,
+    /// Whether workers are to be woken after the COMMIT.
+    has_enqueued: bool,
 }
 
 impl TenantDb {
     /// The tenant plane over a pool of runtime connections.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool }
+        Self { pool, bell: Bell::default() }
+    }
+
+    /// The same, ringing this bell after each COMMIT of a transaction that enqueued jobs.
+    #[must_use]
+    pub fn with_bell(self, bell: Bell) -> Self {
+        Self { bell, ..self }
     }
 
     /// A session for one operation of one tenant. Nothing is borrowed yet.
     #[must_use]
     pub fn session(&self, tenant: Arc<TenantCtx>) -> TenantSession {
-        TenantSession { pool: self.pool.clone(), tenant, meter: Arc::default(), state: Mutex::default() }
+        let (pool, bell) = (self.pool.clone(), self.bell.clone());
+        TenantSession { pool, bell, tenant, meter: Arc::default(), state: Mutex::default() }
     }
 
     /// The state of the pool, for metrics.
@@ -118,7 +131,7 @@ impl TenantSession {
         let held = self.held(&mut state).await?;
         let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
         let tx = TenantTx::within(held.begin(&opening(begin, &self.tenant), Some(self.tenant.id)).await?);
-        finish(&held, tx, work).await
+        self.finish_write(&held, tx, work).await
     }
 
     /// As [`TenantSession::write`], with a question that travels with the opening, and a savepoint behind it: `work` may
@@ -146,7 +159,27 @@ impl TenantSession {
             }
         };
         let tx = TenantTx::within(read.0.opened());
-        finish(&held, tx, async |tx: &mut TenantTx| work(tx, answer).await).await
+        self.finish_write(&held, tx, async |tx: &mut TenantTx| work(tx, answer).await).await
+    }
+
+    /// Runs `work` in an open transaction and ends it.
+    async fn finish_write<T, E: From<DbError>>(
+        &self,
+        held: &Held,
+        mut tx: TenantTx,
+        work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let result = work(&mut tx).await;
+        // A change that nobody writes down must not be kept: whoever notes one goes through the journal's door.
+        let is_kept = result.is_ok() && tx.journal.is_empty();
+        held.end(if is_kept { "COMMIT" } else { "ROLLBACK" }).await?;
+        if result.is_ok() && !is_kept {
+            return Err(DbError::Other("a change was noted and not written down".to_owned()).into());
+        }
+        if tx.has_enqueued && is_kept {
+            self.bell.ring();
+        }
+        result
     }
 
     /// Ends the reading transaction, if one is open, without waiting. To be called once all answers are in; a session
@@ -176,22 +209,6 @@ impl TenantSession {
         state.held = Some(Arc::clone(&held));
         Ok(held)
     }
-}
-
-/// Runs `work` in an open transaction and ends it.
-async fn finish<T, E: From<DbError>>(
-    held: &Held,
-    mut tx: TenantTx,
-    work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
-) -> Result<T, E> {
-    let result = work(&mut tx).await;
-    // A change that nobody writes down must not be kept: whoever notes one goes through the journal's door.
-    let is_kept = result.is_ok() && tx.journal.is_empty();
-    held.end(if is_kept { "COMMIT" } else { "ROLLBACK" }).await?;
-    if result.is_ok() && !is_kept {
-        return Err(DbError::Other("a change was noted and not written down".to_owned()).into());
-    }
-    result
 }
 
 /// The statements that put a transaction where it belongs: the path alone. `script/bench` builds a server of its own with
@@ -255,9 +272,9 @@ impl TenantRead {
 }
 
 impl TenantTx {
-    /// A transaction that another door has opened and moved into the tenant's schema.
+    /// A transaction that is open and stands in the tenant's schema.
     pub(super) fn within(scope: Scope) -> Self {
-        Self { read: TenantRead(scope), journal: Journal::default() }
+        Self { read: TenantRead(scope), journal: Journal::default(), has_enqueued: false }
     }
 
     /// Notes what became of the entity that the mutation is about, for the trail.
@@ -292,6 +309,7 @@ impl TenantTx {
     /// The connection is gone.
     pub async fn undo(&mut self) -> Result<(), DbError> {
         self.journal = Journal::default();
+        self.has_enqueued = false;
         self.read.0.held.batch("ROLLBACK TO SAVEPOINT undo").await
     }
 
@@ -314,9 +332,30 @@ impl TenantTx {
             .bind::<Jsonb, _>(payload)
             .bind::<Nullable<Text>, _>(unique_key);
         let enqueued: Enqueued = self.one(query).await?;
+        self.has_enqueued |= enqueued.id.is_some();
         Ok(enqueued.id.is_some())
     }
+
+    /// Whether a claim of one of this tenant's jobs still holds. If so, it holds until this transaction ends: the job is
+    /// neither rescued nor cancelled before. A job that writes begins with this, so that what was taken from it and given
+    /// to another writes nothing any more.
+    ///
+    /// # Errors
+    /// As [`TenantTx::execute`].
+    pub async fn hold_job(&mut self, id: Uuid, fence: i64) -> Result<bool, DbError> {
+        self.one(HoldJob { id, fence }).await
+    }
 }
+
+statement!(
+    /// Asks whether a claim holds, and keeps it.
+    HoldJob {
+        /// The job.
+        id: Uuid => SqlUuid,
+        /// The claim.
+        fence: i64 => BigInt,
+    } -> Bool = "SELECT control.job_hold({}, {})"
+);
 
 #[derive(diesel::QueryableByName)]
 struct Enqueued {

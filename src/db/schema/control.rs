@@ -28,15 +28,35 @@ diesel::table! {
 }
 
 diesel::table! {
-    /// The one queue of all tenants: what an enqueuer writes, the engine's own columns are left out.
+    /// The one queue of all tenants.
     control.jobs (id) {
         id -> Uuid,
         tenant_id -> Nullable<Uuid>,
         kind -> Text,
         payload -> Jsonb,
         state -> Text,
+        priority -> SmallInt,
+        attempt -> SmallInt,
+        attempts_max -> SmallInt,
+        unique_key -> Nullable<Text>,
         created_at -> Timestamptz,
+        scheduled_at -> Timestamptz,
+        attempted_at -> Nullable<Timestamptz>,
+        attempted_by -> Nullable<Text>,
+        lease_expires_at -> Nullable<Timestamptz>,
+        fence -> BigInt,
         finalized_at -> Nullable<Timestamptz>,
+        errors -> Jsonb,
+        meta -> Jsonb,
+        lane -> Uuid,
+    }
+}
+
+diesel::table! {
+    /// When each periodic job is enqueued next.
+    control.periodic_jobs (kind) {
+        kind -> Text,
+        next_due -> Timestamptz,
     }
 }
 
