@@ -105,6 +105,7 @@ pub mod db;
 pub mod failure;
 pub mod graphql;
 pub mod http;
+pub mod jobs;
 pub mod kernel;
 pub mod outbound;
 pub mod telemetry;

@@ -1,4 +1,5 @@
 //! What the process tells of itself: logs and metrics.
 
+pub mod jobs;
 pub mod logs;
 pub mod metrics;

@@ -146,6 +146,21 @@ const RULES: &[Rule] = &[
         never: &["crate::db", "crate::control", "crate::tenant", "crate::graphql", "crate::http", "diesel", "async"],
         except: &[],
     },
+    Rule {
+        files: |path| path.starts_with("jobs"),
+        never: &[
+            "crate::control",
+            "crate::tenant",
+            "crate::graphql",
+            "crate::http",
+            "crate::cli",
+            "crate::app",
+            "crate::config",
+            "axum",
+            "async_graphql",
+        ],
+        except: &[],
+    },
     Rule { files: |path| path.starts_with("outbound"), never: &["crate::", "axum"], except: &[] },
     // Between domains: identity ← catalog ← orders.
     Rule {

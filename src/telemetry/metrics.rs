@@ -6,6 +6,8 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::jobs::JobMetrics;
+
 /// Upper bounds of durations in seconds, from half a millisecond to the deadline.
 const DURATION_BUCKETS: &[f64] =
     &[0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
@@ -32,6 +34,8 @@ pub struct Metrics {
     pub pool_permits: IntGauge,
     /// Attempts of the patrol to break the wall, by outcome: `denied` and `breach`; a breach is an incident.
     pub isolation_probes: IntCounterVec,
+    /// What is counted of jobs.
+    pub jobs: JobMetrics,
     /// Passwords that were hashed.
     pub password_hashes: IntGauge,
     /// Transactions that stood in another schema than they were opened for; anything but zero is an incident.
@@ -83,6 +87,7 @@ impl Metrics {
                 Opts::new("shelfwise_isolation_probes_total", "Attempts to break the wall, by outcome."),
                 &["outcome"],
             )?,
+            jobs: JobMetrics::new(&registry)?,
             password_hashes: IntGauge::new("shelfwise_password_hashes", "Passwords that were hashed since the start.")?,
             isolation_violations: IntGauge::new(
                 "shelfwise_isolation_violations",

@@ -13,4 +13,5 @@ mod hostile;
 mod http;
 mod identity;
 mod isolation;
+mod jobs;
 mod migrations;
