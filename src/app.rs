@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
@@ -10,13 +9,12 @@ use secrecy::ExposeSecret as _;
 use crate::auth::{External, Passwords, Strangers, Tokens};
 use crate::config::database::DatabaseUrls;
 use crate::config::{Config, Environment};
-use crate::control::admins::{self, Admins};
-use crate::control::isolation::{patrol_page, try_all};
-use crate::control::tenants::{Registry, Tenant};
+use crate::control::admins::Admins;
+use crate::control::tenants::Registry;
 use crate::db::listen::{Liveness, listen};
 use crate::db::pool::Pool;
 use crate::db::tls::Target;
-use crate::db::{ControlDb, ControlTx, DbError, OwnerDb, TenantDb, TenantTx};
+use crate::db::{Bell, ControlDb, OwnerDb, TenantDb};
 use crate::graphql::Services;
 use crate::graphql::cost::Costs;
 use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
@@ -26,11 +24,7 @@ use crate::kernel::ids::base32_encode;
 use crate::outbound::Policy;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::identity::principals::Principals;
-use crate::tenant::identity::sessions;
 use crate::vault::Vault;
-
-/// The pause between two rounds of the patrol.
-const PATROL_PAUSE: Duration = Duration::from_secs(300);
 
 /// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
 const TENANTS_CHANNEL: &str = "shelfwise_tenants";
@@ -43,6 +37,8 @@ pub struct App {
     pub services: Arc<Services>,
     /// The control plane's database.
     pub control: ControlDb,
+    /// Wakes workers.
+    pub bell: Bell,
     /// Who makes schemas, where the owner's login is known.
     pub owner: Option<OwnerDb>,
     /// What shops' credentials allow.
@@ -65,6 +61,8 @@ pub struct App {
     pub admin_schema: AdminSchema,
     /// The task that hears of the registry's changes.
     listener: tokio::task::JoinHandle<()>,
+    /// The task that wakes workers of other processes.
+    ringer: tokio::task::JoinHandle<Infallible>,
 }
 
 impl App {
@@ -78,12 +76,14 @@ impl App {
         let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
         let listen_target = Target::from_url(urls.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
         let control = ControlDb::new(Pool::control(runtime.clone(), database.checkout_timeout));
+        let bell = Bell::default();
         let tenants = TenantDb::new(Pool::new(
             runtime,
             database.pool_max,
             database.checkout_timeout,
             database.tenants_per_connection_max,
-        ));
+        ))
+        .with_bell(bell.clone());
         let liveness = Liveness::default();
         let registry = Registry::new(control.clone(), liveness.clone());
         let heard = registry.clone();
@@ -91,6 +91,8 @@ impl App {
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let listener =
             tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| heard.on_signal(signal)));
+        #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
+        let ringer = tokio::spawn(bell.clone().carry(control.clone()));
         // A developer's identity provider may run on the developer's machine.
         let outbound = Policy { allow_loopback: config.environment == Environment::Development };
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
@@ -118,46 +120,17 @@ impl App {
             admin_schema,
             config,
             control,
+            bell,
             listener,
+            ringer,
         })
-    }
-}
-
-impl App {
-    /// Goes round the tenants for as long as the server runs, a few at a time: lets them probe the wall, and sweeps away
-    /// what is over.
-    pub async fn patrol(&self) -> Infallible {
-        let mut from = None;
-        loop {
-            match self.patrol_round(from.clone()).await {
-                Ok(next) => from = next,
-                Err(error) => tracing::warn!(%error, "A round of the patrol was broken off"),
-            }
-            tokio::time::sleep(PATROL_PAUSE).await;
-        }
-    }
-
-    async fn patrol_round(&self, from: Option<String>) -> Result<Option<String>, DbError> {
-        let (services, clock) = (&self.services, &*self.services.clock);
-        let (tenants, next) = patrol_page(&self.control, from).await?;
-        let report = try_all(&services.tenants, &tenants).await?;
-        let count = |outcome: &str, attempts: usize| {
-            self.metrics.isolation_probes.with_label_values(&[outcome]).inc_by(attempts as u64);
-        };
-        count("breach", report.breaches.len());
-        count("denied", report.attempts - report.breaches.len());
-        for context in tenants.iter().filter_map(Tenant::context) {
-            let sweep = async |tx: &mut TenantTx| sessions::service::sweep(tx, clock).await;
-            services.tenants.session(context).write(sweep).await?;
-        }
-        self.control.write(async |tx: &mut ControlTx| admins::sweep(tx, clock).await).await?;
-        Ok(next)
     }
 }
 
 impl Drop for App {
     fn drop(&mut self) {
         self.listener.abort();
+        self.ringer.abort();
     }
 }
 

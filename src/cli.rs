@@ -10,6 +10,7 @@ pub mod schema;
 mod serve;
 mod tenant;
 mod token;
+mod work;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -32,6 +33,8 @@ pub struct Cli {
 enum Command {
     /// Serve the APIs until Ctrl-C or SIGTERM.
     Serve,
+    /// Do the jobs that the APIs and other jobs have enqueued, until Ctrl-C or SIGTERM.
+    Work,
     /// Run a whole installation for a developer: PostgreSQL where none is given, demo shops, the server.
     Dev,
     /// Bring the control plane and every tenant's schema to the newest version.
@@ -78,6 +81,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
     match cli.command {
         Command::Dev => dev::run(config).await,
         Command::Serve => serve::run(config).await,
+        Command::Work => work::run(config).await,
         Command::Healthcheck => serve::healthcheck(&config).await,
         Command::Schema(command) => schema::run(&command),
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,

@@ -7,6 +7,7 @@ pub mod auth;
 pub mod crypto;
 pub mod database;
 pub mod http;
+pub mod jobs;
 pub mod log;
 mod reader;
 
@@ -28,6 +29,8 @@ pub struct Config {
     pub database: database::DatabaseConfig,
     /// Addresses and limits of HTTP.
     pub http: http::HttpConfig,
+    /// How many jobs run at a time, and how long they are kept.
+    pub jobs: jobs::JobsConfig,
     /// Keys that sign and verify tokens.
     pub auth: auth::AuthConfig,
     /// Keys that wrap tenants' keys.
@@ -103,6 +106,7 @@ impl Config {
             worker_threads: reader.optional("WORKER_THREADS"),
             database: database::DatabaseConfig::read(&mut reader),
             http: http::HttpConfig::read(&mut reader),
+            jobs: jobs::JobsConfig::read(&mut reader),
             auth: auth::AuthConfig::read(&mut reader, environment),
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
             log: log::LogConfig::read(&mut reader, environment),
@@ -133,6 +137,10 @@ pub const VARIABLES: &[&str] = &[
     "TRUSTED_DOCUMENTS",
     "REQUEST_TIMEOUT_MS",
     "BODY_BYTES_MAX",
+    "JOBS_SLOTS",
+    "JOBS_PER_TENANT_MAX",
+    "JOBS_RETENTION_DAYS",
+    "JOBS_DEAD_RETENTION_DAYS",
     "JWT_KEYS",
     "MASTER_KEYS",
     "MASTER_KEYS_FILE",

@@ -5,7 +5,6 @@ pub mod audit;
 pub mod error;
 pub mod graphql;
 pub mod isolation;
-pub mod mail;
 pub mod migrations;
 pub mod provisioning;
 pub mod tenants;

@@ -111,3 +111,4 @@ pub mod outbound;
 pub mod telemetry;
 pub mod tenant;
 pub mod vault;
+pub mod worker;

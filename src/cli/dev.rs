@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
+use futures_util::future::FutureExt as _;
 use secrecy::ExposeSecret as _;
 
 use super::keys::vault;
@@ -28,6 +29,7 @@ use crate::config::{Config, Environment};
 use crate::http::serve::{bind, serve, stop_signal};
 use crate::kernel::actor::Role;
 use crate::kernel::clock::SystemClock;
+use crate::worker::{handlers, work};
 use cluster::{Cluster, Durability};
 
 /// The database of the development cluster.
@@ -67,15 +69,14 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let listener = bind(&app).await?;
     let base = base_url(&app, listener.local_addr()?.port());
     announce(&app, &base).await?;
-    let result = tokio::select! {
-        result = serve(Arc::clone(&app), listener, stop) => result,
-        never = mail::print_links(&app, &base) => match never {},
-        never = app.patrol() => match never {},
-    };
+    let handlers = mail::with_mail(handlers(&app), &app, &base);
+    let stop = stop.shared();
+    let serving = serve(Arc::clone(&app), listener, stop.clone());
+    let (served, worked) = tokio::join!(serving, work(Arc::clone(&app), handlers, stop));
     // The server's connections end before PostgreSQL does, so that its log stays quiet.
     drop((app, owner));
     drop(cluster);
-    result
+    served.and(worked)
 }
 
 /// The configuration, with the running installation's databases and keys for what is not set.

@@ -21,10 +21,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let listener = bind(&app).await?;
     tracing::info!(http.address = %listener.local_addr()?, environment = %app.config.environment, "Serving");
-    tokio::select! {
-        result = serve(Arc::clone(&app), listener, stop) => result,
-        never = app.patrol() => match never {},
-    }
+    serve(app, listener, stop).await
 }
 
 /// Asks `/health/live` of the server that has this configuration.

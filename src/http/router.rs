@@ -36,6 +36,15 @@ pub fn router(app: Arc<App>) -> Router {
     routes.layer(from_fn_with_state(Arc::clone(&app), observe::observe)).with_state(app)
 }
 
+/// The routes of a process that serves no API: what machines ask of any process.
+pub fn machine_router(app: Arc<App>) -> Router {
+    Router::new()
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .with_state(app)
+}
+
 /// What pages of other origins may do: call the APIs with a token. No cookie exists, so credentials are not allowed.
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()

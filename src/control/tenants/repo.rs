@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::model::{Tenant, TenantStatus};
 use crate::db::schema::control::tenants;
 use crate::db::{ControlDb, ControlTx, DbError};
+use crate::kernel::ids::TenantId;
 use crate::kernel::page::{Direction, PageRequest};
 
 /// Whether a text could be a slug at all; PostgreSQL would not even take a NUL.
@@ -21,6 +22,11 @@ pub async fn tenant_by_slug(control: &ControlDb, slug: &str) -> Result<Option<Te
     }
     let query = tenants::table.filter(tenants::slug.eq(slug.to_owned())).select(Tenant::as_select());
     Ok(control.load(query).await?.pop())
+}
+
+/// The tenant with an id.
+pub async fn tenant_by_id(control: &ControlDb, id: TenantId) -> Result<Option<Tenant>, DbError> {
+    Ok(control.load(tenants::table.filter(tenants::id.eq(id.0)).select(Tenant::as_select())).await?.pop())
 }
 
 /// The tenant with a slug, locked until the transaction ends.

@@ -9,6 +9,7 @@ use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::Clock;
+use crate::kernel::ids::TenantId;
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::text::tidy;
 
@@ -21,6 +22,14 @@ const REASON_LEN_MAX: usize = 500;
 /// The database failed.
 pub async fn tenant_by_slug(control: &ControlDb, slug: &str) -> Result<Option<Tenant>, DbError> {
     repo::tenant_by_slug(control, slug).await
+}
+
+/// The tenant with an id.
+///
+/// # Errors
+/// The database failed.
+pub async fn tenant_by_id(control: &ControlDb, id: TenantId) -> Result<Option<Tenant>, DbError> {
+    repo::tenant_by_id(control, id).await
 }
 
 /// One page of tenants in the order of their slugs.

@@ -45,12 +45,6 @@ impl Purpose {
         }
     }
 
-    /// The purpose of a job's kind, if it mails a link.
-    #[must_use]
-    pub fn of_job_kind(kind: &str) -> Option<Self> {
-        [Self::Invitation, Self::PasswordReset].into_iter().find(|purpose| purpose.job_kind() == kind)
-    }
-
     /// How long the link works.
     #[must_use]
     pub fn lifetime(self) -> TimeDelta {

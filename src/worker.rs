@@ -1,0 +1,64 @@
+//! The worker: every job that this release knows, and what runs them.
+
+mod patrol;
+pub mod tenants;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use secrecy::ExposeSecret as _;
+
+use crate::app::{App, urls};
+use crate::db::bell::CHANNEL;
+use crate::db::listen::{Liveness, Signal, listen};
+use crate::db::tls::Target;
+use crate::jobs::prune::Prune;
+use crate::jobs::runner::Room;
+use crate::jobs::{Handlers, Pace, Periodic, Runner};
+use crate::kernel::ids::base32_encode;
+use patrol::Patrol;
+
+/// What workers enqueue by themselves.
+const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
+
+/// The jobs that every worker knows. Nothing sends mail yet, so jobs that mail wait for a worker that does.
+#[must_use]
+pub fn handlers(app: &Arc<App>) -> Handlers {
+    let jobs = &app.config.jobs;
+    Handlers::default().with(Patrol::new(Arc::clone(app))).with(Prune {
+        control: app.control.clone(),
+        retention: jobs.retention,
+        dead_retention: jobs.dead_retention,
+    })
+}
+
+/// Works with these handlers until `stop` resolves, and ends what is under way.
+///
+/// # Errors
+/// No database is configured, or its URL is malformed.
+pub async fn work(app: Arc<App>, handlers: Handlers, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let target = Target::from_url(urls(&app.config)?.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
+    let bell = app.bell.clone();
+    let name = base32_encode(app.services.clock.new_id());
+    let heard = bell.clone();
+    let hear = move |signal| match signal {
+        Signal::Connected => heard.wake(),
+        Signal::Payload(payload) => heard.hear(&payload),
+    };
+    let runner = Runner {
+        control: app.control.clone(),
+        bell,
+        clock: Arc::clone(&app.services.clock),
+        handlers,
+        periodic: PERIODIC.to_vec(),
+        room: Room { slots: app.config.jobs.slots, per_tenant_max: app.config.jobs.per_tenant_max },
+        pace: Pace::default(),
+        metrics: app.metrics.jobs.clone(),
+        name: name.clone(),
+    };
+    tokio::select! {
+        () = runner.run(stop) => {}
+        () = listen(target, CHANNEL, name, Liveness::default(), hear) => {}
+    }
+    Ok(())
+}
