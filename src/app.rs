@@ -22,6 +22,8 @@ use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
 use crate::outbound::Policy;
+use crate::payments::PaymentProvider;
+use crate::payments::simulator::Simulator;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::identity::principals::Principals;
 use crate::vault::Vault;
@@ -107,9 +109,10 @@ impl App {
                 admin_passwords: Passwords::new(clock.secret())?,
                 strangers: Arc::new(Strangers::new(config.database.pool_max)),
                 vault: Vault::new(&config.crypto, Arc::clone(&clock)),
-                clock,
                 registry,
                 tenants,
+                payments: payments(&config, &control, &clock),
+                clock,
                 outbound,
             }),
             metrics: Metrics::new()?,
@@ -132,6 +135,12 @@ impl Drop for App {
         self.listener.abort();
         self.ringer.abort();
     }
+}
+
+/// Who takes payments by a configuration.
+fn payments(config: &Config, control: &ControlDb, clock: &Arc<dyn Clock>) -> Option<Arc<dyn PaymentProvider>> {
+    let simulator = config.payments.simulator?;
+    Some(Arc::new(Simulator::new(control.clone(), Arc::clone(clock), simulator)))
 }
 
 /// The databases of a configuration.

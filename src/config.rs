@@ -9,6 +9,7 @@ pub mod database;
 pub mod http;
 pub mod jobs;
 pub mod log;
+pub mod payments;
 mod reader;
 
 use std::fmt;
@@ -35,6 +36,8 @@ pub struct Config {
     pub auth: auth::AuthConfig,
     /// Keys that wrap tenants' keys.
     pub crypto: crypto::CryptoConfig,
+    /// Who takes payments.
+    pub payments: payments::PaymentConfig,
     /// What is logged, and how.
     pub log: log::LogConfig,
 }
@@ -109,6 +112,7 @@ impl Config {
             jobs: jobs::JobsConfig::read(&mut reader),
             auth: auth::AuthConfig::read(&mut reader, environment),
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
+            payments: payments::PaymentConfig::read(&mut reader, environment),
             log: log::LogConfig::read(&mut reader, environment),
         };
         if config.worker_threads == Some(0) {
@@ -144,6 +148,7 @@ pub const VARIABLES: &[&str] = &[
     "JWT_KEYS",
     "MASTER_KEYS",
     "MASTER_KEYS_FILE",
+    "PAYMENT_URL",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];

@@ -108,6 +108,7 @@ pub mod http;
 pub mod jobs;
 pub mod kernel;
 pub mod outbound;
+pub mod payments;
 pub mod telemetry;
 pub mod tenant;
 pub mod vault;

@@ -18,6 +18,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::tenant::TenantCtx;
 use crate::outbound::Policy;
+use crate::payments::PaymentProvider;
 use crate::tenant::journal::{self, Act};
 use crate::vault::Vault;
 
@@ -39,6 +40,8 @@ pub struct Services {
     pub tenants: TenantDb,
     /// Seals and opens personal data.
     pub vault: Vault,
+    /// Who takes payments, if anybody does.
+    pub payments: Option<Arc<dyn PaymentProvider>>,
     /// Which addresses of tenants' choosing may be called.
     pub outbound: Policy,
 }

@@ -123,5 +123,18 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(plans, tenants, jobs);
+diesel::table! {
+    /// The ledger of the payment simulator.
+    control.simulated_payments (key, step) {
+        key -> Text,
+        step -> Text,
+        declined -> Nullable<Text>,
+        amount_minor -> Nullable<BigInt>,
+        currency -> Nullable<Text>,
+        calls -> Integer,
+        at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(admin_sessions -> admins (admin_id));
 diesel::allow_tables_to_appear_in_same_query!(admins, admin_sessions);

@@ -1,0 +1,56 @@
+//! Taking money: what a provider of payments must be able to do.
+//!
+//! The shop's own part, which steps are taken when and how they are taken back, is `tenant::orders::payments`. No provider
+//! but the simulator is built in; a real one implements [`PaymentProvider`].
+
+pub mod simulator;
+
+use futures_util::future::BoxFuture;
+
+use crate::kernel::ids::PaymentId;
+use crate::kernel::money::Money;
+
+/// Somebody who takes money for a shop.
+///
+/// Every call may come again, after an answer that was lost or a process that died: a provider does each step of a
+/// payment once, and answers a repetition as it did the first time. It knows a payment by its id.
+pub trait PaymentProvider: Send + Sync + 'static {
+    /// Reserves an amount of the customer's money, and answers the provider's own name of the payment.
+    ///
+    /// # Errors
+    /// It was declined, or the provider could not be asked.
+    fn authorize(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Result<String, PaymentError>>;
+
+    /// Takes what was reserved.
+    ///
+    /// # Errors
+    /// It was declined, or the provider could not be asked.
+    fn capture(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>>;
+
+    /// Gives up a payment of which nothing was taken: what was reserved is free again, and a later attempt to reserve or
+    /// take is declined.
+    ///
+    /// # Errors
+    /// [`PaymentError::Captured`] where it was taken, or the provider could not be asked.
+    fn void(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>>;
+
+    /// Gives back what was taken.
+    ///
+    /// # Errors
+    /// It was declined, or the provider could not be asked.
+    fn refund(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>>;
+}
+
+/// Why a step of a payment was not done, or is not known to be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PaymentError {
+    /// The provider said no, and will say so again.
+    #[error("declined: {0}")]
+    Declined(String),
+    /// The money was taken already.
+    #[error("already captured")]
+    Captured,
+    /// No answer came: it may have been done or not. Asking again tells.
+    #[error("the payment provider cannot be reached: {0}")]
+    Unavailable(String),
+}

@@ -1,0 +1,169 @@
+//! A provider of payments that takes no money, and fails as real ones do: slowly, by refusing, and by losing answers.
+//!
+//! Its ledger is a table, so that it outlives every process of ours, as a provider's books would.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use futures_util::future::{BoxFuture, FutureExt as _};
+
+use super::{PaymentError, PaymentProvider};
+use crate::config::payments::SimulatorConfig;
+use crate::db::schema::control::simulated_payments as ledger;
+use crate::db::{ControlDb, ControlTx, DbError};
+use crate::kernel::clock::Clock;
+use crate::kernel::ids::PaymentId;
+use crate::kernel::money::Money;
+
+/// The simulator.
+pub struct Simulator {
+    control: ControlDb,
+    clock: Arc<dyn Clock>,
+    config: SimulatorConfig,
+}
+
+/// A step in the ledger, and why it was declined, if it was.
+type Entry = (String, Option<String>);
+
+impl Simulator {
+    /// A simulator whose ledger is in the control plane's database.
+    #[must_use]
+    pub fn new(control: ControlDb, clock: Arc<dyn Clock>, config: SimulatorConfig) -> Self {
+        Self { control, clock, config }
+    }
+
+    /// Does a step once: waits, perhaps fails before it or loses the answer behind it, and enters what `decide` says of
+    /// the steps before.
+    async fn step(
+        &self,
+        payment: PaymentId,
+        step: &'static str,
+        amount: Option<Money>,
+        decide: impl Fn(&[Entry], bool) -> Result<Option<String>, PaymentError> + Sync,
+    ) -> Result<(), PaymentError> {
+        let [delay, before, after, luck, ..] = self.clock.secret();
+        tokio::time::sleep(self.config.delay_max.mul_f64(f64::from(delay) / 255.0)).await;
+        let is_below = |byte: u8, percent: u8| u32::from(byte) * 100 < u32::from(percent) * 256;
+        if is_below(before, self.config.fail_percent) {
+            return Err(PaymentError::Unavailable("the request was lost".to_owned()));
+        }
+        let key = payment.to_string();
+        let is_unlucky = is_below(luck, self.config.decline_percent);
+        let now = self.clock.now();
+        let work = async |tx: &mut ControlTx| -> Result<Option<String>, StepError> {
+            let entries = entries_lock(tx, &key).await?;
+            if let Some((_, declined)) = entries.iter().find(|(known, _)| known == step) {
+                entry_count(tx, &key, step).await?;
+                return Ok(declined.clone());
+            }
+            let declined = decide(&entries, is_unlucky)?;
+            entry_insert(tx, (&key, step), declined.clone(), amount, now).await?;
+            Ok(declined)
+        };
+        let declined = self.control.write(work).await.map_err(PaymentError::from)?;
+        if is_below(after, self.config.fail_percent) {
+            return Err(PaymentError::Unavailable("the answer was lost".to_owned()));
+        }
+        declined.map_or(Ok(()), |reason| Err(PaymentError::Declined(reason)))
+    }
+}
+
+impl PaymentProvider for Simulator {
+    fn authorize(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Result<String, PaymentError>> {
+        async move {
+            let decide = |entries: &[Entry], is_unlucky: bool| {
+                Ok(if is_done(entries, "void") {
+                    Some("the payment was given up".to_owned())
+                } else {
+                    is_unlucky.then(|| "insufficient funds".to_owned())
+                })
+            };
+            self.step(payment, "authorize", Some(amount), decide).await?;
+            Ok(format!("sim_{payment}"))
+        }
+        .boxed()
+    }
+
+    fn capture(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
+        let decide = |entries: &[Entry], _| {
+            Ok(if is_done(entries, "void") {
+                Some("the payment was given up".to_owned())
+            } else {
+                (!is_done(entries, "authorize")).then(|| "nothing was reserved".to_owned())
+            })
+        };
+        self.step(payment, "capture", None, decide).boxed()
+    }
+
+    fn void(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
+        let decide =
+            |entries: &[Entry], _| if is_done(entries, "capture") { Err(PaymentError::Captured) } else { Ok(None) };
+        self.step(payment, "void", None, decide).boxed()
+    }
+
+    fn refund(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
+        let decide = |entries: &[Entry], _| Ok((!is_done(entries, "capture")).then(|| "nothing was taken".to_owned()));
+        self.step(payment, "refund", None, decide).boxed()
+    }
+}
+
+fn is_done(entries: &[Entry], step: &str) -> bool {
+    entries.iter().any(|(known, declined)| known == step && declined.is_none())
+}
+
+/// What ends a step's transaction without an entry.
+enum StepError {
+    Payment(PaymentError),
+    Db(DbError),
+}
+
+impl From<PaymentError> for StepError {
+    fn from(error: PaymentError) -> Self {
+        Self::Payment(error)
+    }
+}
+
+impl From<DbError> for StepError {
+    fn from(error: DbError) -> Self {
+        Self::Db(error)
+    }
+}
+
+impl From<StepError> for PaymentError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Payment(error) => error,
+            StepError::Db(error) => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+/// The steps of a payment. Whoever asks for the next one waits for this one's end.
+async fn entries_lock(tx: &mut ControlTx, key: &str) -> Result<Vec<Entry>, DbError> {
+    tx.execute(diesel::sql_query("LOCK TABLE control.simulated_payments IN SHARE ROW EXCLUSIVE MODE")).await?;
+    tx.load(ledger::table.filter(ledger::key.eq(key.to_owned())).select((ledger::step, ledger::declined))).await
+}
+
+async fn entry_count(tx: &mut ControlTx, key: &str, step: &'static str) -> Result<(), DbError> {
+    let entry = ledger::table.filter(ledger::key.eq(key.to_owned())).filter(ledger::step.eq(step));
+    tx.execute(diesel::update(entry).set(ledger::calls.eq(ledger::calls + 1))).await.map(drop)
+}
+
+async fn entry_insert(
+    tx: &mut ControlTx,
+    (key, step): (&str, &'static str),
+    declined: Option<String>,
+    amount: Option<Money>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let insert = diesel::insert_into(ledger::table).values((
+        ledger::key.eq(key.to_owned()),
+        ledger::step.eq(step),
+        ledger::declined.eq(declined),
+        ledger::amount_minor.eq(amount.map(Money::minor)),
+        ledger::currency.eq(amount.map(|amount| amount.currency().code())),
+        ledger::at.eq(now),
+    ));
+    tx.execute(insert).await.map(drop)
+}
