@@ -6,7 +6,9 @@
 pub mod audit;
 pub mod catalog;
 pub mod documents;
+pub mod events;
 pub mod idempotency;
 pub mod identity;
 pub mod journal;
+pub mod orders;
 pub mod seed;

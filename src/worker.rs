@@ -1,6 +1,7 @@
 //! The worker: every job that this release knows, and what runs them.
 
 mod patrol;
+mod payments;
 pub mod tenants;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
 #[must_use]
 pub fn handlers(app: &Arc<App>) -> Handlers {
     let jobs = &app.config.jobs;
-    Handlers::default().with(Patrol::new(Arc::clone(app))).with(Prune {
+    payments::with_payments(Handlers::default(), app).with(Patrol::new(Arc::clone(app))).with(Prune {
         control: app.control.clone(),
         retention: jobs.retention,
         dead_retention: jobs.dead_retention,

@@ -8,10 +8,14 @@ use dataloader::cached::Loader;
 
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantSession};
-use crate::kernel::ids::{BookId, CategoryId, UserId};
+use crate::kernel::ids::{BookId, CategoryId, CustomerId, OrderId, UserId};
 use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
+use crate::tenant::catalog::books::loaders::{BookById, MaybeBook};
 use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
 use crate::tenant::identity::users::loaders::{MaybeUser, RolesByUser, UserById, UserRoles};
+use crate::tenant::orders::customers::loaders::{CustomerById, MaybeCustomer};
+use crate::tenant::orders::order::loaders::{Lines, LinesByOrder};
+use crate::tenant::orders::payments::loaders::{MaybePayment, PaymentByOrder};
 
 /// How often a load lets others go first before it runs the batch: enough for resolvers that await once before they load.
 const YIELD_COUNT: usize = 2;
@@ -23,6 +27,8 @@ const BATCH_MAX: usize = 1_000;
 pub struct Loaders {
     /// The authors of a book.
     pub authors_by_book: Loader<BookId, BookAuthors, AuthorsByBook>,
+    /// A book by its id.
+    pub book_by_id: Loader<BookId, MaybeBook, BookById>,
     /// A category by its id.
     pub category_by_id: Loader<CategoryId, MaybeCategory, CategoryById>,
     /// The categories within another.
@@ -31,6 +37,12 @@ pub struct Loaders {
     pub user_by_id: Loader<UserId, MaybeUser, UserById>,
     /// The roles of a user.
     pub roles_by_user: Loader<UserId, UserRoles, RolesByUser>,
+    /// The lines of an order.
+    pub lines_by_order: Loader<OrderId, Lines, LinesByOrder>,
+    /// A customer by id.
+    pub customer_by_id: Loader<CustomerId, MaybeCustomer, CustomerById>,
+    /// The newest payment of an order.
+    pub payment_by_order: Loader<OrderId, MaybePayment, PaymentByOrder>,
 }
 
 impl Loaders {
@@ -39,20 +51,28 @@ impl Loaders {
     pub fn new(session: &Arc<TenantSession>) -> Self {
         Self {
             authors_by_book: loader(AuthorsByBook(Arc::clone(session))),
+            book_by_id: loader(BookById(Arc::clone(session))),
             category_by_id: loader(CategoryById(Arc::clone(session))),
             categories_by_parent: loader(CategoriesByParent(Arc::clone(session))),
             user_by_id: loader(UserById(Arc::clone(session))),
             roles_by_user: loader(RolesByUser(Arc::clone(session))),
+            lines_by_order: loader(LinesByOrder(Arc::clone(session))),
+            customer_by_id: loader(CustomerById(Arc::clone(session))),
+            payment_by_order: loader(PaymentByOrder(Arc::clone(session))),
         }
     }
 
     /// Forgets all that was loaded.
     pub async fn clear(&self) {
         self.authors_by_book.clear_all().await;
+        self.book_by_id.clear_all().await;
         self.category_by_id.clear_all().await;
         self.categories_by_parent.clear_all().await;
         self.user_by_id.clear_all().await;
         self.roles_by_user.clear_all().await;
+        self.lines_by_order.clear_all().await;
+        self.customer_by_id.clear_all().await;
+        self.payment_by_order.clear_all().await;
     }
 }
 

@@ -3,7 +3,7 @@
 use async_graphql::{ID, Interface};
 
 use super::error::{ApiError, ApiResult};
-use crate::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, RoleId, UserId};
+use crate::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, OrderId, RoleId, UserId};
 use crate::tenant::catalog::authors::graphql::AuthorNode;
 use crate::tenant::catalog::books::graphql::BookNode;
 use crate::tenant::catalog::categories::graphql::CategoryNode;
@@ -11,6 +11,7 @@ use crate::tenant::catalog::import::graphql::ImportNode;
 use crate::tenant::identity::api_keys::graphql::ApiKeyNode;
 use crate::tenant::identity::roles::graphql::RoleNode;
 use crate::tenant::identity::users::graphql::UserNode;
+use crate::tenant::orders::order::graphql::OrderNode;
 
 /// Opens every object that has an id by it; an id of another tenant answers null, never an error.
 #[derive(Interface)]
@@ -34,6 +35,8 @@ pub enum Node {
     Role(RoleNode),
     /// An API key.
     ApiKey(ApiKeyNode),
+    /// An order.
+    Order(OrderNode),
 }
 
 /// An id of any type that a node can have.
@@ -52,6 +55,8 @@ pub enum NodeId {
     Role(RoleId),
     /// An API key's.
     ApiKey(ApiKeyId),
+    /// An order's.
+    Order(OrderId),
 }
 
 impl NodeId {
@@ -68,6 +73,7 @@ impl NodeId {
             ImportId::PREFIX => super::scalars::parse_id(id).map(Self::Import),
             UserId::PREFIX => super::scalars::parse_id(id).map(Self::User),
             RoleId::PREFIX => super::scalars::parse_id(id).map(Self::Role),
+            OrderId::PREFIX => super::scalars::parse_id(id).map(Self::Order),
             ApiKeyId::PREFIX => super::scalars::parse_id(id).map(Self::ApiKey),
             _ => Err(ApiError::bad_request(format!("`{}` is not an id of this API.", id.as_str()))),
         }

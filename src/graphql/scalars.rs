@@ -2,6 +2,8 @@
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, SimpleObject, Value};
 
+use chrono::NaiveDate;
+
 use crate::kernel::ids::IdError;
 use crate::kernel::money;
 
@@ -28,6 +30,27 @@ impl ScalarType for Decimal {
 
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
+    }
+}
+
+/// A day of the Gregorian calendar, as `2026-03-01` (ISO 8601).
+#[derive(Debug, Clone, Copy)]
+pub struct Date(pub NaiveDate);
+
+/// A day of the Gregorian calendar, as `2026-03-01` (ISO 8601).
+#[Scalar(name = "Date")]
+impl ScalarType for Date {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(text) = value else { return Err(InputValueError::expected_type(value)) };
+        text.parse().map(Self).map_err(|_| InputValueError::custom("a date looks like 2026-03-01"))
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(_))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.to_string())
     }
 }
 

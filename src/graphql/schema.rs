@@ -32,38 +32,45 @@ use crate::tenant::identity::sessions::graphql::mutation::SessionMutation;
 use crate::tenant::identity::sessions::graphql::viewer::ViewerQuery;
 use crate::tenant::identity::users::graphql::{UserMutation, UserNode, UserQuery};
 use crate::tenant::identity::users::service::user_by_id;
+use crate::tenant::orders::customers::graphql::CustomerMutation;
+use crate::tenant::orders::order::graphql::{OrderMutation, OrderNode, OrderQuery};
+use crate::tenant::orders::order::service::order_by_id;
+use crate::tenant::orders::sales::graphql::SalesQuery;
 
 /// The deepest nesting that the library follows; the guard has refused deeper documents before.
 const RECURSION_MAX: usize = 64;
 
 /// Reads a shop's data.
 #[derive(MergedObject, Default)]
-pub struct Query(
-    NodeQuery,
-    ViewerQuery,
-    UserQuery,
-    RoleQuery,
-    ApiKeyQuery,
-    IdentityProviderQuery,
-    BookQuery,
-    AuthorQuery,
-    CategoryQuery,
-    ImportQuery,
-);
+pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery);
+
+/// Reads about the shop's people.
+#[derive(MergedObject, Default)]
+pub struct IdentityQuery(ViewerQuery, UserQuery, RoleQuery, ApiKeyQuery, IdentityProviderQuery);
+
+/// Reads the catalogue.
+#[derive(MergedObject, Default)]
+pub struct CatalogQuery(BookQuery, AuthorQuery, CategoryQuery, ImportQuery);
+
+/// Reads orders.
+#[derive(MergedObject, Default)]
+pub struct OrdersQuery(OrderQuery, SalesQuery);
 
 /// Changes a shop's data. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
-pub struct Mutation(
-    SessionMutation,
-    UserMutation,
-    RoleMutation,
-    ApiKeyMutation,
-    IdentityProviderMutation,
-    BookMutation,
-    AuthorMutation,
-    CategoryMutation,
-    ImportMutation,
-);
+pub struct Mutation(IdentityMutation, CatalogMutation, OrdersMutation);
+
+/// Changes what is about the shop's people.
+#[derive(MergedObject, Default)]
+pub struct IdentityMutation(SessionMutation, UserMutation, RoleMutation, ApiKeyMutation, IdentityProviderMutation);
+
+/// Changes the catalogue.
+#[derive(MergedObject, Default)]
+pub struct CatalogMutation(BookMutation, AuthorMutation, CategoryMutation, ImportMutation);
+
+/// Changes orders.
+#[derive(MergedObject, Default)]
+pub struct OrdersMutation(OrderMutation, CustomerMutation);
 
 /// The schema that serves every tenant.
 pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
@@ -99,6 +106,10 @@ impl NodeQuery {
                 category_by_id(&read, actor, id).await.map(|c| c.map(|c| Node::Category(CategoryNode(c))))
             }
             NodeId::Import(id) => import_by_id(&read, actor, id).await.map(|i| i.map(|i| Node::Import(ImportNode(i)))),
+            NodeId::Order(id) => {
+                let order = order_by_id(&read, actor, id).await.map(|o| o.map(|o| Node::Order(OrderNode(o))));
+                return order.map_err(|failure| into_error(failure, actor));
+            }
             id => return person_node(&read, actor, id).await.map_err(|failure| into_error(failure, actor)),
         };
         node.map_err(|failure| into_error(failure, actor))

@@ -1,12 +1,15 @@
 //! Failures that a user can mend, one type for each domain's codes.
 
 use async_graphql::resolver_utils::EnumType;
-use async_graphql::{Interface, SimpleObject};
+use async_graphql::{ID, Interface, SimpleObject};
 
-use crate::failure::Refusal;
+use crate::failure::{Fact, Refusal};
 use crate::tenant::catalog::error::CatalogErrorCode;
 use crate::tenant::idempotency::Code;
 use crate::tenant::identity::error::IdentityErrorCode;
+use crate::tenant::orders::error::OrderErrorCode;
+use crate::tenant::orders::order::graphql::OrderMoveValue;
+use crate::tenant::orders::status::OrderMove;
 
 /// A failure that the user can mend. Outages and defects go to the top-level `errors` instead.
 #[derive(Interface)]
@@ -19,6 +22,8 @@ pub enum UserError {
     Catalog(CatalogUserError),
     /// About people.
     Identity(IdentityUserError),
+    /// About orders.
+    Order(OrderUserError),
 }
 
 /// Declares a domain's user error.
@@ -58,6 +63,42 @@ user_error!(
     /// What is wrong with a request about the shop's people.
     IdentityUserError(IdentityErrorCode)
 );
+
+/// What is wrong with a request about orders.
+#[derive(SimpleObject)]
+pub struct OrderUserError {
+    /// What is wrong, for programs.
+    code: OrderErrorCode,
+    /// What is wrong, for people.
+    message: String,
+    /// Which argument or field of the input is wrong.
+    path: Option<Vec<String>>,
+    /// With `VERSION_CONFLICT`: the version as it is now.
+    current_version: Option<i32>,
+    /// With `INSUFFICIENT_STOCK` and `BOOK_NOT_FOR_SALE`: the book, where it is not the input that names it.
+    book_id: Option<ID>,
+    /// With `INSUFFICIENT_STOCK`: how many copies are left.
+    available: Option<i32>,
+    /// With `MOVE_NOT_ALLOWED`: what can be done with the order.
+    allowed_moves: Option<Vec<OrderMoveValue>>,
+}
+
+impl From<Refusal<OrderErrorCode>> for OrderUserError {
+    fn from(refusal: Refusal<OrderErrorCode>) -> Self {
+        let (mut book_id, mut available, mut allowed_moves) = (None, None, None);
+        let current_version = refusal.current_version();
+        match refusal.fact {
+            Some(Fact::Stock(book, left)) => (book_id, available) = (Some(ID(book)), Some(left)),
+            Some(Fact::Moves(names)) => {
+                let moves = names.iter().filter_map(|name| OrderMove::of(name));
+                allowed_moves = Some(moves.map(OrderMoveValue::from).collect());
+            }
+            Some(Fact::Version(_)) | None => {}
+        }
+        let path = Some(refusal.path.into_iter().map(Into::into).collect());
+        Self { code: refusal.code, message: refusal.message, path, current_version, book_id, available, allowed_moves }
+    }
+}
 
 /// Codes are kept by the names that the API has for them.
 impl<C: EnumType + Sync> Code for C {

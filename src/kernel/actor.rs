@@ -14,6 +14,12 @@ pub enum Permission {
     CatalogWrite,
     /// Import a catalogue and see the reports of imports.
     CatalogImport,
+    /// See orders, their customers and what was sold.
+    OrdersRead,
+    /// Enter, place and move orders, and take payments.
+    OrdersWrite,
+    /// Pay orders back, and erase customers.
+    OrdersRefund,
     /// See the shop's people and roles.
     UsersRead,
     /// Invite, change and disable the shop's people.
@@ -33,10 +39,13 @@ pub struct PermissionError;
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::CatalogRead,
         Self::CatalogWrite,
         Self::CatalogImport,
+        Self::OrdersRead,
+        Self::OrdersWrite,
+        Self::OrdersRefund,
         Self::UsersRead,
         Self::UsersWrite,
         Self::RolesWrite,
@@ -51,6 +60,9 @@ impl Permission {
             Self::CatalogRead => "catalog.read",
             Self::CatalogWrite => "catalog.write",
             Self::CatalogImport => "catalog.import",
+            Self::OrdersRead => "orders.read",
+            Self::OrdersWrite => "orders.write",
+            Self::OrdersRefund => "orders.refund",
             Self::UsersRead => "users.read",
             Self::UsersWrite => "users.write",
             Self::RolesWrite => "roles.write",
@@ -152,9 +164,9 @@ impl fmt::Debug for Permissions {
 pub enum Role {
     /// May do everything in the shop.
     Owner,
-    /// Runs the shop: the catalogue with imports, and people who may less.
+    /// Runs the shop: the catalogue with imports, orders with refunds, and people who may less.
     Manager,
-    /// Works in the shop: changes single books.
+    /// Works in the shop: changes single books, takes orders.
     Clerk,
     /// Sees the catalogue.
     ReadOnly,
@@ -183,11 +195,22 @@ impl Role {
     /// What the role allows; what is not listed is denied.
     #[must_use]
     pub fn permissions(self) -> Permissions {
-        use Permission::{CatalogImport, CatalogRead, CatalogWrite, UsersRead, UsersWrite};
+        use Permission::{
+            CatalogImport, CatalogRead, CatalogWrite, OrdersRead, OrdersRefund, OrdersWrite, UsersRead, UsersWrite,
+        };
         match self {
             Self::Owner => Permissions::ALL,
-            Self::Manager => Permissions::of(&[CatalogRead, CatalogWrite, CatalogImport, UsersRead, UsersWrite]),
-            Self::Clerk => Permissions::of(&[CatalogRead, CatalogWrite]),
+            Self::Manager => Permissions::of(&[
+                CatalogRead,
+                CatalogWrite,
+                CatalogImport,
+                OrdersRead,
+                OrdersWrite,
+                OrdersRefund,
+                UsersRead,
+                UsersWrite,
+            ]),
+            Self::Clerk => Permissions::of(&[CatalogRead, CatalogWrite, OrdersRead, OrdersWrite]),
             Self::ReadOnly => Permissions::of(&[CatalogRead]),
         }
     }
@@ -323,11 +346,15 @@ mod tests {
         };
         check(
             "owner",
-            "catalog.read catalog.write catalog.import users.read users.write roles.write api_keys.write \
+            "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write \
+             roles.write api_keys.write \
              identity_provider.write",
         );
-        check("manager", "catalog.read catalog.write catalog.import users.read users.write");
-        check("clerk", "catalog.read catalog.write");
+        check(
+            "manager",
+            "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write",
+        );
+        check("clerk", "catalog.read catalog.write orders.read orders.write");
         check("read-only", "catalog.read");
         assert_eq!("root".parse::<Role>(), Err(RoleError));
     }
@@ -349,7 +376,7 @@ mod tests {
         assert_eq!(Permissions::of_names(&["catalog.read".to_owned(), "of.the.future".to_owned()]).names().len(), 1);
         assert_eq!(
             [clerk, Permissions::of(&[Permission::UsersRead])].into_iter().collect::<Permissions>().iter().count(),
-            3
+            5
         );
         assert!(Permissions::default().is_empty() && !clerk.is_empty());
     }

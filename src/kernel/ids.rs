@@ -141,6 +141,18 @@ id!(
     /// One run of a catalogue import.
     ImportId, "import"
 );
+id!(
+    /// An order of one tenant.
+    OrderId, "order"
+);
+id!(
+    /// Somebody who buys of one tenant.
+    CustomerId, "customer"
+);
+id!(
+    /// An attempt to be paid for an order.
+    PaymentId, "payment"
+);
 
 #[cfg(test)]
 mod tests {

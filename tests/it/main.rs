@@ -15,3 +15,4 @@ mod identity;
 mod isolation;
 mod jobs;
 mod migrations;
+mod orders;

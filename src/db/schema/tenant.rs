@@ -176,6 +176,8 @@ diesel::table! {
         match_key -> Text,
         price_key -> BigInt,
         published_key -> Integer,
+        reserved -> Integer,
+        sold -> BigInt,
     }
 }
 
@@ -257,9 +259,74 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// People who buy.
+    customers (id) {
+        id -> Uuid,
+        email_hash -> Nullable<Binary>,
+        subject_key -> Nullable<Binary>,
+        created_at -> Timestamptz,
+        erased_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Orders.
+    orders (id) {
+        id -> Uuid,
+        number -> BigInt,
+        customer_id -> Uuid,
+        customer_sealed -> Binary,
+        status -> Text,
+        currency -> Text,
+        total_minor -> BigInt,
+        cancel_reason -> Nullable<Text>,
+        version -> Integer,
+        created_by -> Nullable<Uuid>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        placed_at -> Nullable<Timestamptz>,
+        paid_at -> Nullable<Timestamptz>,
+        fulfilled_at -> Nullable<Timestamptz>,
+        delivered_at -> Nullable<Timestamptz>,
+        canceled_at -> Nullable<Timestamptz>,
+        refunded_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// What is ordered.
+    order_lines (order_id, book_id) {
+        order_id -> Uuid,
+        book_id -> Uuid,
+        quantity -> Integer,
+        title -> Text,
+        unit_price_minor -> BigInt,
+    }
+}
+
+diesel::table! {
+    /// Attempts to be paid.
+    payments (id) {
+        id -> Uuid,
+        order_id -> Uuid,
+        status -> Text,
+        amount_minor -> BigInt,
+        currency -> Text,
+        reference -> Nullable<Text>,
+        failure -> Nullable<Text>,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(user_roles -> users (user_id));
 diesel::joinable!(user_roles -> roles (role_id));
 diesel::joinable!(api_keys -> users (user_id));
 diesel::allow_tables_to_appear_in_same_query!(users, roles, user_roles, api_keys);
 diesel::joinable!(book_authors -> authors (author_id));
 diesel::allow_tables_to_appear_in_same_query!(authors, books, book_authors, categories);
+diesel::joinable!(order_lines -> orders (order_id));
+diesel::joinable!(order_lines -> books (book_id));
+diesel::joinable!(orders -> customers (customer_id));
+diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, customers, books);

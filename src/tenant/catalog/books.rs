@@ -1,6 +1,7 @@
 //! What the shop sells, or means to.
 
 pub mod graphql;
+pub mod loaders;
 pub mod model;
 pub(in crate::tenant::catalog) mod repo;
 pub mod search;

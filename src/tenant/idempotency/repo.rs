@@ -43,7 +43,7 @@ pub async fn key_claim(read: &TenantRead, key: &Key, now: DateTime<Utc>) -> Resu
 
 /// Keeps an outcome, beside those of the same request. A row that has expired is written anew.
 pub async fn outcome_keep(
-    tx: &mut TenantTx,
+    tx: &TenantRead,
     key: &Key,
     outcome: Value,
     (now, expires_at): (DateTime<Utc>, DateTime<Utc>),
@@ -67,10 +67,11 @@ pub async fn outcome_keep(
             idempotency_keys::created_at.eq(excluded(idempotency_keys::created_at)),
             idempotency_keys::expires_at.eq(excluded(idempotency_keys::expires_at)),
         );
-        return tx.execute(insert.set(anew)).await.map(drop);
+        return tx.one::<_, Vec<u8>, _>(insert.set(anew).returning(idempotency_keys::key)).await.map(drop);
     }
     let merged = Merged::new(idempotency_keys::outcomes, excluded(idempotency_keys::outcomes));
-    tx.execute(insert.set(idempotency_keys::outcomes.eq(merged))).await.map(drop)
+    let merge = insert.set(idempotency_keys::outcomes.eq(merged)).returning(idempotency_keys::key);
+    tx.one::<_, Vec<u8>, _>(merge).await.map(drop)
 }
 
 /// Removes keys that have expired, and answers how many.

@@ -88,8 +88,8 @@ async fn run<T: Recall, C: Code>(
         Err(_) => return result.map(Ok),
     };
     let outcome: Value = json!(stored);
-    repo::outcome_keep(tx, key, outcome, (now, now + KEPT), is_first).await?;
-    write_down(tx, act).await?;
+    let keep = async |tx: &TenantRead| repo::outcome_keep(tx, key, outcome, (now, now + KEPT), is_first).await;
+    write_down(tx, act, keep).await?;
     Ok(result)
 }
 

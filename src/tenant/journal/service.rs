@@ -1,10 +1,13 @@
 //! Runs what changes a shop, and writes down what it noted.
 
+use futures_util::future::try_join;
+
 use super::act::Act;
-use super::repo::{self, NewEntry};
-use crate::db::{DbError, TenantSession, TenantTx};
+use super::repo::{self, JournalInsert};
+use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
 use crate::kernel::journal::Change;
 use crate::tenant::audit::chain::{Fields, digest};
+use crate::tenant::events;
 
 /// Runs `work` in a writing transaction of its own and writes down what it noted: committed when it answers `Ok`, rolled
 /// back when it answers `Err`.
@@ -19,7 +22,7 @@ pub async fn write<T, E: From<DbError>>(
     session
         .write(async |tx: &mut TenantTx| {
             let value = work(tx).await?;
-            write_down(tx, act).await?;
+            write_down(tx, act, async |_: &TenantRead| Ok(())).await?;
             Ok(value)
         })
         .await
@@ -27,26 +30,38 @@ pub async fn write<T, E: From<DbError>>(
 
 /// Writes down what the transaction has noted: nothing where it has changed nothing.
 ///
-/// The last statement of a transaction
-/// but for its COMMIT, because it takes the lock that every writer of the shop waits for.
+/// The last statement of a transaction but for its COMMIT, because it takes the lock that every writer of the shop waits
+/// for. `beside` travels in front of it, in the same trip.
 ///
 /// # Errors
 /// The database failed.
-pub async fn write_down(tx: &mut TenantTx, act: Act<'_>) -> Result<(), DbError> {
+pub async fn write_down(
+    tx: &mut TenantTx,
+    act: Act<'_>,
+    beside: impl AsyncFnOnce(&TenantRead) -> Result<(), DbError>,
+) -> Result<(), DbError> {
     let (change, events) = tx.take_journal();
     let Some(change) = change else {
         return match events.first() {
-            None => Ok(()),
+            None => beside(tx).await,
             Some(event) => Err(DbError::Other(format!("`{}` was published without a change", event.kind))),
         };
     };
-    repo::journal_insert(tx, entry(act, change), events).await
+    for event in &events {
+        for job in events::reactions(event.kind) {
+            tx.enqueue(act.clock.new_id(), job, events::payload(event), None).await?;
+        }
+    }
+    let journal = entry(act, change).with(events);
+    try_join(beside(tx), repo::journal_insert(tx, journal)).await.map(drop)
 }
 
-fn entry(act: Act<'_>, change: Change) -> NewEntry {
+fn entry(act: Act<'_>, change: Change) -> JournalInsert {
     let (actor, via) = act.names();
-    let mut entry = NewEntry {
+    let mut entry = JournalInsert {
         at: act.now(),
+        count: 0,
+        digest: Vec::new(),
         actor,
         via,
         action: act.action,
@@ -56,7 +71,11 @@ fn entry(act: Act<'_>, change: Change) -> NewEntry {
         sealed: None,
         request_id: act.request_id.map(str::to_owned),
         address: act.address.map(|address| address.to_string()),
-        digest: [0; 32],
+        event_ids: Vec::new(),
+        event_kinds: Vec::new(),
+        event_versions: Vec::new(),
+        event_entities: Vec::new(),
+        event_data: Vec::new(),
     };
     entry.digest = digest(&Fields {
         at: entry.at,
@@ -69,6 +88,7 @@ fn entry(act: Act<'_>, change: Change) -> NewEntry {
         sealed: entry.sealed.as_deref(),
         request_id: entry.request_id.as_deref(),
         address: entry.address.as_deref(),
-    });
+    })
+    .to_vec();
     entry
 }

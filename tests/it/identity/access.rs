@@ -77,6 +77,7 @@ impl Roots {
             "Int" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
             "String" => "\"x\"".to_owned(),
+            "Date" => "\"2026-03-01\"".to_owned(),
             other if self.enums.contains_key(other) => self.enums[other].clone(),
             other => {
                 let fields: Vec<String> =
@@ -89,7 +90,7 @@ impl Roots {
 
 /// An id that nobody has, of the type that a field or argument is about.
 fn id(field: &str, argument: &str) -> String {
-    let prefixes = ["apiKey", "author", "book", "category", "import", "role", "user"];
+    let prefixes = ["apiKey", "author", "book", "category", "import", "order", "role", "user"];
     let about = if argument == "id" { field } else { argument };
     let prefix = prefixes.into_iter().find(|prefix| about.starts_with(prefix)).unwrap_or("book");
     format!("{}_{}", prefix.to_lowercase(), base32_encode(SystemClock.new_id()))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use shelfwise::cli::schema::tenant_sdl;
 use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
-use shelfwise::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, RoleId, UserId};
+use shelfwise::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, OrderId, RoleId, UserId};
 
 use crate::graphql_helpers::{author, book, category};
 use crate::harness::world::user_id;
@@ -31,6 +31,58 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("Query.node(id)", "apikey", "query($id: ID!) { r: node(id: $id) { id } }"),
     ("Query.node(id)", "role", "query($id: ID!) { r: node(id: $id) { id } }"),
     ("Query.node(id)", "user", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.order(id)", "order", "query($id: ID!) { r: order(id: $id) { id number } }"),
+    ("Query.node(id)", "order", "query($id: ID!) { r: node(id: $id) { id } }"),
+    (
+        "OrderFilterInput.bookId",
+        "book",
+        "query($id: ID!) { r: orders(filter: { bookId: $id }) { totalCount nodes { id } } }",
+    ),
+    (
+        "OrderLineInput.bookId",
+        "book",
+        "mutation($id: ID!) { r: orderCreate(input: { customer: { name: \"X\", email: \"x@y.example\" }, lines: [{ bookId: $id, quantity: 1 }] }) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderLineSet(bookId)",
+        "book",
+        "mutation($id: ID!, $ownOrder: ID!) { r: orderLineSet(id: $ownOrder, bookId: $id, quantity: 1) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderLineSet(id)",
+        "order",
+        "mutation($id: ID!, $own: ID!) { r: orderLineSet(id: $id, bookId: $own, quantity: 1) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderPlace(id)",
+        "order",
+        "mutation($id: ID!) { r: orderPlace(id: $id) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderPay(id)",
+        "order",
+        "mutation($id: ID!) { r: orderPay(id: $id) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderFulfill(id)",
+        "order",
+        "mutation($id: ID!) { r: orderFulfill(id: $id) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderDeliver(id)",
+        "order",
+        "mutation($id: ID!) { r: orderDeliver(id: $id) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderCancel(id)",
+        "order",
+        "mutation($id: ID!) { r: orderCancel(id: $id, reason: OTHER) { order { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.orderRefund(id)",
+        "order",
+        "mutation($id: ID!) { r: orderRefund(id: $id) { order { id } userErrors { code } } }",
+    ),
     (
         "Mutation.apiKeyRevoke(id)",
         "apikey",
@@ -234,6 +286,7 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
             ("author", author(&owner, "Ann").await),
             ("book", book(&owner, json!({ "title": "Emma" })).await),
             ("category", category(&owner, "Mine", None).await),
+            ("order", crate::orders::order(&owner, &[]).await),
             ("import", import["bookImport"]["import"]["id"].as_str().unwrap().to_owned()),
         ]);
         let nobody: BTreeMap<&str, String> = BTreeMap::from([
@@ -244,6 +297,7 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
             ("book", BookId(SystemClock.new_id()).to_string()),
             ("category", CategoryId(SystemClock.new_id()).to_string()),
             ("import", ImportId(SystemClock.new_id()).to_string()),
+            ("order", OrderId(SystemClock.new_id()).to_string()),
         ]);
         let own_category = other.data("{ categories(first: 1) { nodes { id } } }", json!({})).await;
         let own_category = &own_category["categories"]["nodes"][0]["id"];
@@ -266,6 +320,7 @@ async fn answer(client: &Client<'_>, query: &str, id: &str, own: &Value) -> Stri
     let mut variables = own.clone();
     variables["id"] = json!(id);
     variables["own"] = json!("book_01h455vb4pex5vsknk084sn02q");
+    variables["ownOrder"] = json!("order_01h455vb4pex5vsknk084sn02q");
     let response = client.gql(query, variables).await;
     let mut body = response.body;
     body.as_object_mut().unwrap().remove("extensions");

@@ -29,6 +29,12 @@ impl Recall for Book {
     }
 }
 
+/// Books by their ids, in no order.
+pub async fn book_list_by_id(read: &TenantRead, ids: &[BookId]) -> Result<Vec<Book>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    read.load(books::table.filter(books::id.eq_any(ids)).select(Book::as_select())).await
+}
+
 /// A book by its ISBN.
 pub async fn book_by_isbn(read: &TenantRead, isbn13: &str) -> Result<Option<Book>, DbError> {
     read.first(books::table.filter(books::isbn13.eq(isbn13.to_owned())).select(Book::as_select())).await

@@ -27,6 +27,12 @@ pub enum PermissionValue {
     CatalogWrite,
     /// `identity_provider.write`: say whose tokens log the shop's people in.
     IdentityProviderWrite,
+    /// `orders.read`: see orders, their customers and what was sold.
+    OrdersRead,
+    /// `orders.refund`: pay orders back, and erase customers.
+    OrdersRefund,
+    /// `orders.write`: enter, place and move orders, and take payments.
+    OrdersWrite,
     /// `roles.write`: make, change and delete the shop's own roles.
     RolesWrite,
     /// `users.read`: see the shop's people and roles.

@@ -1,0 +1,7 @@
+//! Orders themselves and their lines.
+
+pub mod graphql;
+pub mod loaders;
+pub mod model;
+pub mod repo;
+pub mod service;

@@ -1,0 +1,84 @@
+//! Lines of orders.
+
+use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::{Context, Object};
+
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::loaders::load;
+use crate::graphql::scalars::Money;
+use crate::graphql::{ApiError, ApiResult, Shop};
+use crate::kernel::actor::Permission;
+use crate::kernel::ids::BookId;
+use crate::kernel::money;
+use crate::tenant::catalog::books::graphql::BookNode;
+use crate::tenant::orders::order::model::{Line, Order};
+
+/// A line of an order.
+pub struct OrderLine {
+    line: Line,
+    unit_price: Option<money::Money>,
+    total_price: Option<money::Money>,
+}
+
+/// A place among an order's lines, which are in the order of their books' ids.
+pub struct LineCursor(BookId);
+
+impl CursorType for LineCursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        let [kind, id] = decode_parts(text).ok_or("malformed")?;
+        if kind == "LINE" { id.parse().map(Self).map_err(|_| "malformed") } else { Err("another list's") }
+    }
+
+    fn encode_cursor(&self) -> String {
+        encode_parts(&["LINE", &self.0.to_string()])
+    }
+}
+
+/// A page of an order's lines.
+pub type LineConnection = Connection<LineCursor, OrderLine>;
+
+/// One page of an order's lines.
+pub(super) fn lines_of(order: &Order, all: &[Line], args: PageArgs) -> ApiResult<LineConnection> {
+    let request = args.parse::<LineCursor>()?;
+    let page = request.slice(all, |from| all.iter().position(|line| line.book_id == from.0));
+    Ok(connection(page, EmptyFields, |line: Line| {
+        let unit_price = order.money(line.unit_price_minor);
+        let total_price = order.money(line.total_minor());
+        (LineCursor(line.book_id), OrderLine { line, unit_price, total_price })
+    }))
+}
+
+/// A line of an order.
+#[Object]
+impl OrderLine {
+    /// The book as it is now; null where the caller may not see the catalogue.
+    async fn book(&self, ctx: &Context<'_>) -> ApiResult<Option<BookNode>> {
+        let shop = Shop::of(ctx)?;
+        if !shop.actor().may(Permission::CatalogRead) {
+            return Ok(None);
+        }
+        Ok(load(&shop.loaders().book_by_id, self.line.book_id).await?.map(|book| BookNode((*book).clone())))
+    }
+
+    /// The title: of now in a draft, frozen in what is placed.
+    async fn title(&self) -> &str {
+        &self.line.title
+    }
+
+    /// Copies.
+    async fn quantity(&self) -> i32 {
+        self.line.quantity
+    }
+
+    /// The price of a copy: of now in a draft, frozen in what is placed.
+    async fn unit_price(&self) -> ApiResult<Money> {
+        self.unit_price.map(Money::from).ok_or_else(ApiError::internal)
+    }
+
+    /// What the line comes to.
+    async fn total_price(&self) -> ApiResult<Money> {
+        self.total_price.map(Money::from).ok_or_else(ApiError::internal)
+    }
+}

@@ -1,0 +1,215 @@
+//! Mutations of orders.
+
+use async_graphql::{Context, ID, Object};
+
+use super::OrderNode;
+use super::input::{OrderCancelReason, OrderCreateInput, desk};
+use crate::graphql::access::{access, needs};
+use crate::graphql::payload::payload;
+use crate::graphql::scalars::parse_id;
+use crate::graphql::user_error::OrderUserError;
+use crate::graphql::{ApiResult, Call, IdempotencyKey};
+use crate::kernel::actor::Permission;
+use crate::tenant::orders::error::OrderErrorCode;
+use crate::tenant::orders::order::model::{NewLine, Order};
+use crate::tenant::orders::order::service;
+use crate::tenant::orders::payments::service::order_pay;
+
+payload!(
+    /// What `orderCreate` answers.
+    OrderCreatePayload {
+        /// The new order.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderLineSet` answers.
+    OrderLineSetPayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderPlace` answers.
+    OrderPlacePayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderPay` answers.
+    OrderPayPayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderFulfill` answers.
+    OrderFulfillPayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderDeliver` answers.
+    OrderDeliverPayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderCancel` answers.
+    OrderCancelPayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+payload!(
+    /// What `orderRefund` answers.
+    OrderRefundPayload {
+        /// The order as it is now.
+        order: OrderNode(Order)
+    },
+    OrderUserError(OrderErrorCode)
+);
+
+/// Mutations of orders.
+#[derive(Default)]
+pub struct OrderMutation;
+
+#[Object]
+impl OrderMutation {
+    /// Enters a draft. Nothing is reserved and no price is promised until it is placed.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_create(
+        &self,
+        ctx: &Context<'_>,
+        input: OrderCreateInput,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderCreatePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let lines = input.lines.iter().map(|line| line.parse()).collect::<ApiResult<Vec<NewLine>>>()?;
+        let customer = input.customer.into();
+        let work = async |tx: &mut _| service::order_create(tx, desk(&call), &customer, &lines).await;
+        OrderCreatePayload::new(call.write("order.create", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Sets how many copies of a book a draft has; 0 takes the line away.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_line_set(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "The book.")] book_id: ID,
+        #[graphql(desc = "Copies, 0 to 10000.")] quantity: i32,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderLineSetPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let (target, line) = ((parse_id(&id)?, version), NewLine { book: parse_id(&book_id)?, quantity });
+        let work = async |tx: &mut _| service::order_line_set(tx, desk(&call), target, line).await;
+        OrderLineSetPayload::new(call.write("order.line_set", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Places a draft: reserves its copies and freezes its prices, all of it or nothing. A line of which there are too few
+    /// copies is refused with `INSUFFICIENT_STOCK`, the book and what is left of it.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_place(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderPlacePayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let target = (parse_id(&id)?, version);
+        let work = async |tx: &mut _| service::order_place(tx, desk(&call), target).await;
+        OrderPlacePayload::new(call.write("order.place", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Asks for a placed order to be paid. The order is paid a moment later, when its `payment` is through; a payment that
+    /// failed says why, and another may be asked for.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_pay(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderPayPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let target = (parse_id(&id)?, version);
+        let is_available = call.request.services().payments.is_some();
+        let work = async |tx: &mut _| order_pay(tx, desk(&call), target, is_available).await;
+        OrderPayPayload::new(call.write("order.pay", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Hands a paid order over: what was reserved is sold.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_fulfill(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderFulfillPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let target = (parse_id(&id)?, version);
+        let work = async |tx: &mut _| service::order_fulfill(tx, desk(&call), target).await;
+        OrderFulfillPayload::new(call.write("order.fulfill", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Notes that an order which was handed over has arrived.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_deliver(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderDeliverPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let target = (parse_id(&id)?, version);
+        let work = async |tx: &mut _| service::order_deliver(tx, desk(&call), target).await;
+        OrderDeliverPayload::new(call.write("order.deliver", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Gives an order up that is not paid: what was reserved is free again. A payment under way is taken back.
+    #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
+    async fn order_cancel(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Why.")] reason: OrderCancelReason,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderCancelPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let target = (parse_id(&id)?, version);
+        let work = async |tx: &mut _| service::order_cancel(tx, desk(&call), target, reason.into()).await;
+        OrderCancelPayload::new(call.write("order.cancel", Permission::OrdersWrite, work).await, call.actor())
+    }
+
+    /// Pays an order back. What is still reserved is free again.
+    #[graphql(directive = access::apply(needs(Permission::OrdersRefund)))]
+    async fn order_refund(
+        &self,
+        ctx: &Context<'_>,
+        id: ID,
+        #[graphql(desc = "Whether the books came back, and are in stock again.", default)] is_returned: bool,
+        #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> ApiResult<OrderRefundPayload> {
+        let call = Call::of(ctx, idempotency_key.as_ref())?;
+        let target = (parse_id(&id)?, version);
+        let work = async |tx: &mut _| service::order_refund(tx, desk(&call), target, is_returned).await;
+        OrderRefundPayload::new(call.write("order.refund", Permission::OrdersRefund, work).await, call.actor())
+    }
+}

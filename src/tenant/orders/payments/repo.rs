@@ -1,0 +1,77 @@
+//! SQL of payments.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+use super::model::{Payment, PaymentStatus};
+use crate::db::schema::tenant::payments;
+use crate::db::{DbError, TenantRead, TenantTx};
+use crate::kernel::ids::{OrderId, PaymentId};
+use crate::tenant::orders::order::model::Order;
+
+/// The states in which an order has its payment.
+const LIVE: [&str; 5] = ["pending", "authorized", "captured", "confirmed", "refunding"];
+
+/// A payment by its id.
+pub async fn payment_by_id(read: &TenantRead, id: PaymentId) -> Result<Option<Payment>, DbError> {
+    read.first(payments::table.filter(payments::id.eq(id.0)).select(Payment::as_select())).await
+}
+
+/// The payment that an order has, if it has one.
+pub async fn payment_live(read: &TenantRead, order: OrderId) -> Result<Option<Payment>, DbError> {
+    let query = payments::table.filter(payments::order_id.eq(order.0)).filter(payments::status.eq_any(LIVE));
+    read.first(query.select(Payment::as_select())).await
+}
+
+/// The newest payment of each order.
+pub async fn payment_list_newest(read: &TenantRead, orders: &[OrderId]) -> Result<Vec<Payment>, DbError> {
+    let orders: Vec<Uuid> = orders.iter().map(|id| id.0).collect();
+    let query = payments::table
+        .filter(payments::order_id.eq_any(orders))
+        .distinct_on(payments::order_id)
+        .order((payments::order_id, payments::id.desc()));
+    read.load(query.select(Payment::as_select())).await
+}
+
+/// Enters a payment for the total of an order.
+pub async fn payment_insert(
+    tx: &TenantTx,
+    id: PaymentId,
+    order: &Order,
+    now: DateTime<Utc>,
+) -> Result<Payment, DbError> {
+    let insert = diesel::insert_into(payments::table)
+        .values((
+            payments::id.eq(id.0),
+            payments::order_id.eq(order.id.0),
+            payments::status.eq(PaymentStatus::Pending.as_str()),
+            payments::amount_minor.eq(order.total_minor),
+            payments::currency.eq(order.currency.clone()),
+            payments::created_at.eq(now),
+            payments::updated_at.eq(now),
+        ))
+        .returning(Payment::as_returning());
+    tx.one(insert).await
+}
+
+/// Moves a payment on from where it was read; nothing where another was faster.
+pub async fn payment_advance(
+    tx: &TenantTx,
+    payment: &Payment,
+    to: PaymentStatus,
+    (reference, failure): (Option<String>, Option<String>),
+    now: DateTime<Utc>,
+) -> Result<Option<Payment>, DbError> {
+    let here =
+        payments::table.filter(payments::id.eq(payment.id.0)).filter(payments::status.eq(payment.status.clone()));
+    let update = diesel::update(here)
+        .set((
+            payments::status.eq(to.as_str()),
+            payments::reference.eq(reference.or_else(|| payment.reference.clone())),
+            payments::failure.eq(failure),
+            payments::updated_at.eq(now),
+        ))
+        .returning(Payment::as_returning());
+    tx.first(update).await
+}
