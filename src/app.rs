@@ -39,8 +39,6 @@ pub struct App {
     pub services: Arc<Services>,
     /// The control plane's database.
     pub control: ControlDb,
-    /// Wakes workers.
-    pub bell: Bell,
     /// Who makes schemas, where the owner's login is known.
     pub owner: Option<OwnerDb>,
     /// What shops' credentials allow.
@@ -112,6 +110,7 @@ impl App {
                 registry,
                 tenants,
                 payments: payments(&config, &control, &clock),
+                bell,
                 clock,
                 outbound,
             }),
@@ -123,7 +122,6 @@ impl App {
             admin_schema,
             config,
             control,
-            bell,
             listener,
             ringer,
         })

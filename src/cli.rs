@@ -3,6 +3,7 @@
 mod admin;
 pub mod dev;
 mod documents;
+mod jobs;
 mod keys;
 mod migrate;
 mod output;
@@ -42,6 +43,9 @@ enum Command {
     /// Provision, list, suspend and resume tenants, import their catalogues, and trust their documents.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// List and count jobs, replay or put away dead letters, and call jobs off.
+    #[command(subcommand)]
+    Jobs(jobs::Command),
     /// Print the schemas of the APIs, or check the committed ones.
     #[command(subcommand)]
     Schema(schema::Command),
@@ -86,6 +90,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Schema(command) => schema::run(&command),
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
+        Command::Jobs(command) => jobs::run(&dev::with_running(config)?, command).await,
         Command::Admin(command) => admin::run(&dev::with_running(config)?, command).await,
         Command::Keys(command) => keys::run(&dev::with_running(config)?, command).await,
         Command::Token(command) => token::run(&dev::with_running(config)?, command).await,

@@ -5,6 +5,7 @@ pub mod audit;
 pub mod error;
 pub mod graphql;
 pub mod isolation;
+pub mod jobs;
 pub mod migrations;
 pub mod provisioning;
 pub mod tenants;

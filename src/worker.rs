@@ -39,7 +39,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
 /// No database is configured, or its URL is malformed.
 pub async fn work(app: Arc<App>, handlers: Handlers, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let target = Target::from_url(urls(&app.config)?.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
-    let bell = app.bell.clone();
+    let bell = app.services.bell.clone();
     let name = base32_encode(app.services.clock.new_id());
     let heard = bell.clone();
     let hear = move |signal| match signal {

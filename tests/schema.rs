@@ -123,6 +123,9 @@ fn names_keep_the_rules() {
         "Request",
         "Confirm",
         "Accept",
+        "Replay",
+        "Discard",
+        "Cancel",
     ];
     let mut odd = Vec::new();
     for (file, sdl, _) in schemas() {

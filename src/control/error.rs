@@ -5,6 +5,10 @@ use crate::failure::{Failure, Refusal};
 /// What is wrong with a request to the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum ControlErrorCode {
+    /// There is no job with this id, or none any more.
+    JobNotFound,
+    /// The job's state does not allow this.
+    JobStateConflict,
     /// The account is in use already.
     AdminIsActive,
     /// The slug breaks the rules of slugs.

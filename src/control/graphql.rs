@@ -279,6 +279,9 @@ impl AdminMutation {
             currency: input.currency,
         };
         let result = tenant_provision(owner, &request.services.vault, request.clock(), operator, &new).await;
+        if result.is_ok() {
+            request.services.bell.ring();
+        }
         TenantProvisionPayload::new(result, &Actor::System)
     }
 

@@ -11,7 +11,7 @@ use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
 use crate::control::audit::Operator;
 use crate::control::tenants::{Lookup, Registry};
-use crate::db::{ControlDb, DbError, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
+use crate::db::{Bell, ControlDb, DbError, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
 use crate::failure::Failure;
 use crate::kernel::actor::{Access, Actor};
 use crate::kernel::clock::Clock;
@@ -42,6 +42,8 @@ pub struct Services {
     pub vault: Vault,
     /// Who takes payments, if anybody does.
     pub payments: Option<Arc<dyn PaymentProvider>>,
+    /// Wakes workers.
+    pub bell: Bell,
     /// Which addresses of tenants' choosing may be called.
     pub outbound: Policy,
 }

@@ -12,6 +12,7 @@ use crate::control::admins::graphql::{AdminAccountMutation, AdminAccountQuery};
 use crate::control::admins::sessions::graphql::AdminSessionMutation;
 use crate::control::audit::graphql::AuditQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
+use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
 use crate::tenant::catalog::authors::graphql::{AuthorMutation, AuthorNode, AuthorQuery};
@@ -78,12 +79,12 @@ pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
 /// Reads the platform.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
-pub struct PlatformQuery(AdminAccountQuery, AdminQuery, AuditQuery);
+pub struct PlatformQuery(AdminAccountQuery, AdminQuery, JobQuery, AuditQuery);
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub struct PlatformMutation(AdminSessionMutation, AdminAccountMutation, AdminMutation);
+pub struct PlatformMutation(AdminSessionMutation, AdminAccountMutation, AdminMutation, JobMutation);
 
 /// The operators' schema.
 pub type AdminSchema = Schema<PlatformQuery, PlatformMutation, EmptySubscription>;

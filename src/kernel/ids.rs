@@ -126,6 +126,10 @@ id!(
     AdminId, "admin"
 );
 id!(
+    /// A job, in the control plane.
+    JobId, "job"
+);
+id!(
     /// A book of one tenant's catalogue.
     BookId, "book"
 );

@@ -1,6 +1,7 @@
 //! The operators' API and what stands behind it.
 
 mod admins;
+mod jobs;
 mod keys;
 mod provision;
 mod status;

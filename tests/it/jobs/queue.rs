@@ -63,6 +63,11 @@ impl Queue {
         self.psql.query(statement, &[&kind, &tenant, &count]).await.unwrap().iter().map(|row| row.get(0)).collect()
     }
 
+    /// The name of the database.
+    pub async fn database(&self) -> String {
+        self.ask("SELECT current_database()").await
+    }
+
     /// Runs a statement as a person with psql would.
     pub async fn sql(&self, statement: &str) {
         self.psql.batch_execute(statement).await.unwrap();
