@@ -52,6 +52,21 @@
 //! Root fields name what they ask (`graphql::access`), services ask it, and `Shop::write` asks it before a transaction
 //! is opened. A test walks both schemas so that the three cannot part.
 //!
+//! # From a transaction to a job
+//!
+//! ```text
+//! db::TenantTx::enqueue         a row of control.jobs, with the COMMIT or not at all ─ then db::Bell rings
+//!   jobs::runner                claims: a share for each tenant in turn, no more than there are free slots
+//!     worker::tenants           the tenant's context, and nothing of the control plane
+//!       Handler::run            a transaction that writes begins with TenantTx::hold_job
+//!   jobs::scribe                how jobs ended, many in one statement; heartbeats
+//!   jobs::tender                what is due, what was lost, what is periodic
+//! ```
+//!
+//! A claim is a lease and a fence. No transaction is open while a job works, and none says anything about a job without
+//! the fence of its claim. [`jobs`] knows no domain; [`worker`] is where handlers and the engine meet, and [`control::jobs`]
+//! is what operators see of the queue.
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -64,7 +79,7 @@
 //! - No write travels with its opening, and no connection is handed on dirty.
 //! - No `repo` knows an `Actor`; no GraphQL type derives a diesel trait; no domain reads another's tables.
 //! - No table of one plane can be joined with one of the other, and no foreign key crosses schemas. The one bridge is
-//!   `control.job_enqueue`, a function that reads the tenant off the current role.
+//!   `control.job_enqueue`, with `control.job_hold` beside it: functions that read the tenant off the current role.
 //! - No type, domain or extension lives in a tenant's schema: connections serve many tenants, and an OID is one schema's.
 //! - No error of the database is `Display`ed to a client: resolvers answer `ApiError`, which is not `Display`.
 //! - No clock and no randomness but through `kernel::clock::Clock`.
@@ -84,6 +99,13 @@
 //! - No change of a tenant's entry or an administrator's account without its entry in `control.admin_audit`, in the
 //!   same transaction.
 //!
+//! - No job is claimed without a free slot, none beyond its tenant's bound, and none of a kind that the worker does not
+//!   know.
+//! - No job is done at most once: each is done again where it is not known to be done, so each handler says why twice is
+//!   safe.
+//! - No NOTIFY within a transaction that enqueues, and nothing that rests on one: workers look every second.
+//! - No payload of a job in an answer, a log line or a trail.
+//!
 //! # What the wall promises
 //!
 //! Each schema belongs to a NOLOGIN role of its own, entered for each transaction. PostgreSQL itself denies a
@@ -91,7 +113,7 @@
 //! statement of plain SQL. What would let one statement switch the role from within (`set_config`, `query_to_xml` and
 //! its kind, `DO`) is revoked from all but the owner by `deploy/postgres/logins.sql`, which takes a superuser, and is
 //! run again after a restore into another database. Every transaction reads its schema's stamp in the trip of its
-//! opening, and every server has a few tenants try the forbidden every five minutes (`control::isolation`).
+//! opening, and workers have a few tenants try the forbidden every five minutes (`control::isolation`).
 //!
 //! It does not stop a `SET ROLE` that is sent as a statement of its own: the runtime login is a member of all tenants'
 //! roles. Which is why all SQL here is static.

@@ -27,7 +27,7 @@ impl<'a, 'b> Writer<'a, 'b> {
     ///
     /// # Errors
     /// The value cannot be written.
-    pub fn bind<ST, T>(&mut self, value: &'b T) -> QueryResult<()>
+    pub fn bind<ST, T>(mut self, value: &'b T) -> QueryResult<Self>
     where
         Pg: HasSqlType<ST>,
         T: ToSql<ST, Pg> + ?Sized,
@@ -35,7 +35,8 @@ impl<'a, 'b> Writer<'a, 'b> {
         let (text, rest) = self.rest.split_once("{}").unwrap_or((self.rest, ""));
         self.rest = rest;
         self.out.push_sql(text);
-        self.out.push_bind_param::<ST, T>(value)
+        self.out.push_bind_param::<ST, T>(value)?;
+        Ok(self)
     }
 
     /// Writes what is left.
@@ -71,8 +72,8 @@ macro_rules! statement {
                 &'b self,
                 out: diesel::query_builder::AstPass<'_, 'b, diesel::pg::Pg>,
             ) -> diesel::result::QueryResult<()> {
-                let mut writer = $crate::db::statement::Writer::new(out, $text);
-                $(writer.bind::<$sql, _>(&self.$field)?;)*
+                let writer = $crate::db::statement::Writer::new(out, $text);
+                $(let writer = writer.bind::<$sql, _>(&self.$field)?;)*
                 writer.end();
                 Ok(())
             }

@@ -8,4 +8,4 @@ mod tend;
 
 pub use claim::{CLAIM, CLAIM_OPENING, Claim, claim};
 pub use finish::{Claimed, Ending, Verdict, beat, finish};
-pub use tend::{Expired, Periodical, periodic_enqueue, promote, prune, rescue_list};
+pub use tend::{Expired, Periodical, StateDepth, depth, periodic_enqueue, promote, prune, rescue_list};

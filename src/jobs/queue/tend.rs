@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Double, SmallInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Double, Nullable, SmallInt, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::finish::Claimed;
 use crate::db::statement::statement;
-use crate::db::{ControlTx, DbError};
+use crate::db::{ControlDb, ControlTx, DbError};
 use crate::jobs::model::JobState;
 
 /// Rows that one statement moves.
@@ -142,4 +142,32 @@ pub async fn prune(tx: &mut ControlTx, state: JobState, age: Duration) -> Result
     let prune = Prune { state: state.as_str(), seconds: age.as_secs_f64(), batch: BATCH };
     let deleted: Vec<Uuid> = tx.load(prune).await?;
     Ok(i64::try_from(deleted.len()).is_ok_and(|deleted| deleted == BATCH))
+}
+
+statement!(
+    /// Counts jobs that have not ended, and dead letters, by state, with how long each state's oldest is overdue.
+    Depth {} -> (Text, BigInt, Nullable<Double>) = "
+SELECT counted.state, counted.count, extract(epoch FROM clock_timestamp() - counted.oldest)::float8
+FROM (
+    SELECT 'available', count(*), min(jobs.scheduled_at) FROM control.jobs WHERE jobs.state = 'available'
+    UNION ALL
+    SELECT 'scheduled', count(*), NULL FROM control.jobs WHERE jobs.state IN ('scheduled', 'retryable') AND jobs.state = 'scheduled'
+    UNION ALL
+    SELECT 'retryable', count(*), NULL FROM control.jobs WHERE jobs.state IN ('scheduled', 'retryable') AND jobs.state = 'retryable'
+    UNION ALL
+    SELECT 'running', count(*), NULL FROM control.jobs WHERE jobs.state = 'running'
+    UNION ALL
+    SELECT 'discarded', count(*), NULL FROM control.jobs WHERE jobs.state = 'discarded'
+) AS counted (state, count, oldest)"
+);
+
+/// How many jobs are in a state, and for how many seconds the oldest has been due.
+pub type StateDepth = (String, i64, Option<f64>);
+
+/// The depth of the queue, by state.
+///
+/// # Errors
+/// The database failed.
+pub async fn depth(control: &ControlDb) -> Result<Vec<StateDepth>, DbError> {
+    control.load(Depth {}).await
 }
