@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::{FutureExt as _, join};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
@@ -21,6 +21,9 @@ use super::{scribe, tender};
 use crate::db::{Bell, ControlDb, DbError};
 use crate::kernel::clock::Clock;
 use crate::telemetry::jobs::JobMetrics;
+
+/// The pause between two claims while most slots are taken: as one job ends others do, and one claim serves them all.
+const CLAIM_PAUSE: Duration = Duration::from_millis(5);
 
 /// How long a job may take to notice that it was given back.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(1);
@@ -211,14 +214,16 @@ async fn claim_and_run(core: &Arc<Core>, ended: mpsc::UnboundedSender<Ended>, st
     let mut after = Uuid::nil();
     // Whether there may be jobs that can be claimed.
     let mut is_hungry = true;
+    let mut claimed_at = Instant::now();
     loop {
         while jobs.try_join_next().is_some() {}
         let free = slots.saturating_sub(jobs.len());
+        let pause = if free * 2 >= slots { Duration::ZERO } else { CLAIM_PAUSE };
         tokio::select! {
             biased;
             () = &mut stop => break,
-            () = std::future::ready(()), if is_hungry && free > 0 => {
-                let claimed_at = Instant::now();
+            () = rest(pause.saturating_sub(claimed_at.elapsed())), if is_hungry && free > 0 => {
+                claimed_at = Instant::now();
                 match core.claim(free, after).await {
                     Ok((claimed, last)) => {
                         after = last;
@@ -241,6 +246,13 @@ async fn claim_and_run(core: &Arc<Core>, ended: mpsc::UnboundedSender<Ended>, st
     }
     drop(ended);
     drain(core, jobs).await;
+}
+
+/// Waits, or does not: a timer that is over already would cost a turn of the runtime.
+async fn rest(pause: Duration) {
+    if !pause.is_zero() {
+        sleep(pause).await;
+    }
 }
 
 /// Lets running jobs finish, and gives back those that do not in time.
