@@ -1,6 +1,7 @@
 //! The control plane: tenants are rows. Operators act here; no tenant's code can see it.
 
 pub mod admins;
+pub mod anchors;
 pub mod audit;
 pub mod error;
 pub mod graphql;

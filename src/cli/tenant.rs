@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{documents, operator};
+use super::{audit, documents, operator};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
@@ -97,6 +97,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Recompute a tenant's trail, and fail if anything of it was changed or removed.
+    VerifyAudit {
+        /// The tenant.
+        slug: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Import a catalogue from a CSV file.
     Import {
         /// The tenant.
@@ -177,6 +185,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             print_tenant(&tenant.map_err(error)?, json)?;
         }
         Command::VerifyIsolation { json } => verify_isolation(config, json).await?,
+        Command::VerifyAudit { slug, json } => audit::run(config, &slug, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
             let options = ImportOptions {
                 on_conflict: match on_conflict {

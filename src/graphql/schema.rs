@@ -15,6 +15,7 @@ use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
+use crate::tenant::audit::graphql::AuditQuery as TrailQuery;
 use crate::tenant::catalog::authors::graphql::{AuthorMutation, AuthorNode, AuthorQuery};
 use crate::tenant::catalog::authors::service::author_by_id;
 use crate::tenant::catalog::books::graphql::{BookMutation, BookNode, BookQuery};
@@ -43,7 +44,7 @@ const RECURSION_MAX: usize = 64;
 
 /// Reads a shop's data.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery);
+pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery, TrailQuery);
 
 /// Reads about the shop's people.
 #[derive(MergedObject, Default)]

@@ -30,6 +30,8 @@ pub enum Permission {
     ApiKeysWrite,
     /// Say whose tokens log the shop's people in.
     IdentityProviderWrite,
+    /// See who changed what.
+    AuditRead,
 }
 
 /// The text names no permission.
@@ -39,7 +41,7 @@ pub struct PermissionError;
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::CatalogRead,
         Self::CatalogWrite,
         Self::CatalogImport,
@@ -51,6 +53,7 @@ impl Permission {
         Self::RolesWrite,
         Self::ApiKeysWrite,
         Self::IdentityProviderWrite,
+        Self::AuditRead,
     ];
 
     /// The name that roles and answers use.
@@ -68,6 +71,7 @@ impl Permission {
             Self::RolesWrite => "roles.write",
             Self::ApiKeysWrite => "api_keys.write",
             Self::IdentityProviderWrite => "identity_provider.write",
+            Self::AuditRead => "audit.read",
         }
     }
 }
@@ -348,7 +352,7 @@ mod tests {
             "owner",
             "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write \
              roles.write api_keys.write \
-             identity_provider.write",
+             identity_provider.write audit.read",
         );
         check(
             "manager",

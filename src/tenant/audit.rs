@@ -3,3 +3,9 @@
 //! The journal writes it; here it is read and verified.
 
 pub mod chain;
+pub mod graphql;
+pub mod head;
+pub mod model;
+mod repo;
+pub mod service;
+pub mod verify;

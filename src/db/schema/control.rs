@@ -122,6 +122,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Places of the tenants' trails, kept where no tenant reaches.
+    control.audit_anchors (tenant_id, sequence) {
+        tenant_id -> Uuid,
+        sequence -> BigInt,
+        hash -> Binary,
+        at -> Timestamptz,
+    }
+}
+
 diesel::allow_tables_to_appear_in_same_query!(plans, tenants, jobs);
 diesel::table! {
     /// The ledger of the payment simulator.

@@ -8,8 +8,7 @@ use shelfwise::app::owner;
 use shelfwise::config::auth::JwtKey;
 use shelfwise::config::crypto::MasterKey;
 use shelfwise::config::database::DatabaseUrls;
-use shelfwise::db::migrate::migrate_control;
-use shelfwise::db::migrate::{Plane, migrations};
+use shelfwise::db::migrate::{Plane, migrate_control, migrations};
 use shelfwise::tenant::documents::service::document_hash;
 
 use crate::harness::cluster::own_database;
@@ -50,8 +49,7 @@ async fn an_operator_does_it_all_at_the_command_line() {
     let key = JwtKey::generate("test-1").unwrap().to_setting();
     let run = |arguments: &[&str]| shelfwise(&urls, &key, arguments);
 
-    let all = migrations(Plane::Control).len();
-    assert_eq!(json(&run(&["migrate", "--json"]))["control"], all);
+    assert_eq!(json(&run(&["migrate", "--json"]))["control"], migrations(Plane::Control).len());
     assert_eq!(json(&run(&["migrate", "--json"]))["control"], 0);
     let provision =
         ["tenant", "provision", "acme", "--name", "Acme", "--plan", "free", "--owner-email", "a@b.example", "--json"];

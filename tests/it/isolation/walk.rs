@@ -149,6 +149,16 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "query($id: ID!) { r: categories(filter: { withinId: $id }) { totalCount nodes { id } } }",
     ),
     (
+        "AuditLogFilterInput.entityId",
+        "book",
+        "query($id: ID!) { r: auditLog(filter: { entityId: $id }) { nodes { sequence } } }",
+    ),
+    (
+        "AuditLogFilterInput.actorId",
+        "user",
+        "query($id: ID!) { r: auditLog(filter: { actorId: $id }) { nodes { sequence } } }",
+    ),
+    (
         "Mutation.authorArchive(id)",
         "author",
         "mutation($id: ID!) { r: authorArchive(id: $id) { author { id } userErrors { code } } }",

@@ -19,6 +19,8 @@ use crate::tenant::identity::error::IdentityErrorCode;
 pub enum PermissionValue {
     /// `api_keys.write`: see, make, rotate and revoke API keys.
     ApiKeysWrite,
+    /// `audit.read`: see who changed what.
+    AuditRead,
     /// `catalog.import`: import a catalogue and see the reports of imports.
     CatalogImport,
     /// `catalog.read`: see books, authors and categories.

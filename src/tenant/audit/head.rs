@@ -1,0 +1,21 @@
+//! Where the trail ends. It is what an anchor outside of the shop's schema keeps.
+
+use super::repo;
+use crate::db::{DbError, TenantRead};
+
+/// A place in the trail, with all that comes before it: the hash tells whether it is the same trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// The number of the entry; 0 where there is none.
+    pub sequence: i64,
+    /// The hash of the entry; empty where there is none.
+    pub hash: Vec<u8>,
+}
+
+/// Where the trail ends, as the transaction sees it.
+///
+/// # Errors
+/// The database failed.
+pub async fn head(read: &TenantRead) -> Result<Head, DbError> {
+    repo::head_first(read).await
+}
