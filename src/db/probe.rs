@@ -37,6 +37,9 @@ const ATTEMPTS: &[(&str, &str)] = &[
     ("run a block of code", "DO $$ BEGIN PERFORM 1; END $$"),
     ("restamp one's own schema", "UPDATE tenant_head SET tenant_id = gen_random_uuid()"),
     ("remove one's own stamp", "DELETE FROM tenant_head"),
+    ("change one's own trail", "UPDATE audit_log SET actor = actor"),
+    ("remove one's own trail", "DELETE FROM audit_log"),
+    ("read the anchors of trails", "SELECT 1 FROM control.audit_anchors LIMIT 1"),
 ];
 
 /// How many attempts [`probe`] makes.

@@ -15,7 +15,7 @@ use crate::harness::cluster::own_database;
 use crate::harness::world::master_key;
 
 /// Runs a command in an environment that has nothing but what it is given.
-fn shelfwise(urls: &DatabaseUrls, key: &str, arguments: &[&str]) -> Output {
+pub fn shelfwise(urls: &DatabaseUrls, key: &str, arguments: &[&str]) -> Output {
     shelfwise_with(urls, key, &[master_key()], arguments)
 }
 

@@ -1,4 +1,4 @@
 //! The binary as a person runs it.
 
-mod commands;
+pub mod commands;
 mod dev;
