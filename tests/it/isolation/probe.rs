@@ -3,6 +3,7 @@
 use shelfwise::app::{App, owner};
 use shelfwise::control::isolation::verify;
 use shelfwise::db::migrate::migrate_control;
+use shelfwise::db::probe::ATTEMPTS_COUNT;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::tenant::TenantCtx;
 
@@ -17,7 +18,7 @@ async fn every_hole_is_found_and_nothing_is_changed_by_looking() {
     let (a, b) = (shop(&app, "a").await, shop(&app, "b").await);
     let found = async || {
         let report = verify(&app.control, &app.services.tenants).await.unwrap();
-        assert_eq!((report.tenants, report.attempts), (2, 38));
+        assert_eq!((report.tenants, report.attempts), (2, 2 * ATTEMPTS_COUNT));
         report.breaches.into_iter().map(|(slug, breach)| (slug, breach.attempt)).collect::<Vec<_>>()
     };
     assert_eq!(found().await, []);
@@ -91,6 +92,16 @@ fn holes(database: &str, a: &TenantCtx, b: &TenantCtx) -> Vec<Hole> {
             "GRANT INSERT ON control.jobs TO PUBLIC".to_owned(),
             "REVOKE ALL ON control.jobs FROM PUBLIC".to_owned(),
             by_both("forge a job"),
+        ),
+        (
+            format!(r#"GRANT UPDATE, DELETE ON "{from}".audit_log TO "{from}""#),
+            format!(r#"REVOKE UPDATE, DELETE ON "{from}".audit_log FROM "{from}""#),
+            ["change one's own trail", "remove one's own trail"].map(by_a).to_vec(),
+        ),
+        (
+            "GRANT SELECT ON control.audit_anchors TO PUBLIC".to_owned(),
+            "REVOKE ALL ON control.audit_anchors FROM PUBLIC".to_owned(),
+            by_both("read the anchors of trails"),
         ),
         (
             format!("GRANT TEMPORARY ON DATABASE {database} TO PUBLIC"),
