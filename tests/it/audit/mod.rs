@@ -6,10 +6,16 @@ mod read;
 mod tamper;
 mod verify;
 
+use std::sync::Arc;
+
+use shelfwise::app::App;
 use shelfwise::control::anchors::service::{Anchoring, anchor, anchor_list, anchor_newest};
+use shelfwise::db::{DbError, TenantTx};
+use shelfwise::kernel::journal::Change;
 use shelfwise::kernel::tenant::TenantCtx;
 use shelfwise::tenant::audit::verify::Report;
 use shelfwise::tenant::audit::verify::service::verify;
+use shelfwise::tenant::journal::{Act, service::write};
 
 use crate::harness::World;
 use crate::harness::cluster::psql;
@@ -43,6 +49,18 @@ async fn rows(shop: &TenantCtx) -> Vec<Row> {
         address: row.get(6),
     };
     rows.iter().map(row).collect()
+}
+
+/// Writes an entry, as a job would.
+async fn written(app: &App, shop: &Arc<TenantCtx>) {
+    let session = app.services.tenants.session(Arc::clone(shop));
+    let act = Act::of_system("test.entry", &*app.services.clock);
+    let work = async |tx: &mut TenantTx| {
+        tx.note(Change::created("thing_1", serde_json::json!({ "name": "Thing" })));
+        Ok::<_, DbError>(())
+    };
+    write(&session, act, work).await.unwrap();
+    session.finish().await;
 }
 
 /// Anchors the trail of shop A.

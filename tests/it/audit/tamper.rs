@@ -2,27 +2,17 @@
 
 use shelfwise::control::anchors::service::Anchoring;
 use shelfwise::db::{DbError, TenantTx};
-use shelfwise::kernel::journal::Change;
 use shelfwise::tenant::audit::chain::{Fields, digest, link};
 use shelfwise::tenant::audit::verify::{Break, Fault};
-use shelfwise::tenant::journal::{Act, service::write};
 
-use super::{anchored, rows, verified};
+use super::{anchored, rows, verified, written};
 use crate::harness::cluster::psql;
 use crate::harness::{World, world};
 
-/// Writes so many entries, as a job would.
+/// Writes so many entries into shop A's trail.
 async fn fill(world: &World, count: usize) {
-    let services = &world.app.services;
     for _ in 0..count {
-        let session = services.tenants.session(world.a.clone());
-        let act = Act::of_system("test.entry", &*services.clock);
-        let work = async |tx: &mut TenantTx| {
-            tx.note(Change::created("thing_1", serde_json::json!({ "name": "Thing" })));
-            Ok::<_, DbError>(())
-        };
-        write(&session, act, work).await.unwrap();
-        session.finish().await;
+        written(&world.app, &world.a).await;
     }
 }
 

@@ -1,14 +1,20 @@
 //! Trails that many write at once, and anchors that many keep at once.
 
+use std::sync::Arc;
+
 use futures_util::future::join_all;
 use serde_json::json;
+use shelfwise::app::{App, owner};
 use shelfwise::control::anchors::service::{Anchoring, anchor};
+use shelfwise::db::migrate::migrate_control;
 use shelfwise::db::{ControlTx, DbError};
+use shelfwise::kernel::clock::SystemClock;
 
-use super::{anchored, rows, verified};
+use super::{anchored, rows, verified, written};
 use crate::graphql_helpers::author;
-use crate::harness::cluster::psql;
+use crate::harness::cluster::{own_database, psql, psql_of};
 use crate::harness::world;
+use crate::harness::world::{config_over, shop};
 
 #[tokio::test]
 async fn many_writers_leave_one_trail_without_gaps() {
@@ -93,4 +99,22 @@ async fn a_server_adds_anchors_and_takes_none_away() {
         assert_eq!(verified(world).await.anchors, 1);
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_server_anchors_trails_on_its_rounds() {
+    // A database of its own, so that the first round has this shop.
+    let (name, urls) = own_database().await;
+    migrate_control(&owner(&urls).unwrap()).await.unwrap();
+    let app = App::new(config_over(&urls, &[]), Arc::new(SystemClock)).unwrap();
+    let shop = shop(&app, "p").await;
+    written(&app, &shop).await;
+    let psql = psql_of(&name).await;
+    let query = "SELECT 1 FROM control.audit_anchors WHERE tenant_id = $1 AND sequence = 1";
+    let anchored = async { while psql.query(query, &[&shop.id.0]).await.unwrap().is_empty() {} };
+
+    tokio::select! {
+        never = app.patrol() => match never {},
+        () = anchored => {}
+    }
 }
