@@ -96,6 +96,10 @@
 //! - No document reaches the executor before [`graphql::guard`] has read it, one that is trusted or known by its hash
 //!   included.
 //! - No address that a tenant chose is called but by [`outbound`].
+//! - No mutation changes a shop without its entry in the shop's `audit_log`, in the same transaction, but for the request
+//!   of a mailed link, which names nobody; and nobody is granted to change or remove an entry.
+//! - No trail is trusted for its own word about its end: where it ended is in `control.audit_anchors`, which no tenant's
+//!   role reaches and nobody changes.
 //! - No change of a tenant's entry or an administrator's account without its entry in `control.admin_audit`, in the
 //!   same transaction.
 //!
