@@ -1,6 +1,7 @@
 //! Trails that many write at once, and anchors that many keep at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::json;
@@ -15,6 +16,9 @@ use crate::graphql_helpers::author;
 use crate::harness::cluster::{own_database, psql, psql_of};
 use crate::harness::world;
 use crate::harness::world::{config_over, shop};
+
+/// How long a first round of the patrol may take.
+const WITHIN: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn many_writers_leave_one_trail_without_gaps() {
@@ -115,6 +119,6 @@ async fn a_server_anchors_trails_on_its_rounds() {
 
     tokio::select! {
         never = app.patrol() => match never {},
-        () = anchored => {}
+        anchored = tokio::time::timeout(WITHIN, anchored) => anchored.expect("the trail is anchored"),
     }
 }
