@@ -109,6 +109,7 @@ impl App {
                 vault: Vault::new(&config.crypto, Arc::clone(&clock)),
                 registry,
                 tenants,
+                answers_kept: config.retention.idempotency,
                 payments: payments(&config, &control, &clock),
                 bell,
                 clock,

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod log;
 pub mod payments;
 mod reader;
+pub mod retention;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,6 +39,8 @@ pub struct Config {
     pub crypto: crypto::CryptoConfig,
     /// Who takes payments.
     pub payments: payments::PaymentConfig,
+    /// How long shops' tables keep things.
+    pub retention: retention::RetentionConfig,
     /// What is logged, and how.
     pub log: log::LogConfig,
 }
@@ -113,6 +116,7 @@ impl Config {
             auth: auth::AuthConfig::read(&mut reader, environment),
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
             payments: payments::PaymentConfig::read(&mut reader, environment),
+            retention: retention::RetentionConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
         };
         if config.worker_threads == Some(0) {
@@ -149,6 +153,8 @@ pub const VARIABLES: &[&str] = &[
     "MASTER_KEYS",
     "MASTER_KEYS_FILE",
     "PAYMENT_URL",
+    "EVENTS_RETENTION_DAYS",
+    "IDEMPOTENCY_RETENTION_HOURS",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];

@@ -3,6 +3,7 @@
 mod patrol;
 mod payments;
 pub mod tenants;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -26,11 +27,9 @@ const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
 #[must_use]
 pub fn handlers(app: &Arc<App>) -> Handlers {
     let jobs = &app.config.jobs;
-    payments::with_payments(Handlers::default(), app).with(Patrol::new(Arc::clone(app))).with(Prune {
-        control: app.control.clone(),
-        retention: jobs.retention,
-        dead_retention: jobs.dead_retention,
-    })
+    upkeep::with_upkeep(payments::with_payments(Handlers::default(), app), app)
+        .with(Patrol::new(Arc::clone(app)))
+        .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })
 }
 
 /// Works with these handlers until `stop` resolves, and ends what is under way.

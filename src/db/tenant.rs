@@ -8,11 +8,12 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;
 use diesel::expression::QueryMetadata;
 use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -326,14 +327,26 @@ impl TenantTx {
         payload: serde_json::Value,
         unique_key: Option<String>,
     ) -> Result<bool, DbError> {
-        let query = diesel::sql_query("SELECT control.job_enqueue($1, $2, $3, NULL, $4, NULL) AS id")
-            .bind::<SqlUuid, _>(id)
-            .bind::<Text, _>(kind)
-            .bind::<Jsonb, _>(payload)
-            .bind::<Nullable<Text>, _>(unique_key);
-        let enqueued: Enqueued = self.one(query).await?;
-        self.has_enqueued |= enqueued.id.is_some();
-        Ok(enqueued.id.is_some())
+        self.enqueue_at(id, kind, payload, unique_key, None).await
+    }
+
+    /// As [`TenantTx::enqueue`], for a job whose time is yet to come.
+    ///
+    /// # Errors
+    /// As [`TenantTx::execute`].
+    pub async fn enqueue_at(
+        &mut self,
+        id: Uuid,
+        kind: &'static str,
+        payload: serde_json::Value,
+        unique_key: Option<String>,
+        at: Option<DateTime<Utc>>,
+    ) -> Result<bool, DbError> {
+        let is_enqueued =
+            self.one::<_, Option<Uuid>, _>(JobEnqueue { id, kind, payload, at, unique_key }).await?.is_some();
+        // A job of the future is found when its time comes.
+        self.has_enqueued |= is_enqueued && at.is_none();
+        Ok(is_enqueued)
     }
 
     /// Whether a claim of one of this tenant's jobs still holds. If so, it holds until this transaction ends: the job is
@@ -348,6 +361,22 @@ impl TenantTx {
 }
 
 statement!(
+    /// Enqueues a job of the tenant whose role this is.
+    JobEnqueue {
+        /// The job.
+        id: Uuid => SqlUuid,
+        /// What is to be done.
+        kind: &'static str => Text,
+        /// With what.
+        payload: serde_json::Value => Jsonb,
+        /// When.
+        at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
+        /// Under which key it is once.
+        unique_key: Option<String> => Nullable<Text>,
+    } -> Nullable<SqlUuid> = "SELECT control.job_enqueue({}, {}, {}, {}, {}, NULL)"
+);
+
+statement!(
     /// Asks whether a claim holds, and keeps it.
     HoldJob {
         /// The job.
@@ -356,12 +385,6 @@ statement!(
         fence: i64 => BigInt,
     } -> Bool = "SELECT control.job_hold({}, {})"
 );
-
-#[derive(diesel::QueryableByName)]
-struct Enqueued {
-    #[diesel(sql_type = Nullable<SqlUuid>)]
-    id: Option<Uuid>,
-}
 
 impl Deref for TenantTx {
     type Target = TenantRead;

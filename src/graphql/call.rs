@@ -9,7 +9,7 @@ use crate::db::TenantTx;
 use crate::failure::Failure;
 use crate::kernel::actor::{Access, Actor};
 use crate::tenant::idempotency::service::Answer;
-use crate::tenant::idempotency::{Code, Key, Recall, service};
+use crate::tenant::idempotency::{Code, Key, Keyring, Recall, service};
 
 /// The most characters of a key.
 const KEY_LEN_MAX: usize = 255;
@@ -71,13 +71,10 @@ impl<'a> Call<'a> {
     pub fn of(ctx: &Context<'a>, key: Option<&IdempotencyKey>) -> ApiResult<Self> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let place = ctx.path_node.as_ref().map(ToString::to_string).unwrap_or_default();
-        let (tenant, actor) = (shop.tenant(), shop.actor());
+        let keys = Keyring { tenant: shop.tenant(), actor: shop.actor(), kept: request.services().answers_kept };
         let key = match (key, request.key()) {
-            (Some(key), _) => Some(Key::of_field(tenant, actor, &key.0, ctx.field().name(), &arguments(ctx)?)),
-            (None, Some(of_request)) => {
-                let (text, fingerprint) = (&of_request.key.0, of_request.fingerprint);
-                Some(Key::of_request(tenant, actor, text, fingerprint, place.clone()))
-            }
+            (Some(key), _) => Some(keys.of_field(&key.0, ctx.field().name(), &arguments(ctx)?)),
+            (None, Some(of_request)) => Some(keys.of_request(&of_request.key.0, of_request.fingerprint, place.clone())),
             (None, None) => None,
         };
         Ok(Self { request, shop, key, place })

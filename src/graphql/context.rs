@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
+use chrono::TimeDelta;
 
 use super::call::RequestKey;
 use super::error::{ApiError, ApiResult};
@@ -40,6 +41,8 @@ pub struct Services {
     pub tenants: TenantDb,
     /// Seals and opens personal data.
     pub vault: Vault,
+    /// How long answers to requests that may come again are kept.
+    pub answers_kept: TimeDelta,
     /// Who takes payments, if anybody does.
     pub payments: Option<Arc<dyn PaymentProvider>>,
     /// Wakes workers.

@@ -3,6 +3,9 @@
 //! A service publishes an event in the transaction that makes it true. To react to one, name the kind of a job in
 //! [`reactions`]: the job is enqueued in the same transaction, with the event as its payload, and no service changes.
 
+mod repo;
+pub mod service;
+
 use serde::Serialize;
 use serde_json::Value;
 

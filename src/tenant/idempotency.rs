@@ -10,5 +10,5 @@ pub mod recall;
 mod repo;
 pub mod service;
 
-pub use key::Key;
+pub use key::{Key, Keyring};
 pub use recall::{Code, Recall};

@@ -1,5 +1,8 @@
 -- What is written beside every change, in its transaction: the trail, the events, and the answer to a repeated request.
 
+-- Up to where the trail was last anchored outside of this schema: the first entry behind it asks for the next anchor.
+ALTER TABLE tenant_head ADD COLUMN anchored_sequence bigint NOT NULL DEFAULT 0;
+
 -- Who changed what. A row's hash covers the row and the hash before it, so a row that was changed or removed later shows.
 CREATE TABLE audit_log (
     sequence bigint PRIMARY KEY,
@@ -52,5 +55,6 @@ DO $$
 BEGIN
     EXECUTE format('REVOKE UPDATE, DELETE ON audit_log FROM %I', current_schema());
     EXECUTE format('REVOKE UPDATE ON events FROM %I', current_schema());
+    EXECUTE format('GRANT UPDATE (anchored_sequence) ON tenant_head TO %I', current_schema());
 END
 $$;

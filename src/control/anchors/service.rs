@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::repo;
-use crate::db::{ControlDb, ControlTx, DbError, TenantDb};
+use crate::db::{ControlDb, ControlTx, DbError, TenantDb, TenantTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::TenantId;
 use crate::kernel::tenant::TenantCtx;
-use crate::tenant::audit::head::{Head, head};
+use crate::tenant::audit::head::{Head, head_anchor};
 
 /// Anchors that are read at once: no fewer than a verification reads entries, so that none of a page's is missing.
 const PAGE_ANCHORS: i64 = 1_000;
@@ -36,9 +36,7 @@ pub async fn anchor(
     let (id, slug) = (tenant.id, tenant.slug.clone());
     // Asked before the end is: whatever another server keeps meanwhile is not ahead of what is read then.
     let newest = repo::anchor_newest(control, id).await?.unwrap_or(Head { sequence: 0, hash: Vec::new() });
-    let session = tenants.session(tenant);
-    let end = head(&session.read().await?).await?;
-    session.finish().await;
+    let end = tenants.session(tenant).write(async |tx: &mut TenantTx| head_anchor(tx).await).await?;
     if end == newest {
         return Ok(Anchoring::Still);
     }

@@ -8,6 +8,7 @@ diesel::table! {
         audit_sequence -> BigInt,
         audit_hash -> Binary,
         order_number -> BigInt,
+        anchored_sequence -> BigInt,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where the trail ends. It is what an anchor outside of the shop's schema keeps.
 
 use super::repo;
-use crate::db::{DbError, TenantRead};
+use crate::db::{DbError, TenantRead, TenantTx};
 
 /// A place in the trail, with all that comes before it: the hash tells whether it is the same trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,6 +10,17 @@ pub struct Head {
     pub sequence: i64,
     /// The hash of the entry; empty where there is none.
     pub hash: Vec<u8>,
+}
+
+/// The kind of the job that keeps where the trail ends.
+pub const ANCHOR: &str = "audit.anchor";
+
+/// Where the trail ends, noted as being anchored: the next entry asks for the next anchor.
+///
+/// # Errors
+/// The database failed.
+pub async fn head_anchor(tx: &mut TenantTx) -> Result<Head, DbError> {
+    repo::head_anchor(tx).await
 }
 
 /// Where the trail ends, as the transaction sees it.

@@ -5,7 +5,7 @@ use diesel::prelude::*;
 use super::head::Head;
 use super::model::{Entry, EntryFilter, StoredEntry};
 use crate::db::schema::tenant::{audit_log, tenant_head};
-use crate::db::{DbError, TenantRead};
+use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::page::{Direction, PageRequest};
 
 /// One page's rows, the newest first, read in the page's direction.
@@ -47,6 +47,15 @@ pub async fn entry_list(
 pub async fn stored_list(read: &TenantRead, after: i64, limit: i64) -> Result<Vec<StoredEntry>, DbError> {
     let query = audit_log::table.filter(audit_log::sequence.gt(after)).order(audit_log::sequence);
     read.load(query.limit(limit).select(StoredEntry::as_select())).await
+}
+
+/// Where the trail ends, noted as being anchored. It waits for whoever is about to add an entry.
+pub async fn head_anchor(tx: &mut TenantTx) -> Result<Head, DbError> {
+    let update = diesel::update(tenant_head::table)
+        .set(tenant_head::anchored_sequence.eq(tenant_head::audit_sequence))
+        .returning((tenant_head::audit_sequence, tenant_head::audit_hash));
+    let (sequence, hash) = tx.one(update).await?;
+    Ok(Head { sequence, hash })
 }
 
 /// Where the trail ends.

@@ -1,5 +1,6 @@
 //! A key, and what it is the key of.
 
+use chrono::TimeDelta;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
@@ -15,36 +16,43 @@ pub struct Key {
     pub fingerprint: [u8; 32],
     /// The mutation's place in the request: several may travel under one key.
     pub place: String,
+    /// How long its answer is kept.
+    pub kept: TimeDelta,
     /// The advisory lock that is held while the mutation runs; it tells tenants apart.
     pub lock: i64,
 }
 
-impl Key {
+/// Whose keys they are, and how long their answers are kept.
+#[derive(Clone, Copy)]
+pub struct Keyring<'a> {
+    /// The shop.
+    pub tenant: &'a TenantCtx,
+    /// Who sends them.
+    pub actor: &'a Actor,
+    /// How long answers are kept.
+    pub kept: TimeDelta,
+}
+
+impl Keyring<'_> {
     /// The key that a mutation's own arguments name.
     #[must_use]
-    pub fn of_field(tenant: &TenantCtx, actor: &Actor, text: &str, field: &str, arguments: &Value) -> Self {
+    pub fn of_field(&self, text: &str, field: &str, arguments: &Value) -> Key {
         let fingerprint = hash(&[field.as_bytes(), arguments.to_string().as_bytes()]);
-        Self::new(tenant, actor, ("field", text), fingerprint, String::new())
+        self.key(("field", text), fingerprint, String::new())
     }
 
     /// The key of a whole request, for the mutation at a place of its answer.
     #[must_use]
-    pub fn of_request(tenant: &TenantCtx, actor: &Actor, text: &str, fingerprint: [u8; 32], place: String) -> Self {
-        Self::new(tenant, actor, ("request", text), fingerprint, place)
+    pub fn of_request(&self, text: &str, fingerprint: [u8; 32], place: String) -> Key {
+        self.key(("request", text), fingerprint, place)
     }
 
-    fn new(
-        tenant: &TenantCtx,
-        actor: &Actor,
-        (kind, text): (&str, &str),
-        fingerprint: [u8; 32],
-        place: String,
-    ) -> Self {
-        let user = actor.principal().map(|principal| principal.user.to_string()).unwrap_or_default();
+    fn key(&self, (kind, text): (&str, &str), fingerprint: [u8; 32], place: String) -> Key {
+        let user = self.actor.principal().map(|principal| principal.user.to_string()).unwrap_or_default();
         let id = hash(&[kind.as_bytes(), user.as_bytes(), text.as_bytes()]);
-        let lock = hash(&[tenant.id.0.as_bytes(), &id]);
+        let lock = hash(&[self.tenant.id.0.as_bytes(), &id]);
         let lock = lock.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
-        Self { id, fingerprint, place, lock }
+        Key { id, fingerprint, place, kept: self.kept, lock }
     }
 }
 

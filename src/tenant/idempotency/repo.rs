@@ -74,7 +74,9 @@ pub async fn outcome_keep(
     tx.one::<_, Vec<u8>, _>(merge).await.map(drop)
 }
 
-/// Removes keys that have expired, and answers how many.
-pub async fn keys_sweep(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<usize, DbError> {
-    tx.execute(diesel::delete(idempotency_keys::table.filter(idempotency_keys::expires_at.le(now)))).await
+/// Removes keys that have expired, and answers whether others are left.
+pub async fn keys_sweep(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<bool, DbError> {
+    tx.execute(diesel::delete(idempotency_keys::table.filter(idempotency_keys::expires_at.le(now)))).await?;
+    let left = tx.first::<_, Vec<u8>, _>(idempotency_keys::table.select(idempotency_keys::key).limit(1)).await?;
+    Ok(left.is_some())
 }

@@ -1,6 +1,6 @@
 //! Runs a mutation once for each key.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::key::Key;
@@ -8,12 +8,8 @@ use super::recall::{Code, Recall, Stored, StoredRefusal};
 use super::repo::{self, KeyRow};
 use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
 use crate::failure::{Failure, KeyProblem};
-use crate::kernel::clock::Clock;
 use crate::tenant::journal::Act;
 use crate::tenant::journal::service::write_down;
-
-/// How long an answer is kept. A client that has not tried again for a day has given up.
-pub const KEPT: TimeDelta = TimeDelta::hours(24);
 
 /// A mutation's result, and whether it is an earlier request's.
 pub struct Answer<T, C> {
@@ -88,7 +84,7 @@ async fn run<T: Recall, C: Code>(
         Err(_) => return result.map(Ok),
     };
     let outcome: Value = json!(stored);
-    let keep = async |tx: &TenantRead| repo::outcome_keep(tx, key, outcome, (now, now + KEPT), is_first).await;
+    let keep = async |tx: &TenantRead| repo::outcome_keep(tx, key, outcome, (now, now + key.kept), is_first).await;
     write_down(tx, act, keep).await?;
     Ok(result)
 }
@@ -103,10 +99,10 @@ async fn again<T: Recall, C: Code>(session: &TenantSession, stored: Stored) -> R
     }
 }
 
-/// Removes keys that have expired.
+/// Removes keys that have expired, and answers whether others are left.
 ///
 /// # Errors
 /// The database failed.
-pub async fn sweep(tx: &mut TenantTx, clock: &dyn Clock) -> Result<(), DbError> {
-    repo::keys_sweep(tx, clock.now()).await.map(drop)
+pub async fn sweep(tx: &mut TenantTx, now: DateTime<Utc>) -> Result<bool, DbError> {
+    repo::keys_sweep(tx, now).await
 }

@@ -1,7 +1,7 @@
 //! SQL of the journal: one statement for the head, the trail and the events.
 
 use chrono::{DateTime, Utc};
-use diesel::sql_types::{Array, BigInt, Binary, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -46,14 +46,14 @@ statement!(
         event_entities: Vec<String> => Array<Text>,
         /// What is told of each.
         event_data: Vec<Value> => Array<Jsonb>,
-    } -> BigInt =
+    } -> Bool =
     // The first two are named again below; here they are given their places.
     "WITH shared AS (SELECT {}::timestamptz, {}::bigint),
      head AS (
          UPDATE tenant_head SET audit_sequence = audit_sequence + 1,
              audit_hash = sha256(audit_hash || int8send(audit_sequence + 1) || {}),
              event_position = event_position + $2
-         RETURNING audit_sequence, audit_hash, event_position),
+         RETURNING audit_sequence, audit_hash, event_position, anchored_sequence),
      entry AS (
          INSERT INTO audit_log (sequence, at, actor, via, action, entity, before, after, sealed, request_id, address,
              hash)
@@ -62,7 +62,7 @@ statement!(
          INSERT INTO events (position, id, kind, version, entity, data, at)
          SELECT event_position - $2 + new.ordinality, new.id, new.kind, new.version, new.entity, new.data, $1
          FROM head, unnest({}, {}, {}, {}, {}) WITH ORDINALITY AS new (id, kind, version, entity, data, ordinality))
-     SELECT audit_sequence FROM head"
+     SELECT audit_sequence = anchored_sequence + 1 FROM head"
 );
 
 impl JournalInsert {
@@ -80,7 +80,8 @@ impl JournalInsert {
     }
 }
 
-/// Writes it. A schema without a head is a defect that must not pass in silence.
-pub(super) async fn journal_insert(tx: &TenantRead, journal: JournalInsert) -> Result<(), DbError> {
-    tx.one::<_, i64, _>(journal).await.map(drop)
+/// Writes it, and answers whether the entry is the first since the trail was anchored. A schema without a head is a defect
+/// that must not pass in silence.
+pub(super) async fn journal_insert(tx: &TenantRead, journal: JournalInsert) -> Result<bool, DbError> {
+    tx.one(journal).await
 }

@@ -1,13 +1,19 @@
 //! Runs what changes a shop, and writes down what it noted.
 
+use chrono::TimeDelta;
 use futures_util::future::try_join;
+use serde_json::json;
 
 use super::act::Act;
 use super::repo::{self, JournalInsert};
 use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
 use crate::kernel::journal::Change;
 use crate::tenant::audit::chain::{Fields, digest};
+use crate::tenant::audit::head::ANCHOR;
 use crate::tenant::events;
+
+/// How long after a change the trail is anchored: a tail that is cut off sooner is not missed.
+const ANCHOR_DELAY: TimeDelta = TimeDelta::minutes(10);
 
 /// Runs `work` in a writing transaction of its own and writes down what it noted: committed when it answers `Ok`, rolled
 /// back when it answers `Err`.
@@ -53,7 +59,12 @@ pub async fn write_down(
         }
     }
     let journal = entry(act, change).with(events);
-    try_join(beside(tx), repo::journal_insert(tx, journal)).await.map(drop)
+    let ((), is_first) = try_join(beside(tx), repo::journal_insert(tx, journal)).await?;
+    if is_first {
+        let at = act.now() + ANCHOR_DELAY;
+        tx.enqueue_at(act.clock.new_id(), ANCHOR, json!({}), None, Some(at)).await?;
+    }
+    Ok(())
 }
 
 fn entry(act: Act<'_>, change: Change) -> JournalInsert {

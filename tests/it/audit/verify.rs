@@ -10,6 +10,7 @@ use shelfwise::control::anchors::service::{Anchoring, anchor};
 use shelfwise::db::migrate::migrate_control;
 use shelfwise::db::{ControlTx, DbError};
 use shelfwise::kernel::clock::SystemClock;
+use shelfwise::worker::{handlers, work};
 
 use super::{anchored, rows, verified, written};
 use crate::graphql_helpers::author;
@@ -106,19 +107,26 @@ async fn a_server_adds_anchors_and_takes_none_away() {
 }
 
 #[tokio::test]
-async fn a_server_anchors_trails_on_its_rounds() {
-    // A database of its own, so that the first round has this shop.
+async fn the_first_change_behind_an_anchor_asks_for_the_next_one() {
+    // A database of its own: workers on one queue would steal each other's jobs.
     let (name, urls) = own_database().await;
     migrate_control(&owner(&urls).unwrap()).await.unwrap();
-    let app = App::new(config_over(&urls, &[]), Arc::new(SystemClock)).unwrap();
+    let app = Arc::new(App::new(config_over(&urls, &[]), Arc::new(SystemClock)).unwrap());
     let shop = shop(&app, "p").await;
-    written(&app, &shop).await;
     let psql = psql_of(&name).await;
-    let query = "SELECT 1 FROM control.audit_anchors WHERE tenant_id = $1 AND sequence = 1";
-    let anchored = async { while psql.query(query, &[&shop.id.0]).await.unwrap().is_empty() {} };
-
-    tokio::select! {
-        never = app.patrol() => match never {},
-        anchored = tokio::time::timeout(WITHIN, anchored) => anchored.expect("the trail is anchored"),
+    let waiting = "SELECT count(*) FROM control.jobs WHERE kind = 'audit.anchor' AND state = 'scheduled'";
+    let anchors = "SELECT count(*) FROM control.audit_anchors WHERE tenant_id = $1";
+    for round in 1..=2_i64 {
+        written(&app, &shop).await;
+        written(&app, &shop).await;
+        assert_eq!(psql.query_one(waiting, &[]).await.unwrap().get::<_, i64>(0), 1, "one for many changes");
+        let due = "UPDATE control.jobs SET scheduled_at = now() WHERE kind = 'audit.anchor' AND state = 'scheduled'";
+        psql.execute(due, &[]).await.unwrap();
+        let anchored =
+            async { while psql.query_one(anchors, &[&shop.id.0]).await.unwrap().get::<_, i64>(0) < round {} };
+        tokio::select! {
+            worked = work(Arc::clone(&app), handlers(&app), std::future::pending()) => panic!("{worked:?}"),
+            anchored = tokio::time::timeout(WITHIN, anchored) => anchored.expect("the trail is anchored"),
+        }
     }
 }

@@ -1,0 +1,25 @@
+//! - `EVENTS_RETENTION_DAYS` (30): how long a shop's events are kept for whoever catches up.
+//! - `IDEMPOTENCY_RETENTION_HOURS` (24): how long answers to requests that may come again are kept.
+
+use chrono::TimeDelta;
+
+use super::Reader;
+
+/// How long shops' tables keep what is not theirs for good.
+#[derive(Debug, Clone, Copy)]
+pub struct RetentionConfig {
+    /// How long events are kept.
+    pub events: TimeDelta,
+    /// How long answers to requests that may come again are kept.
+    pub idempotency: TimeDelta,
+}
+
+impl RetentionConfig {
+    /// Reads the variables of this file.
+    pub fn read(reader: &mut Reader<'_>) -> Self {
+        Self {
+            events: TimeDelta::days(reader.at_least_one::<u16>("EVENTS_RETENTION_DAYS", 30).into()),
+            idempotency: TimeDelta::hours(reader.at_least_one::<u16>("IDEMPOTENCY_RETENTION_HOURS", 24).into()),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Jobs that keep a shop in order. A shop's changes ask for them, so shops in which nothing happens cost nothing.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use serde_json::json;
+
+use super::tenants::{ForTenant, TenantHandler};
+use crate::app::App;
+use crate::control::anchors::service::anchor;
+use crate::db::{DbError, TenantTx};
+use crate::jobs::{Answer, Handlers, Job, Setback};
+use crate::kernel::tenant::TenantCtx;
+use crate::tenant::audit::head::ANCHOR;
+use crate::tenant::{events, idempotency};
+
+/// The kind of the job that removes what is over.
+const SWEEP: &str = "shop.sweep";
+
+/// The pause between two sweeps of a shop that has something left to remove.
+const SWEEP_PAUSE: TimeDelta = TimeDelta::hours(1);
+
+/// Keeps where the trail ends outside of the shop's schema, and asks for a sweep. Twice is safe: an anchor is kept once.
+struct Anchor(Arc<App>);
+
+/// Removes keys that have expired and events that are old, as long as there are any. Twice is safe: what is removed is
+/// gone.
+struct Sweep(Arc<App>);
+
+/// These handlers, and those that keep shops in order.
+pub(super) fn with_upkeep(handlers: Handlers, app: &Arc<App>) -> Handlers {
+    handlers.with(of_tenants(app, Anchor(Arc::clone(app)))).with(of_tenants(app, Sweep(Arc::clone(app))))
+}
+
+fn of_tenants<H>(app: &Arc<App>, handler: H) -> ForTenant<H> {
+    ForTenant { control: app.control.clone(), clock: Arc::clone(&app.services.clock), handler }
+}
+
+impl TenantHandler for Anchor {
+    fn kind(&self) -> &'static str {
+        ANCHOR
+    }
+
+    fn run(&self, tenant: Arc<TenantCtx>, _: Job) -> BoxFuture<'_, Answer> {
+        async move {
+            let services = &self.0.services;
+            let clock = &*services.clock;
+            // A trail that is broken is told of once, and not tried again: it stays broken.
+            anchor(&self.0.control, &services.tenants, clock, Arc::clone(&tenant)).await?;
+            let work = async |tx: &mut TenantTx| {
+                let at = Some(clock.now() + SWEEP_PAUSE);
+                tx.enqueue_at(clock.new_id(), SWEEP, json!({}), Some(SWEEP.to_owned()), at).await
+            };
+            services.tenants.session(tenant).write::<_, DbError>(work).await?;
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl TenantHandler for Sweep {
+    fn kind(&self) -> &'static str {
+        SWEEP
+    }
+
+    fn run(&self, tenant: Arc<TenantCtx>, _: Job) -> BoxFuture<'_, Answer> {
+        async move {
+            let services = &self.0.services;
+            let now = services.clock.now();
+            let kept_from = now - self.0.config.retention.events;
+            let work = async |tx: &mut TenantTx| {
+                let has_keys = idempotency::service::sweep(tx, now).await?;
+                Ok(events::service::sweep(tx, kept_from).await? || has_keys)
+            };
+            if services.tenants.session(tenant).write::<_, DbError>(work).await? {
+                return Err(Setback::Snooze(now + SWEEP_PAUSE));
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
