@@ -4,6 +4,7 @@ mod customers;
 mod drafts;
 mod list;
 mod moves;
+mod pay;
 mod place;
 mod sales;
 
