@@ -49,8 +49,26 @@
 //! the same way through the same work as one that does, and who a mailed link is for is found out by the job that
 //! sends it.
 //!
-//! Root fields name what they ask (`graphql::access`), services ask it, and `Shop::write` asks it before a transaction
+//! Root fields name what they ask (`graphql::access`), services ask it, and `Call::write` asks it before a transaction
 //! is opened. A test walks both schemas so that the three cannot part.
+//!
+//! # From a change to what is left of it
+//!
+//! ```text
+//! graphql::Call::write            the key, if the call has one, is looked up in the trip of the opening
+//!   tenant::…::service            notes what became of the entity, publishes what has happened
+//!   tenant::idempotency           what the call answers: an id, or why not (what was done is taken back to a savepoint)
+//!   tenant::journal               one statement, last of all: numbers of the head, the trail's entry, the events
+//!     tenant::events::reactions   jobs of those who react, enqueued before it
+//! COMMIT                          all of it, or nothing
+//! ```
+//!
+//! `tenant_head` is locked by the last statement and held until the COMMIT, so the order of its numbers is the order of
+//! commits: who reads events or the trail by number misses nobody who was slow. Each entry of the trail is hashed with the
+//! one before, by the database, which alone knows it; where the trail ends is kept in the control plane by a job.
+//!
+//! Money is taken by a saga ([`tenant::orders::payments`]): what a step came to is kept before the next is asked for, so a
+//! process may die anywhere. What must not happen twice is the provider's to prevent, who knows a payment by its id.
 //!
 //! # From a transaction to a job
 //!
@@ -82,6 +100,12 @@
 //!   `control.job_enqueue`, with `control.job_hold` beside it: functions that read the tenant off the current role.
 //! - No type, domain or extension lives in a tenant's schema: connections serve many tenants, and an OID is one schema's.
 //! - No error of the database is `Display`ed to a client: resolvers answer `ApiError`, which is not `Display`.
+//! - No change of a shop without its entry in the trail, in the same transaction; a transaction that has noted a change and
+//!   not written it down is not committed. What the platform keeps for itself in a shop's schema (attempts, tokens,
+//!   sessions, keys, how far a payment is read) is no change of the shop.
+//! - No answer to a repeated request but from the row that committed with the effect; no cache is asked.
+//! - No lock is taken after the head's, and books are locked in the order of their ids.
+//! - No number of an order, event or entry is taken but from `tenant_head`.
 //! - No clock and no randomness but through `kernel::clock::Clock`.
 //! - No secret is stored but as a hash: Argon2id for passwords, SHA-256 for what has 256 random bits; or wrapped by a key
 //!   that no database holds, as tenants' keys are. No secret lies in the queue of jobs, and none is `Display`.

@@ -1,4 +1,6 @@
-//! Two demo shops with a small catalogue each.
+//! Two demo shops with a small catalogue and a few orders each.
+
+mod orders;
 
 use std::sync::Arc;
 
@@ -27,7 +29,9 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
     for (slug, name) in SLUGS.into_iter().zip(["Acme Books", "Borealis Bøger"]) {
         if let Some(tenant) = tenant_by_slug(&app.control, slug).await? {
             // Filled again, which changes nothing, unless the first start was broken off before it was.
-            fill(app, tenant.context().context("the demo shop has no context")?).await?;
+            let context = tenant.context().context("the demo shop has no context")?;
+            fill(app, Arc::clone(&context)).await?;
+            orders::fill(app, &context).await?;
             continue;
         }
         let new = NewTenant {
@@ -41,7 +45,8 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
             .await
             .map_err(error)?;
         let context = tenant.context().context("the demo shop has no context")?;
-        fill(app, context).await?;
+        fill(app, Arc::clone(&context)).await?;
+        orders::fill(app, &context).await?;
     }
     Ok(())
 }
