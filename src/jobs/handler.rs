@@ -26,6 +26,9 @@ pub enum Setback {
     Retry(String),
     /// It is not the time for it. No attempt is used up.
     Snooze(DateTime<Utc>),
+    /// The database was out of reach or had no room: not the job's fault. It is tried again in a moment, and no attempt is
+    /// used up.
+    Unavailable,
     /// It can never be done: a dead letter at once.
     GiveUp(String),
 }
@@ -54,7 +57,7 @@ pub trait Handler: Send + Sync + 'static {
 
 impl From<DbError> for Setback {
     fn from(error: DbError) -> Self {
-        Self::Retry(error.to_string())
+        if error.is_unavailable() { Self::Unavailable } else { Self::Retry(error.to_string()) }
     }
 }
 

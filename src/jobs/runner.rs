@@ -25,6 +25,9 @@ use crate::telemetry::jobs::JobMetrics;
 /// The pause between two claims while most slots are taken: as one job ends others do, and one claim serves them all.
 const CLAIM_PAUSE: Duration = Duration::from_millis(5);
 
+/// The pause before a job is tried again that found the database out of reach.
+const UNAVAILABLE_PAUSE: Duration = Duration::from_secs(2);
+
 /// How long a job may take to notice that it was given back.
 const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -183,6 +186,7 @@ impl Core {
             Err(Setback::Snooze(until)) => {
                 Ending::Snoozed((until - self.runner.clock.now()).to_std().unwrap_or(Duration::ZERO))
             }
+            Err(Setback::Unavailable) => Ending::Snoozed(UNAVAILABLE_PAUSE),
             Err(Setback::GiveUp(error)) => Ending::Discarded(error),
         }
     }

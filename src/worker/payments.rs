@@ -68,6 +68,7 @@ impl TakeOn {
         match done {
             // Whoever has the claim goes on.
             Ok(()) | Err(SagaError::ClaimLost) => Ok(()),
+            Err(SagaError::Db(error)) => Err(error.into()),
             Err(error) => Err(Setback::Retry(error.to_string())),
         }
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 use serde_json::Value;
+use shelfwise::db::DbError;
 use shelfwise::jobs::{Handlers, Periodic, Setback};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 
@@ -124,6 +125,25 @@ async fn snoozing_uses_up_no_attempt_and_giving_up_uses_up_all() {
     queue.until_state(hopeless, "discarded").await;
     let row = row(&queue, hopeless).await;
     assert_eq!(told_row(&row), ("discarded", "1", "1", "hopeless"));
+    worker.stop().await;
+}
+
+#[tokio::test]
+async fn a_database_out_of_reach_uses_up_no_attempt() {
+    let queue = Queue::new().await;
+    let mut script = Script::new("test.starves", async |job| match job.fence {
+        1..=3 => Err(DbError::Busy.into()),
+        _ => Ok(()),
+    });
+    script.attempts_max = 1;
+    let id = queue.add("test.starves", None).await;
+    let worker = queue.work(Handlers::default().with(script));
+    for fence in 1..=3 {
+        let row = format!("SELECT state || attempt || fence FROM control.jobs WHERE id = '{id}'");
+        queue.until(&row, &format!("scheduled0{fence}")).await;
+        queue.pass_the_time().await;
+    }
+    queue.until_state(id, "completed").await;
     worker.stop().await;
 }
 
