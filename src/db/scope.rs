@@ -140,6 +140,12 @@ impl Held {
         Ok(())
     }
 
+    /// Sends a statement that cannot fail but with its transaction, whose next statement then fails: nobody waits for it.
+    pub(super) fn send_unawaited(&self, sql: &'static str) {
+        // The first poll is what sends.
+        let _ = self.pg().batch_execute(sql).now_or_never();
+    }
+
     /// Ends a reading transaction without waiting; the next user of the connection queues behind it on the wire.
     pub(super) fn end_unawaited(&self) {
         if self.meter.has_abandoned() {

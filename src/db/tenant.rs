@@ -138,7 +138,7 @@ impl TenantSession {
     /// As [`TenantSession::write`], with a question that travels with the opening, and a savepoint behind it: `work` may
     /// take back what it did by [`TenantTx::undo`] and still commit.
     ///
-    /// The question only reads. Where the opening fails it is answered by an error, whatever it found.
+    /// The question only reads and locks. Where the opening fails it is answered by an error, whatever it found.
     ///
     /// # Errors
     /// What the question or `work` answers, or the failure of the transaction itself.
@@ -150,8 +150,7 @@ impl TenantSession {
         let mut state = self.state.lock().await;
         let held = self.held(&mut state).await?;
         let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
-        let opening = format!("{}; SAVEPOINT undo", opening(begin, &self.tenant));
-        let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)));
+        let read = TenantRead(held.begin_pipelined(opening(begin, &self.tenant), Some(self.tenant.id)));
         let answer = match question(&read).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -159,6 +158,8 @@ impl TenantSession {
                 return Err(error.into());
             }
         };
+        // Behind the question, so that what the question locked stays locked when the work is undone.
+        held.send_unawaited("SAVEPOINT undo");
         let tx = TenantTx::within(read.0.opened());
         self.finish_write(&held, tx, async |tx: &mut TenantTx| work(tx, answer).await).await
     }

@@ -26,7 +26,9 @@ use crate::config::http::TrustedDocuments;
 use crate::control::audit::Operator;
 use crate::graphql::cost::{COST_MAX, Costs};
 use crate::graphql::guard::{Guarded, Unfit};
-use crate::graphql::{AdminRequest, ApiError, ErrorCode, Origin, Request as RequestCtx, RequestKey, Shop};
+use crate::graphql::{
+    AdminRequest, ApiError, ErrorCode, IdempotencyKey, Origin, Request as RequestCtx, RequestKey, Shop,
+};
 use crate::kernel::actor::Actor;
 use crate::tenant::idempotency::key::hash;
 
@@ -306,10 +308,11 @@ fn request_key(headers: &HeaderMap, operation: &GraphqlRequest) -> Result<Option
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default().trim();
     let text = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
-    let key = text.parse().map_err(|problem| ApiError::bad_request(format!("`Idempotency-Key`: {problem}.")))?;
+    let key: IdempotencyKey =
+        text.parse().map_err(|problem| ApiError::bad_request(format!("`Idempotency-Key`: {problem}.")))?;
     let variables = serde_json::to_string(&operation.variables).map_err(|_| ApiError::internal())?;
     let name = operation.operation_name.as_deref().unwrap_or_default();
-    let fingerprint = hash(&[operation.query.as_bytes(), name.as_bytes(), variables.as_bytes()]);
+    let fingerprint = hash(&[text.as_bytes(), operation.query.as_bytes(), name.as_bytes(), variables.as_bytes()]);
     Ok(Some(RequestKey { key, fingerprint }))
 }
 

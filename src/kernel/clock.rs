@@ -24,6 +24,15 @@ pub trait Clock: Send + Sync + 'static {
     }
 }
 
+/// The last second that times are compared with: PostgreSQL knows none that are much later.
+const LATEST_S: i64 = 253_402_300_799;
+
+/// The nearest time that PostgreSQL can be asked for. Nothing of ours is older or younger.
+#[must_use]
+pub fn storable(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.clamp(DateTime::UNIX_EPOCH, DateTime::from_timestamp(LATEST_S, 0).unwrap_or(DateTime::UNIX_EPOCH))
+}
+
 /// The machine's clock and the system's randomness.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
 use super::{PaymentError, PaymentProvider};
@@ -141,7 +142,8 @@ impl From<StepError> for PaymentError {
 
 /// The steps of a payment. Whoever asks for the next one waits for this one's end.
 async fn entries_lock(tx: &mut ControlTx, key: &str) -> Result<Vec<Entry>, DbError> {
-    tx.execute(diesel::sql_query("LOCK TABLE control.simulated_payments IN SHARE ROW EXCLUSIVE MODE")).await?;
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
+    tx.execute(diesel::sql_query(lock).bind::<Text, _>(key)).await?;
     tx.load(ledger::table.filter(ledger::key.eq(key.to_owned())).select((ledger::step, ledger::declined))).await
 }
 

@@ -7,6 +7,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use crate::app::App;
 use crate::control::admins;
+use crate::control::anchors::service::anchor;
 use crate::control::isolation::{patrol_page, try_all};
 use crate::control::tenants::Tenant;
 use crate::db::{ControlTx, DbError, TenantTx};
@@ -48,7 +49,9 @@ impl Patrol {
         count("denied", report.attempts - report.breaches.len());
         for context in tenants.iter().filter_map(Tenant::context) {
             let sweep = async |tx: &mut TenantTx| sessions::service::sweep(tx, clock).await;
-            services.tenants.session(context).write::<_, DbError>(sweep).await?;
+            services.tenants.session(Arc::clone(&context)).write::<_, DbError>(sweep).await?;
+            // Should the job that a change asks for be lost.
+            anchor(&self.app.control, &services.tenants, clock, context).await?;
         }
         self.app.control.write::<_, DbError>(async |tx: &mut ControlTx| admins::sweep(tx, clock).await).await?;
         *self.from.lock().unwrap_or_else(PoisonError::into_inner) = next;

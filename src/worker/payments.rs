@@ -15,7 +15,8 @@ use crate::payments::PaymentProvider;
 use crate::tenant::orders::payments::saga::{Cashier, SagaError, collect, refund};
 use crate::tenant::orders::payments::service::{COLLECT, REFUND};
 
-/// Attempts before a payment is a dead letter. With the engine's pauses that is two weeks.
+/// Attempts before a payment is a dead letter. With the engine's pauses that is about six days; the shop's sweep then
+/// has it taken on again.
 const ATTEMPTS_MAX: i16 = 20;
 
 /// Takes payments on. Twice is safe: the saga goes on from where it is, and the provider does each step once.

@@ -13,6 +13,7 @@ use crate::db::{DbError, TenantTx};
 use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::audit::head::ANCHOR;
+use crate::tenant::orders::payments::service::stuck_enqueue;
 use crate::tenant::{events, idempotency};
 
 /// The kind of the job that removes what is over.
@@ -21,11 +22,14 @@ const SWEEP: &str = "shop.sweep";
 /// The pause between two sweeps of a shop that has something left to remove.
 const SWEEP_PAUSE: TimeDelta = TimeDelta::hours(1);
 
+/// How long a payment stands still before it is taken on anew: longer than a worker and its provider take.
+const STUCK_AFTER: TimeDelta = TimeDelta::hours(1);
+
 /// Keeps where the trail ends outside of the shop's schema, and asks for a sweep. Twice is safe: an anchor is kept once.
 struct Anchor(Arc<App>);
 
-/// Removes keys that have expired and events that are old, as long as there are any. Twice is safe: what is removed is
-/// gone.
+/// Removes keys that have expired and events that are old, and has payments taken on that stand still, as long as there is
+/// anything to look after. Twice is safe: what is removed is gone, and a payment is taken on by one job at a time.
 struct Sweep(Arc<App>);
 
 /// These handlers, and those that keep shops in order.
@@ -71,6 +75,7 @@ impl TenantHandler for Sweep {
             let kept_from = now - self.0.config.retention.events;
             let work = async |tx: &mut TenantTx| {
                 let has_keys = idempotency::service::sweep(tx, now).await?;
+                stuck_enqueue(tx, &*services.clock, now - STUCK_AFTER).await?;
                 Ok(events::service::sweep(tx, kept_from).await? || has_keys)
             };
             if services.tenants.session(tenant).write::<_, DbError>(work).await? {

@@ -24,6 +24,7 @@ CREATE TABLE audit_log (
 );
 CREATE INDEX audit_log_entity_idx ON audit_log (entity, sequence);
 CREATE INDEX audit_log_actor_idx ON audit_log (actor, sequence);
+CREATE INDEX audit_log_action_idx ON audit_log (action, sequence);
 
 -- What has happened, in the order of commits.
 CREATE TABLE events (

@@ -31,8 +31,8 @@ CREATE TABLE orders (
     total_minor bigint NOT NULL DEFAULT 0 CHECK (total_minor >= 0),
     cancel_reason text,
     version integer NOT NULL DEFAULT 1,
-    -- Who entered it; NULL for the platform.
-    created_by uuid REFERENCES users (id),
+    -- Which user entered it; NULL for the platform. Users are never removed.
+    created_by uuid,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
     placed_at timestamptz,

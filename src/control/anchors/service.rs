@@ -7,7 +7,7 @@ use crate::db::{ControlDb, ControlTx, DbError, TenantDb, TenantTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::TenantId;
 use crate::kernel::tenant::TenantCtx;
-use crate::tenant::audit::head::{Head, head_anchor};
+use crate::tenant::audit::head::{Head, entry_hash, head_anchor};
 
 /// Anchors that are read at once: no fewer than a verification reads entries, so that none of a page's is missing.
 const PAGE_ANCHORS: i64 = 1_000;
@@ -36,11 +36,17 @@ pub async fn anchor(
     let (id, slug) = (tenant.id, tenant.slug.clone());
     // Asked before the end is: whatever another server keeps meanwhile is not ahead of what is read then.
     let newest = repo::anchor_newest(control, id).await?.unwrap_or(Head { sequence: 0, hash: Vec::new() });
-    let end = tenants.session(tenant).write(async |tx: &mut TenantTx| head_anchor(tx).await).await?;
+    let at_newest = async |tx: &mut TenantTx| {
+        let end = head_anchor(tx).await?;
+        Ok::<_, DbError>((end, entry_hash(tx, newest.sequence).await?))
+    };
+    let (end, hash_at_newest) = tenants.session(tenant).write(at_newest).await?;
     if end == newest {
         return Ok(Anchoring::Still);
     }
-    if end.sequence <= newest.sequence {
+    // A tail that was cut off may have grown past the anchor again.
+    let is_other = newest.sequence > 0 && hash_at_newest.as_ref() != Some(&newest.hash);
+    if end.sequence <= newest.sequence || is_other {
         tracing::error!(
             security.event = "audit_broken", tenant.slug = %slug, audit.sequence = end.sequence,
             anchor.sequence = newest.sequence, "A tenant's trail does not end as it did before"

@@ -330,4 +330,4 @@ diesel::allow_tables_to_appear_in_same_query!(authors, books, book_authors, cate
 diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> books (book_id));
 diesel::joinable!(orders -> customers (customer_id));
-diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, customers, books);
+diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, customers, books, payments);

@@ -23,6 +23,14 @@ pub async fn head_anchor(tx: &mut TenantTx) -> Result<Head, DbError> {
     repo::head_anchor(tx).await
 }
 
+/// The hash of an entry; nothing where there is no such entry.
+///
+/// # Errors
+/// The database failed.
+pub async fn entry_hash(read: &TenantRead, sequence: i64) -> Result<Option<Vec<u8>>, DbError> {
+    repo::entry_hash(read, sequence).await
+}
+
 /// Where the trail ends, as the transaction sees it.
 ///
 /// # Errors

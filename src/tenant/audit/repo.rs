@@ -58,6 +58,11 @@ pub async fn head_anchor(tx: &mut TenantTx) -> Result<Head, DbError> {
     Ok(Head { sequence, hash })
 }
 
+/// The hash of an entry.
+pub async fn entry_hash(read: &TenantRead, sequence: i64) -> Result<Option<Vec<u8>>, DbError> {
+    read.first(audit_log::table.filter(audit_log::sequence.eq(sequence)).select(audit_log::hash)).await
+}
+
 /// Where the trail ends.
 pub async fn head_first(read: &TenantRead) -> Result<Head, DbError> {
     let query = tenant_head::table.select((tenant_head::audit_sequence, tenant_head::audit_hash));

@@ -62,7 +62,8 @@ impl<C: Code> From<&Refusal<C>> for StoredRefusal {
     fn from(refusal: &Refusal<C>) -> Self {
         Self {
             code: refusal.code.name().to_owned(),
-            message: refusal.message.clone(),
+            // A message may quote what was sent, and JSON of PostgreSQL has no room for a NUL.
+            message: refusal.message.replace('\0', "\u{fffd}"),
             path: refusal.path.iter().map(|part| part.clone().into_owned()).collect(),
             fact: refusal.fact.clone(),
         }

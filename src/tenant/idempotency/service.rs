@@ -7,9 +7,19 @@ use super::key::Key;
 use super::recall::{Code, Recall, Stored, StoredRefusal};
 use super::repo::{self, KeyRow};
 use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
-use crate::failure::{Failure, KeyProblem};
+use crate::failure::{Failure, KeyProblem, Refusal};
 use crate::tenant::journal::Act;
 use crate::tenant::journal::service::write_down;
+
+/// Reasons that others mend: what the caller may do, how many there may be, what is under way or set up.
+const PASSING: [&str; 6] = [
+    "API_KEY_LIMIT_REACHED",
+    "PAYMENT_IN_PROGRESS",
+    "PAYMENT_UNAVAILABLE",
+    "PERMISSIONS_EXCEEDED",
+    "ROLE_LIMIT_REACHED",
+    "TOO_MANY_ATTEMPTS",
+];
 
 /// A mutation's result, and whether it is an earlier request's.
 pub struct Answer<T, C> {
@@ -76,7 +86,7 @@ async fn run<T: Recall, C: Code>(
     let result = work(tx).await;
     let stored = match &result {
         Ok(value) => Stored::Done(value.id()),
-        Err(Failure::Refused(refusals)) => {
+        Err(Failure::Refused(refusals)) if !refusals.iter().any(is_passing) => {
             tx.undo().await?;
             Stored::Refused(refusals.iter().map(StoredRefusal::from).collect())
         }
@@ -84,9 +94,17 @@ async fn run<T: Recall, C: Code>(
         Err(_) => return result.map(Ok),
     };
     let outcome: Value = json!(stored);
-    let keep = async |tx: &TenantRead| repo::outcome_keep(tx, key, outcome, (now, now + key.kept), is_first).await;
+    let keep = async |tx: &TenantRead| {
+        let is_kept = repo::outcome_keep(tx, key, outcome, (now, now + key.kept), is_first).await?;
+        is_kept.then_some(()).ok_or_else(|| DbError::Other("a key was taken while it was held".to_owned()))
+    };
     write_down(tx, act, keep).await?;
     Ok(result)
+}
+
+/// Whether a reason is about the moment and not about the request: it is not remembered, so that trying again tries anew.
+fn is_passing<C: Code>(refusal: &Refusal<C>) -> bool {
+    PASSING.contains(&refusal.code.name())
 }
 
 /// The outcome of an earlier request, as things are now.
@@ -94,7 +112,9 @@ async fn again<T: Recall, C: Code>(session: &TenantSession, stored: Stored) -> R
     match stored {
         Stored::Done(id) => T::recall(&session.read().await?, id).await?.ok_or(Failure::Gone),
         Stored::Refused(refusals) => {
-            Err(Failure::Refused(refusals.into_iter().filter_map(StoredRefusal::refusal).collect()))
+            let refusals: Option<Vec<_>> = refusals.into_iter().map(StoredRefusal::refusal).collect();
+            let unknown = || DbError::Other("an outcome has a code of another release".to_owned());
+            Err(Failure::Refused(refusals.ok_or_else(unknown)?))
         }
     }
 }

@@ -24,7 +24,9 @@ use crate::kernel::actor::{Permissions, Principal, Role, Via};
 use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, SecretHash};
 use crate::kernel::ids::{ApiKeyId, SessionId, TenantId, UserId};
+use crate::kernel::journal::Change;
 use crate::kernel::tenant::TenantCtx;
+use crate::tenant::journal::{self, Act};
 
 /// How long an answer is trusted.
 const TRUST: Duration = Duration::from_millis(900);
@@ -205,10 +207,13 @@ impl Principals {
                 let user = user.filter(|user| user.status() != UserStatus::Disabled);
                 if let Some(user) = &user {
                     users::external_update(tx, user.id, issuer, subject, now).await?;
+                    tx.note(Change::done(user.id));
                 }
                 Ok::<_, DbError>(user)
             };
-            user = session.write(tie).await?;
+            // Nobody is admitted yet: it is the platform that ties.
+            let act = Act::of_system("user.external_tie", &*self.clock);
+            user = journal::service::write(session, act, tie).await?;
         }
         let Some(user) = user else { return Ok(None) };
         let known = repo::user_permissions(&session.read().await?, user.id).await?;

@@ -62,7 +62,7 @@ statement!(
          INSERT INTO events (position, id, kind, version, entity, data, at)
          SELECT event_position - $2 + new.ordinality, new.id, new.kind, new.version, new.entity, new.data, $1
          FROM head, unnest({}, {}, {}, {}, {}) WITH ORDINALITY AS new (id, kind, version, entity, data, ordinality))
-     SELECT audit_sequence = anchored_sequence + 1 FROM head"
+     SELECT (audit_sequence - anchored_sequence) % 1000 = 1 FROM head"
 );
 
 impl JournalInsert {
@@ -80,7 +80,8 @@ impl JournalInsert {
     }
 }
 
-/// Writes it, and answers whether the entry is the first since the trail was anchored. A schema without a head is a defect
+/// Writes it, and answers whether the trail is to be anchored: by the first entry since it was, and by every
+/// thousandth, should the job of the first have been lost. A schema without a head is a defect
 /// that must not pass in silence.
 pub(super) async fn journal_insert(tx: &TenantRead, journal: JournalInsert) -> Result<bool, DbError> {
     tx.one(journal).await

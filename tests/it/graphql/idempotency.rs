@@ -150,6 +150,58 @@ async fn many_at_once_make_one() {
 }
 
 #[tokio::test]
+async fn many_at_once_are_refused_as_one() {
+    world(async |world| {
+        let owner = world.owner();
+        let taken = |key: &str, title: &str| json!({ "key": key, "title": title, "isbn": "9780306406157" });
+        let _ = owner.gql(CREATE, taken("k-0", "Emma")).await;
+
+        let answers = join_all((0..20).map(|_| owner.gql(CREATE, taken("k-1", "Another")))).await;
+
+        let refused: Vec<&GqlResponse> = answers.iter().filter(|answer| answer.code().is_empty()).collect();
+        assert!(refused.iter().all(|answer| codes(&answer["/bookCreate"]) == ["ISBN_TAKEN"]));
+        assert_eq!(refused.iter().filter(|answer| replayed(answer).is_null()).count(), 1, "it was run once");
+        let told = answers.iter().filter(|answer| answer.code() == "IDEMPOTENCY_IN_PROGRESS").count();
+        assert_eq!(told + refused.len(), 20);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_that_quotes_what_no_table_takes_is_remembered_too() {
+    world(async |world| {
+        let query = "mutation($key: IdempotencyKey, $language: String!) {
+            bookCreate(idempotencyKey: $key, input: { title: \"Emma\", authorIds: [], language: $language }) {
+                book { id } userErrors { code message } } }";
+        let variables = json!({ "key": "k-1", "language": "x\u{0}" });
+        for _ in 0..2 {
+            let response = world.owner().gql(query, variables.clone()).await;
+            assert_eq!(codes(&response["/bookCreate"]), ["LANGUAGE_INVALID"], "{}", response.body);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reason_that_is_of_the_moment_is_not_remembered() {
+    world(async |world| {
+        let manager = world.user(&world.a, Role::Manager).with_header("idempotency-key", "k-1");
+        let owner_role = "{ roles { id name } }";
+        let roles = world.owner().data(owner_role, json!({})).await["roles"].clone();
+        let owner = roles.as_array().unwrap().iter().find(|role| role["name"] == "Owner").unwrap()["id"].clone();
+        let invite =
+            "mutation($role: ID!) { userInvite(input: { email: \"x@y.example\", name: \"X\", roleIds: [$role] }) {
+            user { id } userErrors { code } } }";
+        for _ in 0..2 {
+            let response = manager.gql(invite, json!({ "role": owner })).await;
+            assert_eq!(codes(&response["/userInvite"]), ["PERMISSIONS_EXCEEDED"]);
+            assert_eq!(replayed(&response), &Value::Null);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_key_whose_transaction_broke_is_free_again() {
     world(async |world| {
         let owner = world.owner();

@@ -251,6 +251,30 @@ async fn an_order_that_is_given_up_meanwhile_is_not_paid_and_the_money_goes_back
 }
 
 #[tokio::test]
+async fn giving_up_an_order_whose_payment_stands_still_has_it_taken_back() {
+    world(async |world| {
+        let owner = world.owner();
+        let emma = stocked(&owner, "Emma", 5).await;
+        let (id, payment, claim_of_pay) = asked(world, &emma).await;
+        // The money is taken, the answer is lost, and the job is put away by hand.
+        let provider = Unreliable { loses: vec![1], ..Unreliable::new(world) };
+        assert!(run(world, &provider, payment, claim_of_pay).await.is_err());
+        let put_away = "UPDATE control.jobs SET state = 'cancelled', finalized_at = now(), lease_expires_at = NULL
+            WHERE id = $1";
+        psql().await.execute(put_away, &[&claim_of_pay.0]).await.unwrap();
+
+        let canceled = act(&owner, "orderCancel", &id, ", reason: CUSTOMER_REQUEST").await;
+
+        assert_eq!(canceled["order"]["status"], "CANCELED");
+        let job = claim(world, &format!("payload->>'payment' = '{payment}'")).await;
+        run(world, &provider, payment, job).await.unwrap();
+        assert_eq!(books(payment).await, ["authorize", "capture", "refund"]);
+        assert_eq!(payments(world, &id).await, [(payment, "refunded".to_owned())]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_worker_that_has_lost_its_claim_keeps_nothing() {
     world(async |world| {
         let emma = stocked(&world.owner(), "Emma", 5).await;

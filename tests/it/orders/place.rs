@@ -124,6 +124,37 @@ async fn orders_of_the_same_books_never_wait_for_each_other_in_a_circle() {
 }
 
 #[tokio::test]
+async fn drafts_moves_changes_and_an_import_of_one_book_never_wait_in_a_circle() {
+    world(async |world| {
+        let owner = world.owner();
+        let emma = stocked(&owner, "Emma", 1_000).await;
+        let mut orders = Vec::new();
+        for _ in 0..12 {
+            orders.push(order(&owner, &[(&emma, 1)]).await);
+        }
+        let line = [(emma.as_str(), 1)];
+        let creating = join_all((0..12).map(|_| order(&owner, &line)));
+        let placing = join_all(orders.iter().map(|id| place(&owner, id)));
+        let csv = format!("title,stock\nEmma,1000\n{}", (0..400).map(|n| format!("Book {n},1\n")).collect::<String>());
+        let import = "mutation($csv: String!) { bookImport(input: { csv: $csv, onConflict: UPDATE }) {
+            import { id } userErrors { code } } }";
+        let importing = join_all((0..3).map(|_| owner.gql(import, json!({ "csv": csv.clone() }))));
+        let rename = "mutation($id: ID!) { bookArchive(id: $id, version: 0) { userErrors { code } } }";
+        let changing = join_all((0..12).map(|_| owner.gql(rename, json!({ "id": emma }))));
+
+        let (_, placed, imported, changed) = tokio::join!(creating, placing, importing, changing);
+
+        for answer in placed {
+            assert_eq!(codes(&answer), Vec::<&str>::new(), "{answer}");
+        }
+        for answer in imported.iter().chain(&changed) {
+            assert_eq!(answer.code(), "", "{}", answer.body);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn few_copies_left_are_told_once() {
     world(async |world| {
         let owner = world.owner();

@@ -119,6 +119,10 @@ pub async fn author_update(tx: &mut TenantTx, author: &Author, now: DateTime<Utc
 
 /// Brings the folded names that an author's books carry up to date.
 pub async fn book_authors_key_refresh(tx: &mut TenantTx, author: AuthorId) -> Result<usize, DbError> {
+    // In the order of their ids, as orders lock them.
+    let lock = "SELECT id FROM books WHERE id IN (SELECT book_id FROM book_authors WHERE author_id = $1)
+         ORDER BY id FOR NO KEY UPDATE";
+    tx.execute(diesel::sql_query(lock).bind::<SqlUuid, _>(author.0)).await?;
     let statement = "UPDATE books SET authors_key = (
              SELECT string_agg(authors.name_key, ', ' ORDER BY book_authors.position)
              FROM book_authors JOIN authors ON authors.id = book_authors.author_id

@@ -175,7 +175,8 @@ pub async fn book_insert(
 
 /// A book and the folded names of its authors, locked until the transaction ends.
 pub async fn book_lock(tx: &mut TenantTx, id: BookId) -> Result<Option<(Book, String)>, DbError> {
-    let query = books::table.filter(books::id.eq(id.0)).select((Book::as_select(), books::authors_key)).for_update();
+    let query =
+        books::table.filter(books::id.eq(id.0)).select((Book::as_select(), books::authors_key)).for_no_key_update();
     tx.first(query).await
 }
 

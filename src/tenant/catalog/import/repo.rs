@@ -41,7 +41,7 @@ pub struct Known {
 /// Keeps everybody else from adding books until the transaction ends, so that what is looked up stays true. Readers are
 /// not kept.
 pub async fn books_lock(tx: &mut TenantTx) -> Result<(), DbError> {
-    tx.execute(diesel::sql_query("LOCK TABLE books IN SHARE ROW EXCLUSIVE MODE")).await.map(drop)
+    tx.execute(diesel::sql_query("LOCK TABLE books IN EXCLUSIVE MODE")).await.map(drop)
 }
 
 /// Books by ISBN, and books by folded title; one that is both comes twice.

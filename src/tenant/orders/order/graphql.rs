@@ -99,13 +99,16 @@ impl OrderNode {
         self.0.status().moves().map(OrderMoveValue::from).collect()
     }
 
-    /// Who buys. Needs nothing more than the order itself; null values where the customer was erased.
-    async fn customer(&self, ctx: &Context<'_>) -> ApiResult<Customer> {
+    /// Who buys; null where the caller may not see orders, and its fields where the customer was erased.
+    async fn customer(&self, ctx: &Context<'_>) -> ApiResult<Option<Customer>> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        if !shop.actor().may(Permission::OrdersRead) {
+            return Ok(None);
+        }
         let customer = load(&shop.loaders().customer_by_id, self.0.customer_id).await?;
         let customer = customer.ok_or_else(ApiError::internal)?;
         let contact = contact(&request.services().vault, shop.tenant(), &self.0, &customer);
-        Ok(contact.map_err(ApiError::from)?.into())
+        Ok(Some(contact.map_err(ApiError::from)?.into()))
     }
 
     /// What is ordered.

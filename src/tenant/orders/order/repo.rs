@@ -15,7 +15,7 @@ use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{BookId, CustomerId, OrderId};
 use crate::kernel::page::{Direction, PageRequest};
 use crate::tenant::idempotency::Recall;
-use statements::{LinesFreeze, OrderInsert, StockUpdate};
+use statements::{LinesFreeze, LinesInsert, OrderInsert, StockUpdate};
 
 impl Recall for Order {
     fn id(&self) -> Uuid {
@@ -111,15 +111,18 @@ pub async fn line_list(read: &TenantRead, ids: &[OrderId]) -> Result<Vec<Line>, 
     read.load(query.order((order_lines::order_id, order_lines::book_id))).await
 }
 
-/// What orders must know of books, in no order.
-pub async fn offer_list(read: &TenantRead, ids: &[BookId]) -> Result<Vec<Offer>, DbError> {
+/// What orders must know of books.
+///
+/// They cannot be removed until the transaction ends, nor the table be locked: lines that name them are entered when the shop's head is locked, and then nothing may be waited for.
+pub async fn offer_list_share(tx: &TenantTx, ids: &[BookId]) -> Result<Vec<Offer>, DbError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    read.load(books::table.filter(books::id.eq_any(ids)).select(Offer::as_select())).await
+    let query = books::table.filter(books::id.eq_any(ids)).order(books::id).select(Offer::as_select());
+    tx.load(query.for_key_share()).await
 }
 
 /// An order, locked until the transaction ends.
 pub async fn order_lock(tx: &TenantTx, id: OrderId) -> Result<Option<Order>, DbError> {
-    tx.first(orders::table.filter(orders::id.eq(id.0)).select(Order::as_select()).for_update()).await
+    tx.first(orders::table.filter(orders::id.eq(id.0)).select(Order::as_select()).for_no_key_update()).await
 }
 
 /// An order with its lines and their books, all locked until the transaction ends, in one trip.
@@ -132,14 +135,14 @@ pub async fn order_lock_with_books(tx: &TenantTx, id: OrderId) -> Result<Option<
         .filter(order_lines::order_id.eq(id.0))
         .order(books::id)
         .select((Line::as_select(), Offer::as_select()))
-        .for_update();
+        .for_no_key_update();
     let (order, lines) = try_join(order_lock(tx, id), tx.load(lines)).await?;
     Ok(order.map(|order| (order, lines)))
 }
 
 /// Enters an order under the next number of the shop, with its lines. It takes the lock of the shop's head.
 pub async fn order_insert(tx: &TenantTx, new: NewOrder, lines: &[Line]) -> Result<Order, DbError> {
-    let rows: Vec<_> = lines.iter().map(line_row).collect();
+    let id = new.id;
     let order = tx.one::<_, Order, _>(OrderInsert {
         now: new.now,
         id: new.id.0,
@@ -149,8 +152,7 @@ pub async fn order_insert(tx: &TenantTx, new: NewOrder, lines: &[Line]) -> Resul
         total_minor: new.total_minor,
         created_by: new.created_by,
     });
-    let lines =
-        tx.load::<_, Uuid, _>(diesel::insert_into(order_lines::table).values(rows).returning(order_lines::book_id));
+    let lines = tx.load::<_, Uuid, _>(lines_insert(id, lines));
     Ok(try_join(order, lines).await?.0)
 }
 
@@ -215,6 +217,16 @@ fn stock_update(lines: &[Line], mv: StockMove, now: DateTime<Utc>) -> StockUpdat
     let [stock, reserved, sold] = mv.signs();
     let ids = lines.iter().map(|line| line.book_id.0).collect();
     StockUpdate { stock, reserved, sold, now, ids, quantities: lines.iter().map(|line| line.quantity).collect() }
+}
+
+fn lines_insert(order: OrderId, lines: &[Line]) -> LinesInsert {
+    LinesInsert {
+        order: order.0,
+        ids: lines.iter().map(|line| line.book_id.0).collect(),
+        quantities: lines.iter().map(|line| line.quantity).collect(),
+        titles: lines.iter().map(|line| line.title.clone()).collect(),
+        prices: lines.iter().map(|line| line.unit_price_minor).collect(),
+    }
 }
 
 fn lines_freeze(order: OrderId, lines: &[Line]) -> LinesFreeze {

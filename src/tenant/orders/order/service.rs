@@ -156,7 +156,7 @@ pub(in crate::tenant::orders) async fn locked(
 }
 
 /// Lines with the titles and prices of now.
-async fn priced(read: &TenantRead, order: OrderId, lines: &[NewLine]) -> Result<Vec<Line>, OrderError> {
+async fn priced(tx: &TenantTx, order: OrderId, lines: &[NewLine]) -> Result<Vec<Line>, OrderError> {
     if lines.len() > LINES_MAX {
         return Err(line_limit(&["input", "lines"]).into());
     }
@@ -164,7 +164,7 @@ async fn priced(read: &TenantRead, order: OrderId, lines: &[NewLine]) -> Result<
         return Ok(Vec::new());
     }
     let ids: Vec<BookId> = lines.iter().map(|line| line.book).collect();
-    let offers = repo::offer_list(read, &ids).await?;
+    let offers = repo::offer_list_share(tx, &ids).await?;
     let mut refusals = Vec::new();
     let mut priced: Vec<Line> = Vec::with_capacity(lines.len());
     for line in lines {

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::model::{Payment, PaymentStatus};
 use crate::graphql::scalars::Money;
+use crate::graphql::{ApiError, ApiResult};
 
 /// An attempt to be paid for an order.
 pub struct PaymentNode(pub Arc<Payment>);
@@ -37,8 +38,8 @@ pub enum PaymentStatusValue {
 #[Object(name = "Payment")]
 impl PaymentNode {
     /// How far it is.
-    async fn status(&self) -> PaymentStatusValue {
-        self.0.status().into()
+    async fn status(&self) -> ApiResult<PaymentStatusValue> {
+        self.0.status().map(PaymentStatusValue::from).ok_or_else(ApiError::internal)
     }
 
     /// The amount.

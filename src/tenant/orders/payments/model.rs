@@ -84,17 +84,17 @@ impl PaymentStatus {
         }
     }
 
-    /// The status of a text. One that no version knows is left to the version that does.
+    /// The status of a text, if this release knows it.
     #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Failed)
+    pub fn of(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
 impl Payment {
-    /// How far it is.
+    /// How far it is, if this release knows.
     #[must_use]
-    pub fn status(&self) -> PaymentStatus {
+    pub fn status(&self) -> Option<PaymentStatus> {
         PaymentStatus::of(&self.status)
     }
 

@@ -5,13 +5,16 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use super::model::{Payment, PaymentStatus};
-use crate::db::schema::tenant::payments;
+use crate::db::schema::tenant::{orders, payments};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::tenant::orders::order::model::Order;
 
 /// The states in which an order has its payment.
 const LIVE: [&str; 5] = ["pending", "authorized", "captured", "confirmed", "refunding"];
+
+/// Payments that stand still and are found at once.
+const STUCK_MAX: i64 = 100;
 
 /// A payment by its id.
 pub async fn payment_by_id(read: &TenantRead, id: PaymentId) -> Result<Option<Payment>, DbError> {
@@ -32,6 +35,21 @@ pub async fn payment_list_newest(read: &TenantRead, orders: &[OrderId]) -> Resul
         .distinct_on(payments::order_id)
         .order((payments::order_id, payments::id.desc()));
     read.load(query.select(Payment::as_select())).await
+}
+
+/// Payments that have stood still since a time and are not at their end, the longest first.
+pub async fn payment_list_stuck(read: &TenantRead, since: DateTime<Utc>) -> Result<Vec<PaymentId>, DbError> {
+    let to_pay_back = payments::status.eq("confirmed").and(orders::status.eq("refunded"));
+    let under_way = payments::status.eq_any(["pending", "authorized", "captured", "refunding"]);
+    let query = payments::table
+        .inner_join(orders::table.on(orders::id.eq(payments::order_id)))
+        .filter(payments::status.eq_any(LIVE))
+        .filter(under_way.or(to_pay_back))
+        .filter(payments::updated_at.lt(since))
+        .order(payments::updated_at)
+        .limit(STUCK_MAX)
+        .select(payments::id);
+    Ok(read.load::<_, Uuid, _>(query).await?.into_iter().map(PaymentId).collect())
 }
 
 /// Enters a payment for the total of an order.

@@ -48,6 +48,9 @@ pub enum SagaError {
     /// The payment does not end.
     #[error("the payment took more than {STEPS_MAX} steps")]
     Endless,
+    /// A later release has taken the payment to where this one does not know.
+    #[error("the payment is where this release does not know")]
+    Unknown,
     /// Another worker has the job now, and goes on.
     #[error("the claim on the job is lost")]
     ClaimLost,
@@ -66,7 +69,9 @@ impl Outcome {
     }
 
     fn failed(reason: String) -> Self {
-        Self { to: PaymentStatus::Failed, reference: None, failure: Some(reason) }
+        // The tables have no room for a NUL, whatever the provider says.
+        let failure = Some(reason.replace('\0', ""));
+        Self { to: PaymentStatus::Failed, reference: None, failure }
     }
 }
 
@@ -78,7 +83,7 @@ pub async fn collect(cashier: &Cashier<'_>, id: PaymentId) -> Result<(), SagaErr
     for _ in 0..STEPS_MAX {
         let Some((payment, order)) = read(cashier, id).await? else { return Ok(()) };
         let is_wanted = order.status().after(OrderMove::Pay).is_some();
-        let outcome = match payment.status() {
+        let outcome = match payment.status().ok_or(SagaError::Unknown)? {
             PaymentStatus::Pending if is_wanted => authorize(cashier, &payment).await?,
             PaymentStatus::Authorized if is_wanted => capture(cashier, &payment).await?,
             // An answer may have been lost, so whatever there may be is given up.
@@ -87,6 +92,9 @@ pub async fn collect(cashier: &Cashier<'_>, id: PaymentId) -> Result<(), SagaErr
             PaymentStatus::Refunding => {
                 cashier.provider.refund(payment.id).await?;
                 Outcome::to(PaymentStatus::Refunded)
+            }
+            PaymentStatus::Confirmed if order.status() == OrderStatus::Refunded => {
+                Outcome::to(PaymentStatus::Refunding)
             }
             PaymentStatus::Confirmed | PaymentStatus::Failed | PaymentStatus::Voided | PaymentStatus::Refunded => {
                 return Ok(());
@@ -97,18 +105,18 @@ pub async fn collect(cashier: &Cashier<'_>, id: PaymentId) -> Result<(), SagaErr
     Err(SagaError::Endless)
 }
 
-/// Gives back what was paid for an order. An order whose payment was given back already is left as it is.
+/// Gives back what was paid for an order that is to be paid back. One whose payment was given back already is left as it
+/// is, and so is one that is not to be paid back.
 ///
 /// # Errors
 /// As [`collect`].
 pub async fn refund(cashier: &Cashier<'_>, order: OrderId) -> Result<(), SagaError> {
     let payment = repo::payment_live(&cashier.session.read().await?, order).await;
     cashier.session.finish().await;
-    let Some(payment) = payment? else { return Ok(()) };
-    if payment.status() == PaymentStatus::Confirmed {
-        keep(cashier, &payment, Outcome::to(PaymentStatus::Refunding)).await?;
+    match payment? {
+        Some(payment) => collect(cashier, payment.id).await,
+        None => Ok(()),
     }
-    collect(cashier, payment.id).await
 }
 
 /// The payment and its order as they are now. The connection is given back before the provider is asked.
@@ -136,10 +144,11 @@ async fn authorize(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, 
 async fn capture(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, SagaError> {
     match cashier.provider.capture(payment.id).await {
         Ok(()) => Ok(Outcome::to(PaymentStatus::Captured)),
-        Err(PaymentError::Declined(reason)) => {
-            cashier.provider.void(payment.id).await?;
-            Ok(Outcome::failed(reason))
-        }
+        Err(PaymentError::Declined(reason)) => match cashier.provider.void(payment.id).await {
+            Ok(()) => Ok(Outcome::failed(reason)),
+            Err(PaymentError::Captured) => Ok(Outcome::to(PaymentStatus::Refunding)),
+            Err(error) => Err(error.into()),
+        },
         Err(error) => Err(error.into()),
     }
 }

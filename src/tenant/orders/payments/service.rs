@@ -1,10 +1,12 @@
 //! Decisions about payments that people make.
 
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::repo;
-use crate::db::TenantTx;
+use crate::db::{DbError, TenantTx};
 use crate::kernel::actor::Permission;
+use crate::kernel::clock::Clock;
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::kernel::journal::Change;
 use crate::tenant::orders::error::{OrderError, OrderErrorCode};
@@ -41,7 +43,40 @@ pub async fn order_pay(
     }
     let id = PaymentId(desk.clock.new_id());
     let payment = repo::payment_insert(tx, id, &order, desk.clock.now()).await?;
-    tx.enqueue(desk.clock.new_id(), COLLECT, json!({ "payment": id.to_string() }), None).await?;
+    collect_enqueue(tx, desk.clock, id).await?;
     tx.note(Change::created(id, payment.trail()));
     Ok(order)
+}
+
+/// Has a payment taken on, unless that is under way.
+async fn collect_enqueue(tx: &mut TenantTx, clock: &dyn Clock, id: PaymentId) -> Result<(), DbError> {
+    let payload = json!({ "payment": id.to_string() });
+    tx.enqueue(clock.new_id(), COLLECT, payload, Some(id.to_string())).await.map(drop)
+}
+
+/// Has the payment of an order that was given up taken back, if there is one: its own job may be a dead letter.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::tenant::orders) async fn payment_release(
+    tx: &mut TenantTx,
+    clock: &dyn Clock,
+    order: OrderId,
+) -> Result<(), DbError> {
+    match repo::payment_live(tx, order).await? {
+        Some(payment) => collect_enqueue(tx, clock, payment.id).await,
+        None => Ok(()),
+    }
+}
+
+/// Has payments taken on that have stood still since a time though they are not at their end: what took them on was given
+/// up, or lost.
+///
+/// # Errors
+/// The database failed.
+pub async fn stuck_enqueue(tx: &mut TenantTx, clock: &dyn Clock, since: DateTime<Utc>) -> Result<(), DbError> {
+    for id in repo::payment_list_stuck(tx, since).await? {
+        collect_enqueue(tx, clock, id).await?;
+    }
+    Ok(())
 }

@@ -2,12 +2,13 @@
 //!
 //! Plain SQL: a report is asked seldom, and the query builder has no words for its groups.
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{NaiveDate, NaiveTime};
 use diesel::sql_query;
 use diesel::sql_types::{Integer, Timestamptz};
 
 use super::model::{SalesBy, SalesRange, SalesRow};
 use crate::db::{DbError, TenantRead};
+use crate::kernel::clock::storable;
 
 /// The paid orders of a time, line by line. What was paid back does not count.
 const BY_DAY: &str = "SELECT (orders.paid_at AT TIME ZONE 'UTC')::date AS day, NULL::uuid AS book, NULL::text AS title,
@@ -43,8 +44,7 @@ pub async fn sales_report(
         SalesBy::Book => BY_BOOK,
         SalesBy::Category => BY_CATEGORY,
     };
-    let midnight =
-        |day: chrono::NaiveDate| DateTime::<Utc>::from_naive_utc_and_offset(day.and_time(NaiveTime::MIN), Utc);
+    let midnight = |day: NaiveDate| storable(day.and_time(NaiveTime::MIN).and_utc());
     let until = range.to.succ_opt().unwrap_or(range.to);
     let query = sql_query(text)
         .bind::<Timestamptz, _>(midnight(range.from))

@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use super::OrderStatusValue;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiResult, Call};
+use crate::kernel::clock::storable;
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::orders::customers::graphql::CustomerInput;
 use crate::tenant::orders::customers::service::email_hash;
@@ -42,8 +43,8 @@ impl OrderFilterInput {
         };
         Ok(OrderFilter {
             statuses: self.status.unwrap_or_default().into_iter().map(OrderStatus::from).collect(),
-            placed_from: self.placed_from,
-            placed_to: self.placed_to,
+            placed_from: self.placed_from.map(storable),
+            placed_to: self.placed_to.map(storable),
             email_hash: self.customer_email.map(hash).transpose()?,
             book: self.book_id.as_ref().map(parse_id).transpose()?,
         })

@@ -37,6 +37,25 @@ statement!(
 );
 
 statement!(
+    /// Enters the lines of an order.
+    pub(super) LinesInsert {
+        /// The order.
+        order: Uuid => SqlUuid,
+        /// The books.
+        ids: Vec<Uuid> => Array<SqlUuid>,
+        /// How many of each.
+        quantities: Vec<i32> => Array<Integer>,
+        /// Their titles.
+        titles: Vec<String> => Array<Text>,
+        /// Their prices, in minor units.
+        prices: Vec<i64> => Array<BigInt>,
+    } -> SqlUuid =
+    "INSERT INTO order_lines (order_id, book_id, quantity, title, unit_price_minor)
+     SELECT {}, new.id, new.quantity, new.title, new.price
+     FROM unnest({}, {}, {}, {}) AS new (id, quantity, title, price) RETURNING book_id"
+);
+
+statement!(
     /// Moves copies of books between stock, reserved and sold.
     pub(super) StockUpdate {
         /// What a copy adds to the stock.

@@ -10,6 +10,7 @@ use crate::tenant::events::{DomainEvent, OrderFacts, StockFacts, publish};
 use crate::tenant::orders::error::{OrderError, OrderErrorCode, OrderRefusal};
 use crate::tenant::orders::order::model::{Line, Offer, Order, StockMove};
 use crate::tenant::orders::order::repo;
+use crate::tenant::orders::payments::service::payment_release;
 use crate::tenant::orders::status::{OrderMove, OrderStatus};
 
 /// Copies of a book below which the shop is told that few are left.
@@ -132,6 +133,7 @@ pub async fn order_cancel(
     order.cancel_reason = Some(reason.as_str().to_owned());
     let stock = (before.status() == OrderStatus::Placed).then_some((lines, StockMove::Release));
     let order = moved(tx, desk, order, OrderStatus::Canceled, stock).await?;
+    payment_release(tx, desk.clock, order.id).await?;
     note(tx, desk, &before, &order, DomainEvent::OrderCanceled);
     Ok(order)
 }
