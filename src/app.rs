@@ -96,9 +96,10 @@ impl App {
         // A developer's identity provider may run on the developer's machine.
         let outbound = Policy { allow_loopback: config.environment == Environment::Development };
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
+        let vault = Vault::new(&config.crypto, Arc::clone(&clock));
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
-            principals: Principals::new(tenants.clone(), Arc::clone(&clock)),
+            principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock)),
             admins: Admins::new(control.clone(), Arc::clone(&clock)),
             external: External::new(outbound),
             services: Arc::new(Services {
@@ -106,7 +107,7 @@ impl App {
                 passwords: Passwords::new(clock.secret())?,
                 admin_passwords: Passwords::new(clock.secret())?,
                 strangers: Arc::new(Strangers::new(config.database.pool_max)),
-                vault: Vault::new(&config.crypto, Arc::clone(&clock)),
+                vault,
                 registry,
                 tenants,
                 answers_kept: config.retention.idempotency,

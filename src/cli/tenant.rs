@@ -31,6 +31,7 @@ use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::import::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn};
 use crate::tenant::catalog::import::service::{book_import, row_error_list};
 use crate::tenant::journal::{self, Act};
+use crate::vault::Vault;
 
 /// Rows that a list reads at once.
 const PAGE_ROWS: usize = 500;
@@ -200,7 +201,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             let (control, tenants) = databases(config)?;
             let context = context(&control, &slug).await?;
             note(&control, ("tenant.import", &slug), serde_json::json!({})).await?;
-            import(&tenants, context, &file, options, json).await?;
+            import(&tenants, &vault(config), context, &file, options, json).await?;
         }
         Command::Documents { slug, file, replace, json } => documents::run(config, &slug, &file, replace, json).await?,
     }
@@ -265,6 +266,7 @@ async fn list(control: &ControlDb, json: bool) -> anyhow::Result<()> {
 
 async fn import(
     tenants: &TenantDb,
+    vault: &Vault,
     context: Arc<TenantCtx>,
     path: &std::path::Path,
     options: ImportOptions,
@@ -274,13 +276,13 @@ async fn import(
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(file.metadata()?.len()) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}")?);
     let currency = context.currency;
-    let session = tenants.session(context);
+    let session = tenants.session(Arc::clone(&context));
     let reader = bar.wrap_read(file);
     let on_progress = |rows: i32| bar.set_message(format!("{rows} rows"));
     let work = async |tx: &mut TenantTx| {
         book_import(tx, &Actor::System, &SystemClock, currency, reader, options, on_progress).await
     };
-    let act = Act::of_system("book.import", &SystemClock);
+    let act = Act::of_system("book.import", &context, vault, &SystemClock);
     let import = journal::service::write(&session, act, work).await.map_err(error)?;
     bar.finish_and_clear();
     if json {

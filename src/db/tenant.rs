@@ -196,6 +196,12 @@ impl TenantSession {
         state.held = None;
     }
 
+    /// Whose schema it is.
+    #[must_use]
+    pub fn tenant(&self) -> &TenantCtx {
+        &self.tenant
+    }
+
     /// What the operation has asked of PostgreSQL so far.
     #[must_use]
     pub fn meter(&self) -> &Meter {

@@ -278,6 +278,8 @@ impl Shop {
             actor: &self.actor,
             request_id: Some(request_id),
             address: Some(*address),
+            tenant: &self.tenant,
+            vault: &request.services.vault,
             clock: request.clock(),
         }
     }

@@ -6,6 +6,7 @@ pub mod chain;
 pub mod graphql;
 pub mod head;
 pub mod model;
+pub mod personal;
 mod repo;
 pub mod service;
 pub mod verify;

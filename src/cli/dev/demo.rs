@@ -54,7 +54,7 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
 async fn fill(app: &App, context: Arc<TenantCtx>) -> anyhow::Result<()> {
     let csv = CATALOGUE.replace("{slug}", context.slug.as_str());
     let currency = context.currency;
-    let session = app.services.tenants.session(context);
+    let session = app.services.tenants.session(Arc::clone(&context));
     let work = async |tx: &mut TenantTx| {
         book_import(
             tx,
@@ -67,7 +67,7 @@ async fn fill(app: &App, context: Arc<TenantCtx>) -> anyhow::Result<()> {
         )
         .await
     };
-    let act = Act::of_system("book.import", &*app.services.clock);
+    let act = Act::of_system("book.import", &context, &app.services.vault, &*app.services.clock);
     let import = journal::service::write(&session, act, work).await.map_err(error)?;
     anyhow::ensure!(import.rejected_count == 0, "{} rows of the demo catalogue were rejected", import.rejected_count);
     Ok(())

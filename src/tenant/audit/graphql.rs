@@ -12,7 +12,7 @@ use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_part
 use crate::graphql::loaders::load;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
-use crate::graphql::{ApiResult, Shop};
+use crate::graphql::{ApiError, ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::tenant::identity::users::graphql::UserNode;
 
@@ -70,6 +70,14 @@ impl AuditEntryNode {
     /// What it is since; null for one that is gone. Where both are null, its own data stayed as they were.
     async fn after(&self) -> Option<Json<&Value>> {
         self.0.after.as_ref().map(Json)
+    }
+
+    /// What it tells of people, as `before` and `after`. Kept encrypted: null where it tells nothing of any, where the key is
+    /// destroyed, and for who may not see the shop's people.
+    async fn personal(&self, ctx: &Context<'_>) -> ApiResult<Option<Json<Value>>> {
+        let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
+        let personal = service::entry_personal(&request.services().vault, shop.tenant(), shop.actor(), &self.0);
+        Ok(personal.map_err(ApiError::from)?.map(Json))
     }
 
     /// By which request; null for the platform itself.

@@ -30,6 +30,8 @@ pub struct Entry {
     pub before: Option<Value>,
     /// What it is.
     pub after: Option<Value>,
+    /// What it tells of people, sealed.
+    pub sealed: Option<Vec<u8>>,
     /// By which request.
     pub request_id: Option<String>,
     /// From which address.

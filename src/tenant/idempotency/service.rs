@@ -98,7 +98,7 @@ async fn run<T: Recall, C: Code>(
         let is_kept = repo::outcome_keep(tx, key, outcome, (now, now + key.kept), is_first).await?;
         is_kept.then_some(()).ok_or_else(|| DbError::Other("a key was taken while it was held".to_owned()))
     };
-    write_down(tx, act, keep).await?;
+    write_down::<Failure<C>>(tx, act, keep).await?;
     Ok(result)
 }
 

@@ -5,6 +5,7 @@
 
 mod repo;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::hash::Hash;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use super::provider::service::provider_in_use;
 use super::users::model::UserStatus;
 use super::users::repo as users;
 use crate::db::{DbError, TenantDb, TenantRead, TenantSession, TenantTx};
+use crate::failure::Failure;
 use crate::kernel::actor::{Permissions, Principal, Role, Via};
 use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, SecretHash};
@@ -27,6 +29,7 @@ use crate::kernel::ids::{ApiKeyId, SessionId, TenantId, UserId};
 use crate::kernel::journal::Change;
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::journal::{self, Act};
+use crate::vault::Vault;
 
 /// How long an answer is trusted.
 const TRUST: Duration = Duration::from_millis(900);
@@ -64,6 +67,7 @@ impl From<&Credential> for Shown {
 #[derive(Clone)]
 pub struct Principals {
     tenants: TenantDb,
+    vault: Vault,
     clock: Arc<dyn Clock>,
     known: Brief<(TenantId, Shown), Option<Principal>>,
     providers: Brief<TenantId, Option<IdentityProvider>>,
@@ -99,8 +103,8 @@ where
 impl Principals {
     /// Nothing is known yet.
     #[must_use]
-    pub fn new(tenants: TenantDb, clock: Arc<dyn Clock>) -> Self {
-        Self { tenants, clock, known: brief(), providers: brief() }
+    pub fn new(tenants: TenantDb, vault: Vault, clock: Arc<dyn Clock>) -> Self {
+        Self { tenants, vault, clock, known: brief(), providers: brief() }
     }
 
     /// The identity provider that a shop trusts.
@@ -209,11 +213,15 @@ impl Principals {
                     users::external_update(tx, user.id, issuer, subject, now).await?;
                     tx.note(Change::done(user.id));
                 }
-                Ok::<_, DbError>(user)
+                Ok::<_, Failure<Infallible>>(user)
             };
             // Nobody is admitted yet: it is the platform that ties.
-            let act = Act::of_system("user.external_tie", &*self.clock);
-            user = journal::service::write(session, act, tie).await?;
+            let act = Act::of_system("user.external_tie", session.tenant(), &self.vault, &*self.clock);
+            let tied = journal::service::write(session, act, tie).await;
+            user = tied.map_err(|failure| match failure {
+                Failure::Db(error) => error,
+                failure => DbError::Other(format!("a user could not be tied: {failure:?}")),
+            })?;
         }
         let Some(user) = user else { return Ok(None) };
         let known = repo::user_permissions(&session.read().await?, user.id).await?;

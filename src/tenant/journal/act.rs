@@ -4,6 +4,8 @@ use chrono::{DateTime, Utc};
 
 use crate::kernel::actor::{Actor, Via};
 use crate::kernel::clock::Clock;
+use crate::kernel::tenant::TenantCtx;
+use crate::vault::Vault;
 
 /// One act: what a mutation, a job or a command is about to do.
 #[derive(Clone, Copy)]
@@ -16,6 +18,10 @@ pub struct Act<'a> {
     pub request_id: Option<&'a str>,
     /// The address that they act from.
     pub address: Option<std::net::IpAddr>,
+    /// The shop whose key seals what is known of people by it.
+    pub tenant: &'a TenantCtx,
+    /// Seals it.
+    pub vault: &'a Vault,
     /// Time and ids.
     pub clock: &'a dyn Clock,
 }
@@ -23,8 +29,8 @@ pub struct Act<'a> {
 impl<'a> Act<'a> {
     /// An act of the platform itself: a job's or a command's.
     #[must_use]
-    pub fn of_system(action: &'static str, clock: &'a dyn Clock) -> Self {
-        Self { action, actor: &Actor::System, request_id: None, address: None, clock }
+    pub fn of_system(action: &'static str, tenant: &'a TenantCtx, vault: &'a Vault, clock: &'a dyn Clock) -> Self {
+        Self { action, actor: &Actor::System, request_id: None, address: None, tenant, vault, clock }
     }
 
     /// The present moment.

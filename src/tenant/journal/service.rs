@@ -10,7 +10,9 @@ use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
 use crate::kernel::journal::Change;
 use crate::tenant::audit::chain::{Fields, digest};
 use crate::tenant::audit::head::ANCHOR;
+use crate::tenant::audit::personal;
 use crate::tenant::events;
+use crate::vault::KeyError;
 
 /// How long after a change the trail is anchored: a tail that is cut off sooner is not missed.
 const ANCHOR_DELAY: TimeDelta = TimeDelta::minutes(10);
@@ -19,8 +21,9 @@ const ANCHOR_DELAY: TimeDelta = TimeDelta::minutes(10);
 /// back when it answers `Err`.
 ///
 /// # Errors
-/// What `work` answers, or the failure of the transaction itself.
-pub async fn write<T, E: From<DbError>>(
+/// What `work` answers, the failure of the transaction itself, or the tenant's key cannot be used where something personal
+/// is to be written down.
+pub async fn write<T, E: From<DbError> + From<KeyError>>(
     session: &TenantSession,
     act: Act<'_>,
     work: impl AsyncFnOnce(&mut TenantTx) -> Result<T, E>,
@@ -28,7 +31,7 @@ pub async fn write<T, E: From<DbError>>(
     session
         .write(async |tx: &mut TenantTx| {
             let value = work(tx).await?;
-            write_down(tx, act, async |_: &TenantRead| Ok(())).await?;
+            write_down::<E>(tx, act, async |_: &TenantRead| Ok(())).await?;
             Ok(value)
         })
         .await
@@ -40,17 +43,17 @@ pub async fn write<T, E: From<DbError>>(
 /// for. `beside` travels in front of it, in the same trip.
 ///
 /// # Errors
-/// The database failed.
-pub async fn write_down(
+/// The database failed, or the tenant's key cannot be used where something personal is to be written down.
+pub async fn write_down<E: From<DbError> + From<KeyError>>(
     tx: &mut TenantTx,
     act: Act<'_>,
     beside: impl AsyncFnOnce(&TenantRead) -> Result<(), DbError>,
-) -> Result<(), DbError> {
+) -> Result<(), E> {
     let (change, events) = tx.take_journal();
     let Some(change) = change else {
         return match events.first() {
-            None => beside(tx).await,
-            Some(event) => Err(DbError::Other(format!("`{}` was published without a change", event.kind))),
+            None => Ok(beside(tx).await?),
+            Some(event) => Err(DbError::Other(format!("`{}` was published without a change", event.kind)).into()),
         };
     };
     for event in &events {
@@ -58,7 +61,7 @@ pub async fn write_down(
             tx.enqueue(act.clock.new_id(), job, events::payload(event), None).await?;
         }
     }
-    let journal = entry(act, change).with(events);
+    let journal = entry(act, change)?.with(events);
     let ((), is_first) = try_join(beside(tx), repo::journal_insert(tx, journal)).await?;
     if is_first {
         let at = act.now() + ANCHOR_DELAY;
@@ -67,7 +70,7 @@ pub async fn write_down(
     Ok(())
 }
 
-fn entry(act: Act<'_>, change: Change) -> JournalInsert {
+fn entry(act: Act<'_>, change: Change) -> Result<JournalInsert, KeyError> {
     let (actor, via) = act.names();
     let mut entry = JournalInsert {
         at: act.now(),
@@ -88,7 +91,14 @@ fn entry(act: Act<'_>, change: Change) -> JournalInsert {
         event_entities: Vec::new(),
         event_data: Vec::new(),
     };
-    entry.digest = digest(&Fields {
+    let seal = |personal| personal::seal(act.vault, act.tenant, &fields(&entry), &personal);
+    entry.sealed = change.personal.map(seal).transpose()?;
+    entry.digest = digest(&fields(&entry)).to_vec();
+    Ok(entry)
+}
+
+fn fields(entry: &JournalInsert) -> Fields<'_> {
+    Fields {
         at: entry.at,
         actor: &entry.actor,
         via: entry.via.as_deref(),
@@ -99,7 +109,5 @@ fn entry(act: Act<'_>, change: Change) -> JournalInsert {
         sealed: entry.sealed.as_deref(),
         request_id: entry.request_id.as_deref(),
         address: entry.address.as_deref(),
-    })
-    .to_vec();
-    entry
+    }
 }

@@ -2,15 +2,18 @@
 
 mod command;
 mod mutations;
+mod personal;
 mod read;
 mod tamper;
 mod verify;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use shelfwise::app::App;
 use shelfwise::control::anchors::service::{Anchoring, anchor, anchor_list, anchor_newest};
-use shelfwise::db::{DbError, TenantTx};
+use shelfwise::db::TenantTx;
+use shelfwise::failure::Failure;
 use shelfwise::kernel::journal::Change;
 use shelfwise::kernel::tenant::TenantCtx;
 use shelfwise::tenant::audit::verify::Report;
@@ -54,10 +57,10 @@ async fn rows(shop: &TenantCtx) -> Vec<Row> {
 /// Writes an entry, as a job would.
 async fn written(app: &App, shop: &Arc<TenantCtx>) {
     let session = app.services.tenants.session(Arc::clone(shop));
-    let act = Act::of_system("test.entry", &*app.services.clock);
+    let act = Act::of_system("test.entry", shop, &app.services.vault, &*app.services.clock);
     let work = async |tx: &mut TenantTx| {
         tx.note(Change::created("thing_1", serde_json::json!({ "name": "Thing" })));
-        Ok::<_, DbError>(())
+        Ok::<_, Failure<Infallible>>(())
     };
     write(&session, act, work).await.unwrap();
     session.finish().await;

@@ -1,13 +1,12 @@
 //! Tenants' keys: made with the tenant, rotated under way, wrapped anew, and of no use without their master key.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use shelfwise::app::{App, owner};
 use shelfwise::config::crypto::{CryptoConfig, MasterKey};
-use shelfwise::control::tenants::Lookup;
 use shelfwise::control::tenants::keys::{HEAD_START, make_missing, rewrap_all, wrapped};
 use shelfwise::control::tenants::service::tenant_by_slug;
 use shelfwise::db::migrate::migrate_control;
@@ -44,16 +43,7 @@ impl Clock for Ahead {
 
 /// The context that a server has of a shop, once it knows so many keys of it.
 async fn known(world: &World, keys: usize) -> Arc<TenantCtx> {
-    let started = Instant::now();
-    loop {
-        let lookup = world.app.services.registry.resolve(&world.a.slug).await.unwrap();
-        let Lookup::Active(context) = lookup else { panic!("{lookup:?}") };
-        if context.keys.0.len() == keys {
-            return context;
-        }
-        assert!(started.elapsed() < Duration::from_secs(1), "{context:?}");
-        tokio::task::yield_now().await;
-    }
+    world.context_when(|context| context.keys.0.len() == keys).await
 }
 
 /// The context of a shop as the registry has it now.

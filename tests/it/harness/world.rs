@@ -17,6 +17,7 @@ use shelfwise::config::crypto::{CryptoConfig, MasterKey};
 use shelfwise::config::database::DatabaseUrls;
 use shelfwise::control::audit::Operator;
 use shelfwise::control::provisioning::{NewTenant, tenant_provision};
+use shelfwise::control::tenants::Lookup;
 use shelfwise::db::{DbError, OwnerTx, TenantTx};
 use shelfwise::http::serve::{bind, serve};
 use shelfwise::kernel::actor::Role;
@@ -35,6 +36,9 @@ const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
 /// How long a borrowed connection may take to come back after a test.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a server may take to hear of a change of a tenant's entry.
+const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
 /// A running server and its two shops.
 pub struct World {
@@ -133,6 +137,21 @@ impl World {
     pub async fn end(mut self) {
         let _ = self.stop.take().unwrap().send(());
         self.server.await.unwrap().unwrap();
+    }
+
+    /// The context that the server has of shop A, once it is so.
+    pub async fn context_when(&self, is_so: impl Fn(&TenantCtx) -> bool) -> Arc<TenantCtx> {
+        let heard = async {
+            loop {
+                let lookup = self.app.services.registry.resolve(&self.a.slug).await.unwrap();
+                let Lookup::Active(context) = lookup else { panic!("{lookup:?}") };
+                if is_so(&context) {
+                    return context;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(HEARD_WITHIN, heard).await.expect("the server hears of the change")
     }
 
     /// Waits until every connection is back in the pool.
@@ -265,6 +284,19 @@ pub fn new_tenant(slug: &str) -> NewTenant {
         owner_email: "owner@shop.example".to_owned(),
         currency: "EUR".to_owned(),
     }
+}
+
+/// Everything that a shop's tables but for one hold, as PostgreSQL writes it.
+pub async fn dump(shop: &TenantCtx, except: &str) -> String {
+    let psql = psql().await;
+    let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = $1 AND tablename <> $2";
+    let mut text = String::new();
+    for row in psql.query(tables, &[&shop.schema.as_str(), &except]).await.unwrap() {
+        let table: String = row.get(0);
+        let query = format!(r#"SELECT coalesce(string_agg(t::text, E'\n'), '') FROM "{}"."{table}" t"#, shop.schema);
+        text.push_str(&psql.query_one(&query, &[]).await.unwrap().get::<_, String>(0));
+    }
+    text
 }
 
 /// The content of all tables of a shop, its jobs and its registry entry.

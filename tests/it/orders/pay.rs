@@ -7,6 +7,7 @@ use std::task::Poll;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::json;
+use shelfwise::db::TenantSession;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::ids::{OrderId, PaymentId};
 use shelfwise::kernel::money::Money;
@@ -106,6 +107,16 @@ async fn books(payment: PaymentId) -> Vec<String> {
     psql().await.query(query, &[&payment.to_string()]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
 
+/// What a payment of shop A is taken on with.
+fn cashier<'a>(
+    world: &'a World,
+    session: &'a TenantSession,
+    provider: &'a dyn PaymentProvider,
+    claim: (Uuid, i64),
+) -> Cashier<'a> {
+    Cashier { session, provider, tenant: &world.a, vault: &world.app.services.vault, clock: &SystemClock, claim }
+}
+
 /// Runs the saga once.
 async fn run(
     world: &World,
@@ -114,7 +125,7 @@ async fn run(
     claim: (Uuid, i64),
 ) -> Result<(), SagaError> {
     let session = world.app.services.tenants.session(Arc::clone(&world.a));
-    collect(&Cashier { session: &session, provider, clock: &SystemClock, claim }, payment).await
+    collect(&cashier(world, &session, provider, claim), payment).await
 }
 
 async fn status(world: &World, id: &str) -> String {
@@ -304,7 +315,7 @@ async fn what_was_paid_is_paid_back_once() {
         assert_eq!(act(&owner, "orderRefund", &id, "").await["order"]["status"], "REFUNDED");
         let claim = claim(world, "kind = 'payment.refund'").await;
         let session = world.app.services.tenants.session(Arc::clone(&world.a));
-        let cashier = Cashier { session: &session, provider: &provider, clock: &SystemClock, claim };
+        let cashier = cashier(world, &session, &provider, claim);
         let order: OrderId = id.parse().unwrap();
         assert!(refund(&cashier, order).await.is_err(), "the answer was lost");
         refund(&cashier, order).await.unwrap();

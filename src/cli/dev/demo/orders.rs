@@ -40,16 +40,16 @@ pub async fn fill(app: &App, context: &Arc<TenantCtx>) -> anyhow::Result<()> {
             address: Some("1 High Street".to_owned()),
         };
         let work = async |tx: &mut TenantTx| order_create(tx, desk, &customer, &lines).await;
-        let act = Act::of_system("order.create", desk.clock);
+        let act = Act::of_system("order.create", desk.tenant, desk.vault, desk.clock);
         let order = journal::service::write(&session, act, work).await.map_err(error)?;
         if step > 0 {
             let work = async |tx: &mut TenantTx| order_place(tx, desk, (order.id, None)).await;
-            let act = Act::of_system("order.place", desk.clock);
+            let act = Act::of_system("order.place", desk.tenant, desk.vault, desk.clock);
             journal::service::write(&session, act, work).await.map_err(error)?;
         }
         if step > 1 && is_available {
             let work = async |tx: &mut TenantTx| order_pay(tx, desk, (order.id, None), is_available).await;
-            let act = Act::of_system("order.pay", desk.clock);
+            let act = Act::of_system("order.pay", desk.tenant, desk.vault, desk.clock);
             journal::service::write(&session, act, work).await.map_err(error)?;
         }
     }

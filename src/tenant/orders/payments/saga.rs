@@ -13,6 +13,7 @@ use crate::db::{DbError, TenantSession, TenantTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::kernel::journal::Change;
+use crate::kernel::tenant::TenantCtx;
 use crate::payments::{PaymentError, PaymentProvider};
 use crate::tenant::events::{DomainEvent, PaymentFacts, publish};
 use crate::tenant::journal::{self, Act};
@@ -20,16 +21,21 @@ use crate::tenant::orders::order::model::Order;
 use crate::tenant::orders::order::repo as orders;
 use crate::tenant::orders::order::service::facts;
 use crate::tenant::orders::status::{OrderMove, OrderStatus};
+use crate::vault::{KeyError, Vault};
 
 /// Steps that a payment takes at most; one more is a defect, not a payment.
 const STEPS_MAX: usize = 10;
 
 /// What a payment is taken on with.
 pub struct Cashier<'a> {
+    /// The shop.
+    pub tenant: &'a TenantCtx,
     /// The shop's tables.
     pub session: &'a TenantSession,
     /// Who takes the money.
     pub provider: &'a dyn PaymentProvider,
+    /// Seals what the trail tells of people.
+    pub vault: &'a Vault,
     /// Time and ids.
     pub clock: &'a dyn Clock,
     /// The job and the fence of its claim: what a job does that has lost its claim is not kept.
@@ -45,6 +51,9 @@ pub enum SagaError {
     /// The database failed.
     #[error(transparent)]
     Db(#[from] DbError),
+    /// A key of the tenant's cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// The payment does not end.
     #[error("the payment took more than {STEPS_MAX} steps")]
     Endless,
@@ -166,7 +175,8 @@ async fn give_up(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, Sa
 async fn keep(cashier: &Cashier<'_>, payment: &Payment, outcome: Outcome) -> Result<(), SagaError> {
     let clock = cashier.clock;
     let is_confirming = outcome.to == PaymentStatus::Confirmed;
-    let act = Act::of_system(if is_confirming { "order.pay" } else { "payment.advance" }, clock);
+    let action = if is_confirming { "order.pay" } else { "payment.advance" };
+    let act = Act::of_system(action, cashier.tenant, cashier.vault, clock);
     let work = async |tx: &mut TenantTx| {
         let (job, fence) = cashier.claim;
         if !tx.hold_job(job, fence).await? {
