@@ -141,6 +141,24 @@ impl Vault {
         Ok(Subject { vault: self, tenant: tenant.id, key })
     }
 
+    /// One person's key under the tenant's key of now; `None` where it is sealed by that one already.
+    ///
+    /// # Errors
+    /// As [`Vault::open`].
+    pub fn subject_reseal(
+        &self,
+        tenant: &TenantCtx,
+        subject: Uuid,
+        wrapped: &[u8],
+    ) -> Result<Option<Vec<u8>>, KeyError> {
+        let sealing = self.current(tenant, Purpose::Data)?;
+        if sealed_by(wrapped) == Some(sealing.id) {
+            return Ok(None);
+        }
+        let Subject { key, .. } = self.subject(tenant, subject, Some(wrapped))?;
+        Ok(Some(sealing.seal_key(self.clock.nonce(), tenant.id, SUBJECT_KEY, &key)?))
+    }
+
     /// The key that a tenant uses now.
     fn current(&self, tenant: &TenantCtx, purpose: Purpose) -> Result<Arc<Key>, KeyError> {
         let wrapped = tenant.keys.current(purpose, self.clock.now()).ok_or(KeyError::NoKeys)?;
@@ -365,6 +383,28 @@ mod tests {
         assert_eq!(vault.open(&a, EMAIL, &sealed), Err(KeyError::Gone));
         a.keys.0.clear();
         assert_eq!(vault.open(&a, EMAIL, &early), Err(KeyError::Gone));
+    }
+
+    #[test]
+    fn a_persons_key_is_sealed_anew_by_the_key_of_now() {
+        let vault = vault(&[&master_key("m1")]);
+        let mut a = new_tenant(&vault, 1);
+        let ann = Uuid::from_u128(21);
+        let (subject, old) = vault.subject_new(&a, ann).unwrap();
+        let sealed = subject.seal(EMAIL, b"x").unwrap();
+        assert_eq!(vault.subject_reseal(&a, ann, &old), Ok(None));
+
+        let later = vault.tenant_key_new(a.id, Purpose::Data, Duration::from_secs(600)).unwrap();
+        a.keys.0.push(later);
+        assert_eq!(vault.subject_reseal(&a, ann, &old), Ok(None), "a key that has not begun seals nothing");
+        a.keys.0[2].from = DateTime::UNIX_EPOCH;
+        let new = vault.subject_reseal(&a, ann, &old).unwrap().unwrap();
+        assert_eq!(sealed_by(&new), Some(a.keys.0[2].id));
+        assert_eq!(vault.subject_reseal(&a, ann, &new), Ok(None));
+
+        a.keys.0.remove(0);
+        assert_eq!(vault.subject(&a, ann, Some(&new)).unwrap().open(EMAIL, &sealed).unwrap(), b"x", "the same key");
+        assert_eq!(vault.subject_reseal(&a, ann, &old), Err(KeyError::Gone));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The worker: every job that this release knows, and what runs them.
 
+mod keys;
 mod patrol;
 mod payments;
 pub mod tenants;
@@ -27,7 +28,7 @@ const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
 #[must_use]
 pub fn handlers(app: &Arc<App>) -> Handlers {
     let jobs = &app.config.jobs;
-    upkeep::with_upkeep(payments::with_payments(Handlers::default(), app), app)
+    keys::with_keys(upkeep::with_upkeep(payments::with_payments(Handlers::default(), app), app), app)
         .with(Patrol::new(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })
 }

@@ -23,6 +23,13 @@ use crate::vault::{KeyError, Vault};
 pub const HEAD_START: Duration = Duration::from_secs(600);
 const _: () = assert!(HEAD_START.as_secs() > STALE_MAX.as_secs());
 
+/// The kind of the job that seals anew, with a tenant's new key, the keys that an earlier one sealed. Its payload is the
+/// new key's id.
+pub const RESEAL: &str = "keys.reseal";
+
+/// How long a new key seals before that: whoever's clock is behind must have begun as well.
+pub const RESEAL_MARGIN: Duration = Duration::from_secs(300);
+
 /// Keys of a tenant at most: each is in its entry, which is read all day.
 const KEYS_MAX: usize = 20;
 
@@ -53,7 +60,8 @@ pub fn to_json(keys: &TenantKeys) -> Value {
     json!(keys)
 }
 
-/// Gives a tenant a new data key, which seals after [`HEAD_START`]. What the earlier ones sealed, they open.
+/// Gives a tenant a new data key, which seals after [`HEAD_START`]. What the earlier ones sealed, they open; persons' keys
+/// among it are sealed anew by a job, [`RESEAL_MARGIN`] later.
 ///
 /// # Errors
 /// There is no such tenant, it has as many keys as it may have, or there is no master key.
@@ -80,6 +88,8 @@ pub async fn tenant_rotate_key(
             let key = vault.tenant_key_new(tenant.id, Purpose::Data, HEAD_START)?;
             let details = json!({ "key": key.id, "master": key.master, "from": key.from });
             record(tx, clock, operator, ("tenant.rotate_key", slug), details).await?;
+            let (payload, at) = (json!({ "key": key.id }), key.from + RESEAL_MARGIN);
+            repo::job_schedule(tx, clock.new_id(), tenant.id, (RESEAL, payload), at).await?;
             keys.0.push(key);
             repo::tenant_update_keys(tx, &tenant, to_json(&keys), clock.now()).await?.ok_or_else(not_found)
         })

@@ -6,6 +6,7 @@ mod list;
 mod moves;
 mod pay;
 mod place;
+mod reseal;
 mod sales;
 
 use serde_json::{Value, json};

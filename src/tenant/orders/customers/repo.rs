@@ -2,10 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Array, Binary, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::model::Customer;
 use crate::db::schema::tenant::customers;
+use crate::db::statement::statement;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::CustomerId;
 
@@ -57,4 +59,37 @@ pub async fn customer_erase(tx: &TenantTx, id: CustomerId, now: DateTime<Utc>) -
         ))
         .returning(Customer::as_returning());
     tx.one(update).await
+}
+
+/// The next customers after one who are not erased, in the order of their ids.
+pub async fn customer_list_kept(
+    read: &TenantRead,
+    after: Option<CustomerId>,
+    limit: i64,
+) -> Result<Vec<Customer>, DbError> {
+    let after = after.map_or(Uuid::nil(), |id| id.0);
+    let query = customers::table.filter(customers::id.gt(after)).filter(customers::subject_key.is_not_null());
+    read.load(query.order(customers::id).limit(limit).select(Customer::as_select())).await
+}
+
+statement!(
+    /// Puts other bytes in the place of customers' keys, where these are as they were read.
+    pub(super) KeysReplace {
+        /// The customers.
+        ids: Vec<Uuid> => Array<SqlUuid>,
+        /// The bytes that were read.
+        old: Vec<Vec<u8>> => Array<Binary>,
+        /// The bytes in their place.
+        new: Vec<Vec<u8>> => Array<Binary>,
+    } -> SqlUuid =
+    "UPDATE customers SET subject_key = sealed.new
+     FROM unnest({}, {}, {}) AS sealed (id, old, new)
+     WHERE customers.id = sealed.id AND customers.subject_key = sealed.old
+     RETURNING customers.id"
+);
+
+/// Puts other bytes in the place of customers' keys. Who was erased since they were read stays erased.
+pub(super) async fn subject_keys_replace(tx: &TenantTx, replace: KeysReplace) -> Result<(), DbError> {
+    let _: Vec<Uuid> = tx.load(replace).await?;
+    Ok(())
 }

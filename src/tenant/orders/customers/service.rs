@@ -23,6 +23,18 @@ const SEALED: &str = "orders.customer_sealed";
 /// What the hash of an address is called.
 const EMAIL: &str = "customers.email";
 
+/// Customers whose keys are sealed anew in one go.
+const RESEAL_PAGE: usize = 500;
+
+/// How far it has come to seal customers' keys anew.
+#[derive(Debug, Default)]
+pub struct Resealed {
+    /// Whom to go on after; nobody where it is done.
+    pub next: Option<CustomerId>,
+    /// Customers whose keys are not what was sealed. They stay as they are.
+    pub damaged: usize,
+}
+
 /// A customer who keeps all rules.
 ///
 /// # Errors
@@ -122,6 +134,40 @@ pub async fn customer_erase(tx: &mut TenantTx, desk: Desk<'_>, email: &str) -> R
     let customer = repo::customer_erase(tx, customer.id, desk.clock.now()).await?;
     tx.note(Change::removed(customer.id, json!({ "createdAt": customer.created_at })));
     Ok(customer)
+}
+
+/// Seals the keys of the next customers with the tenant's key of now, where an earlier one sealed them. What they seal
+/// stays as it is. Twice is safe: what the key of now has sealed is passed over.
+///
+/// # Errors
+/// The tenant's keys cannot be used, or the database failed.
+pub async fn keys_reseal(
+    tx: &TenantTx,
+    (vault, tenant): (&Vault, &TenantCtx),
+    after: Option<CustomerId>,
+) -> Result<Resealed, OrderError> {
+    let customers = repo::customer_list_kept(tx, after, RESEAL_PAGE as i64).await?;
+    let mut replace = repo::KeysReplace { ids: Vec::new(), old: Vec::new(), new: Vec::new() };
+    let mut resealed = Resealed::default();
+    for Customer { id, subject_key, .. } in &customers {
+        let Some(old) = subject_key else { continue };
+        match vault.subject_reseal(tenant, id.0, old) {
+            Ok(Some(new)) => {
+                replace.ids.push(id.0);
+                replace.old.push(old.clone());
+                replace.new.push(new);
+            }
+            // By the key of now already; or by one that is destroyed, and nobody's any more.
+            Ok(None) | Err(KeyError::Gone) => {}
+            Err(KeyError::Seal(_)) => resealed.damaged += 1,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if !replace.ids.is_empty() {
+        repo::subject_keys_replace(tx, replace).await?;
+    }
+    resealed.next = customers.last().filter(|_| customers.len() == RESEAL_PAGE).map(|customer| customer.id);
+    Ok(resealed)
 }
 
 /// The keyed hash by which an address is found.
