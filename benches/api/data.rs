@@ -1,7 +1,5 @@
 //! The cluster under measurement: shops with the same books under the same ids, so that pgbench can ask what we ask.
 
-use std::io::Write as _;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +23,12 @@ use shelfwise::kernel::ids::UserId;
 use shelfwise::kernel::tenant::TenantCtx;
 use shelfwise::tenant::catalog::import::model::ImportOptions;
 use shelfwise::tenant::catalog::import::service::book_import;
+use shelfwise::tenant::journal::Act;
+use shelfwise::tenant::journal::service::write;
 use shelfwise::vault::Vault;
 use tokio_postgres::NoTls;
+
+use super::pgbench::pgbench;
 
 /// Shops that are asked at random.
 pub const TENANTS: usize = 100;
@@ -136,7 +138,8 @@ impl Bench {
             .await;
             import.map_err(|error| DbError::Other(format!("{error:?}")))
         };
-        assert_eq!(session.write(work).await.unwrap().created_count as usize, BOOKS);
+        let import = write(&session, Act::of_system("book.import", &SystemClock), work).await.unwrap();
+        assert_eq!(import.created_count as usize, BOOKS);
 
         let psql = self.psql().await;
         let first = &self.shops[0].schema;
@@ -206,7 +209,7 @@ impl Bench {
 
     /// The same statements as the catalogue query's, by pgbench with prepared statements and the path set: transactions
     /// a second.
-    pub async fn pgbench(&self, seconds: u64) -> f64 {
+    pub async fn pgbench_catalogue(&self, seconds: u64) -> f64 {
         let psql = self.psql().await;
         let first = &self.shops[0].schema;
         let page =
@@ -228,27 +231,22 @@ COMMIT;
 ",
             schemas.join(",")
         );
-        let path = self.folder.path().join("catalogue.sql");
-        std::fs::File::create(&path).unwrap().write_all(script.as_bytes()).unwrap();
-        let output = tokio::task::spawn_blocking({
-            let url = self.cluster.superuser_url("shelfwise");
-            let seconds = seconds.to_string();
-            move || {
-                Command::new(pgbench())
-                    .args(["-n", "-M", "prepared", "-c", "16", "-j", "2", "-T", &seconds, "-f"])
-                    .arg(path)
-                    .arg(url)
-                    .output()
-                    .unwrap()
-            }
-        });
-        let output = output.await.unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")).and_then(|rest| rest.split(' ').next());
-        rate.unwrap_or_else(|| panic!("{text}{}", String::from_utf8_lossy(&output.stderr))).parse().unwrap()
+        let options = ["-c", "16", "-T", &seconds.to_string()].map(str::to_owned).to_vec();
+        self.pgbench(&script, options).await
     }
 
-    async fn psql(&self) -> tokio_postgres::Client {
+    /// Runs a script by pgbench, with prepared statements: transactions a second.
+    pub async fn pgbench(&self, script: &str, options: Vec<String>) -> f64 {
+        pgbench(self.folder.path(), self.cluster.superuser_url("shelfwise"), script, options).await
+    }
+
+    /// The shops and their owners.
+    pub fn shops(&self) -> impl Iterator<Item = (&TenantCtx, UserId)> {
+        self.shops.iter().map(Arc::as_ref).zip(self.owners.iter().copied())
+    }
+
+    /// A connection that may do everything.
+    pub async fn psql(&self) -> tokio_postgres::Client {
         let (client, connection) =
             tokio_postgres::connect(&self.cluster.superuser_url("shelfwise"), NoTls).await.unwrap();
         tokio::spawn(connection);
@@ -260,14 +258,4 @@ COMMIT;
 fn open_to_all(folder: &std::path::Path) {
     let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(folder, permissions).unwrap();
-}
-
-/// pgbench, on the path or beside the server's binaries.
-fn pgbench() -> std::path::PathBuf {
-    let usual = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("bin/pgbench"));
-    usual.filter(|path| path.is_file()).max().unwrap_or_else(|| "pgbench".into())
 }

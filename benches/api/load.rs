@@ -1,7 +1,7 @@
 //! A load of requests on kept connections: as little client as there can be, so that the server gets the processor.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -52,6 +52,19 @@ impl Load {
         Self(latencies)
     }
 
+    /// Sends each request once, from so many clients that each take the next.
+    pub async fn each(port: u16, requests: Vec<Request>, clients: usize) -> Self {
+        let (requests, next) = (Arc::<[Request]>::from(requests), Arc::<AtomicUsize>::default());
+        let tasks: Vec<_> =
+            (0..clients).map(|_| tokio::spawn(client_each(port, Arc::clone(&requests), Arc::clone(&next)))).collect();
+        let mut latencies = Vec::new();
+        for task in tasks {
+            latencies.extend(task.await.unwrap());
+        }
+        latencies.sort_unstable();
+        Self(latencies)
+    }
+
     pub fn count(&self) -> usize {
         self.0.len()
     }
@@ -70,13 +83,28 @@ async fn client_loop(port: u16, requests: Vec<Request>, stop: Arc<AtomicBool>, s
     while !stop.load(Ordering::Relaxed) {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let request = &requests[(random >> 33) as usize % requests.len()];
-        let started = Instant::now();
-        let (status, body) = exchange(&mut stream, request, &mut buffer).await;
-        assert_eq!(status, 200);
-        assert!(!body.windows(8).any(|window| window == b"\"errors\""), "{}", String::from_utf8_lossy(body));
-        latencies.push(started.elapsed());
+        latencies.push(timed(&mut stream, request, &mut buffer).await);
     }
     latencies
+}
+
+async fn client_each(port: u16, requests: Arc<[Request]>, next: Arc<AtomicUsize>) -> Vec<Duration> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut latencies, mut buffer) = (Vec::new(), Vec::new());
+    while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+        latencies.push(timed(&mut stream, request, &mut buffer).await);
+    }
+    latencies
+}
+
+/// How long a request took that must succeed.
+async fn timed(stream: &mut TcpStream, request: &Request, buffer: &mut Vec<u8>) -> Duration {
+    let started = Instant::now();
+    let (status, body) = exchange(stream, request, buffer).await;
+    assert_eq!(status, 200);
+    assert!(!body.windows(8).any(|window| window == b"\"errors\""), "{}", String::from_utf8_lossy(body));
+    started.elapsed()
 }
 
 /// Sends a request and reads its answer; both sides keep the connection.

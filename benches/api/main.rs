@@ -9,6 +9,8 @@
 mod corpus;
 mod data;
 mod load;
+mod orders;
+mod pgbench;
 mod process;
 
 use std::sync::Arc;
@@ -45,6 +47,9 @@ fn main() {
 async fn run() {
     let bench = Bench::start().await;
     let server = Process::server(&bench);
+    if std::env::args().any(|argument| argument == "orders") {
+        return orders::measure(&bench, &server).await;
+    }
     let requests: Vec<Request> = bench.tokens().iter().map(|token| Request::graphql(CATALOGUE, token)).collect();
     println!("\n{TENANTS} tenants, {CLIENTS} clients, {SECONDS} s each\n");
 
@@ -60,10 +65,10 @@ async fn run() {
     println!("  {statements} statements in {round_trips} round trips");
     // Once through all tenants, so that both sides are measured warm.
     Load::run(server.port, &requests, CLIENTS, Duration::from_secs(3)).await;
-    bench.pgbench(3).await;
+    bench.pgbench_catalogue(3).await;
     let mut best: Option<(f64, String)> = None;
     for round in 1..=3 {
-        let (ours, theirs) = (catalogue(&bench, &server, &requests).await, bench.pgbench(SECONDS).await);
+        let (ours, theirs) = (catalogue(&bench, &server, &requests).await, bench.pgbench_catalogue(SECONDS).await);
         let line = format!(
             "rate {:.0}/s, pgbench {:.0}/s: ratio {:.2}; server CPU {:.0} µs, PostgreSQL's {:.0} µs: ratio {:.2}; p50 {:.1} ms, p99 {:.1} ms",
             ours.rate,
@@ -83,6 +88,7 @@ async fn run() {
 
     wall(&bench, &server, &requests).await;
     attacks(&bench, &server, &requests).await;
+    orders::measure(&bench, &server).await;
 
     println!("\n{{__typename}}");
     let typename = vec![Request::graphql("{__typename}", &bench.tokens()[0])];
