@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test awaits its tasks and reads its own environment")]
 
 mod audit;
+mod chaos;
 mod cli;
 mod control;
 mod db;

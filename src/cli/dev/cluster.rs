@@ -58,7 +58,8 @@ pub enum Durability {
 }
 
 impl Cluster {
-    /// Starts the cluster in a folder, making it first where there is none, on a free port of the loopback address.
+    /// Starts the cluster in a folder, making it first where there is none, on a free port of the loopback address
+    /// unless the settings name one.
     ///
     /// # Errors
     /// No server binaries were found, or the server does not start: with the end of its log.
@@ -74,7 +75,11 @@ impl Cluster {
         let password =
             fs::read_to_string(data.join("superuser.password")).context("the cluster's password is missing")?;
 
-        let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+        // Whoever starts a cluster again where others know it names the port that it had.
+        let port = match settings.iter().find(|(name, _)| *name == "port") {
+            Some((_, port)) => port.parse()?,
+            None => TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port(),
+        };
         let log_path = data.with_extension("log");
         let log = fs::File::create(&log_path)?;
         user.own(&log_path)?;

@@ -1,7 +1,7 @@
 //! What one shop does is nothing to another, whatever happens in between.
 
 mod cancellation;
-mod chance;
+pub mod chance;
 mod fire;
 mod probe;
 mod reuse;
