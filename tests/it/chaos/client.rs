@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::Chaos;
 use super::call::{Call, Outcome};
@@ -28,12 +27,12 @@ struct Client<'a> {
     id: String,
 }
 
-/// Enters orders until it is time.
+/// Enters orders until the storm is over.
 pub async fn run(chaos: Arc<Chaos>, number: u64) {
     let side = usize::from(number % 3 == 2);
     let mut random = Random::new(chaos.seed, number);
     let mut turn = 0;
-    while Instant::now() < chaos.until {
+    while !chaos.is_calm() {
         turn += 1;
         let token = chaos.site.token(side);
         // Every third client is of the other shop, and uses the keys of the one before it.
@@ -140,7 +139,7 @@ impl Client<'_> {
         }
     }
 
-    /// What has become of the payment, or nothing where that takes too long.
+    /// What has become of the payment; nothing where that takes too long.
     async fn looked(&self) -> String {
         let document = "query($id: ID!) { order(id: $id) { id status payment { status } } }".to_owned();
         let variables = json!({ "id": self.id });
@@ -153,9 +152,6 @@ impl Client<'_> {
             if ["CONFIRMED", "FAILED"].contains(&status) {
                 assert_eq!(order["status"] == "PAID", status == "CONFIRMED", "{order}");
                 return status.to_owned();
-            }
-            if Instant::now() >= chaos.until {
-                break;
             }
             tokio::time::sleep(LOOK_PAUSE).await;
         }

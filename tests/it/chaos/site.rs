@@ -1,6 +1,5 @@
 //! A cluster that keeps what it has committed, two shops in it, and what brings it down.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,15 +113,13 @@ impl Site {
         let settings = [("max_connections", CONNECTIONS), ("port", self.port.as_str())];
         *place = Some(Cluster::start(&folder, Durability::Full, &settings).await.unwrap());
     }
+}
 
-    /// Ends the cluster and removes its files, wherever they are.
-    pub async fn end(&self) {
-        drop(self.cluster.lock().await.take());
-        Cluster::remove(&self.folder_path()).unwrap();
-    }
-
-    fn folder_path(&self) -> PathBuf {
-        self.folder.path().join("cluster")
+impl Drop for Site {
+    fn drop(&mut self) {
+        drop(self.cluster.get_mut().take());
+        // The files may be elsewhere, so that the folder does not have them all.
+        let _ = Cluster::remove(&self.folder.path().join("cluster"));
     }
 }
 

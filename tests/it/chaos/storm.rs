@@ -1,5 +1,6 @@
 //! What is killed, and when.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,13 +22,24 @@ enum Blow {
     Restart,
 }
 
+impl Blow {
+    fn draw(random: &mut Random) -> Self {
+        match random.below(12) {
+            0..5 => Self::Server,
+            5..9 => Self::Worker,
+            9 | 10 => Self::Crash,
+            _ => Self::Restart,
+        }
+    }
+}
+
 /// Failed jobs wait longer and longer; here they do not.
 pub const HURRY: &str = "UPDATE control.jobs SET scheduled_at = now() WHERE state = 'retryable'";
 
 /// Claims end now, as if their leases had run out.
 pub const EXPIRE: &str = "UPDATE control.jobs SET lease_expires_at = clock_timestamp() WHERE state = 'running'";
 
-/// Goes on for ever, but nothing is killed any more when clients begin nothing new.
+/// Goes on for ever, but from some time on nothing is killed any more, and clients are told.
 pub async fn rage(chaos: &Chaos) {
     let mut random = Random::new(chaos.seed, u64::MAX - 1);
     // Each at least once; then as it comes.
@@ -35,15 +47,14 @@ pub async fn rage(chaos: &Chaos) {
     loop {
         tokio::time::sleep(Duration::from_millis(200 + random.below(900))).await;
         hurry(chaos, HURRY).await;
-        if Instant::now() >= chaos.until {
-            continue;
-        }
-        let blow = first.next().unwrap_or_else(|| match random.below(12) {
-            0..5 => Blow::Server,
-            5..9 => Blow::Worker,
-            9 | 10 => Blow::Crash,
-            _ => Blow::Restart,
-        });
+        let blow = match first.next() {
+            Some(blow) => blow,
+            None if Instant::now() >= chaos.until => {
+                chaos.is_calm.store(true, Ordering::Relaxed);
+                continue;
+            }
+            None => Blow::draw(&mut random),
+        };
         let pause = Duration::from_millis(random.below(400));
         match blow {
             Blow::Server => {
