@@ -57,15 +57,8 @@ impl Client<'_> {
         }
         match self.random.below(10) {
             0 => {}
-            1 | 2 => self.must("orderCancel", ", reason: CUSTOMER_REQUEST").await,
-            3 | 4 => {
-                self.must("orderPay", "").await;
-                let pause = self.random.below(150);
-                tokio::time::sleep(Duration::from_millis(pause)).await;
-                if !self.may("orderCancel", ", reason: FRAUD").await {
-                    self.must("orderRefund", "").await;
-                }
-            }
+            1 => self.must("orderCancel", ", reason: CUSTOMER_REQUEST").await,
+            2..6 => self.regret().await,
             _ => self.buy().await,
         }
     }
@@ -100,11 +93,22 @@ impl Client<'_> {
         outcome.codes.is_empty()
     }
 
+    /// Pays and gives up: at once, or when the payment is halfway.
+    async fn regret(&mut self) {
+        self.must("orderPay", "").await;
+        if self.random.below(4) > 0 {
+            self.looked(|status| status != "PENDING").await;
+        }
+        if !self.may("orderCancel", ", reason: FRAUD").await {
+            self.must("orderRefund", "").await;
+        }
+    }
+
     /// Pays, and goes on when the payment is through.
     async fn buy(&mut self) {
         self.must("orderPay", "").await;
         for _ in 0..2 {
-            match self.looked().await.as_str() {
+            match self.looked(|status| ["CONFIRMED", "FAILED"].contains(&status)).await.as_str() {
                 "CONFIRMED" => return self.use_up().await,
                 "FAILED" => {
                     if self.random.below(2) == 0 {
@@ -139,8 +143,8 @@ impl Client<'_> {
         }
     }
 
-    /// What has become of the payment; nothing where that takes too long.
-    async fn looked(&self) -> String {
+    /// The status of the payment when it is one that is waited for; nothing where that takes too long.
+    async fn looked(&self, is_awaited: impl Fn(&str) -> bool) -> String {
         let document = "query($id: ID!) { order(id: $id) { id status payment { status } } }".to_owned();
         let variables = json!({ "id": self.id });
         let (chaos, side, token) = (self.chaos, self.side, self.token.as_str());
@@ -149,7 +153,7 @@ impl Client<'_> {
         for _ in 0..LOOKS {
             let order = call.answer(&mut random).await["data"]["order"].clone();
             let status = order["payment"]["status"].as_str().unwrap_or_else(|| panic!("no payment: {order}"));
-            if ["CONFIRMED", "FAILED"].contains(&status) {
+            if is_awaited(status) {
                 assert_eq!(order["status"] == "PAID", status == "CONFIRMED", "{order}");
                 return status.to_owned();
             }

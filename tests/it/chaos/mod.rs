@@ -87,6 +87,7 @@ async fn what_was_bought_paid_and_given_back_is_so_once_whatever_dies() {
     let (seed, clients) = (setting("CHAOS_SEED", SEED), setting("CHAOS_CLIENTS", CLIENTS));
     let seconds = setting("CHAOS_SECONDS", SECONDS);
     println!("CHAOS_SEED={seed} CHAOS_CLIENTS={clients} CHAOS_SECONDS={seconds}");
+    let begun = Instant::now();
     let site = Site::start().await;
     let shelves = [Shelf::fill(&site, 0).await, Shelf::fill(&site, 1).await];
     let fleet = Fleet::start(&site.settings).await;
@@ -111,8 +112,9 @@ async fn what_was_bought_paid_and_given_back_is_so_once_whatever_dies() {
         () = storm::rage(&chaos) => unreachable!("a storm does not end by itself"),
         () = tokio::time::sleep_until(chaos.until + LAST_ORDERS) => panic!("clients do not end: {:?}", chaos.counts),
     }
-    println!("{:?}", chaos.counts.lock().unwrap());
+    println!("{:?} {:?}", begun.elapsed(), chaos.counts.lock().unwrap());
     aftermath::check(&chaos).await;
+    println!("{:?}", begun.elapsed());
     chaos.fleet.stop().await;
     // A storm that moves nothing proves nothing.
     for what in ["server killed", "worker killed", "database crashed", "database restarted", "dropped", "repeated"] {

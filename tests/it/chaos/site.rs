@@ -25,8 +25,9 @@ const DATABASE: &str = "shelfwise";
 /// How long a token is valid. One is made for each order.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
 
-/// Connections of the cluster: four processes, this one, and what is being replaced.
-const CONNECTIONS: &str = "100";
+/// Settings of the cluster. Processes die here and the machine does not: what was written stays without being flushed to
+/// the disk, and a recovery need not begin by flushing every file.
+const SETTINGS: [(&str, &str); 2] = [("max_connections", "100"), ("fsync", "off")];
 
 /// The database and the shops.
 pub struct Site {
@@ -48,8 +49,7 @@ impl Site {
     /// Starts the cluster and makes the shops.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let settings = [("max_connections", CONNECTIONS)];
-        let cluster = Cluster::start(&folder.path().join("cluster"), Durability::Full, &settings).await.unwrap();
+        let cluster = Cluster::start(&folder.path().join("cluster"), Durability::Full, &SETTINGS).await.unwrap();
         let urls = prepare(&cluster, DATABASE).await.unwrap();
         migrate_control(&owner(&urls).unwrap()).await.unwrap();
         let jwt_key = JwtKey::generate("chaos-1").unwrap().to_setting();
@@ -110,7 +110,7 @@ impl Site {
         // Waits until it is gone.
         drop(place.take());
         tokio::time::sleep(pause).await;
-        let settings = [("max_connections", CONNECTIONS), ("port", self.port.as_str())];
+        let settings = [&SETTINGS[..], &[("port", self.port.as_str())]].concat();
         *place = Some(Cluster::start(&folder, Durability::Full, &settings).await.unwrap());
     }
 }
@@ -135,7 +135,7 @@ fn settings_of(urls: &DatabaseUrls, jwt_key: &str) -> Vec<(&'static str, String)
         ("DATABASE_OWNER_URL", urls.owner.as_ref().unwrap().expose_secret().to_owned()),
         ("MASTER_KEYS", master_key().to_setting()),
         ("JWT_KEYS", jwt_key.to_owned()),
-        ("PAYMENT_URL", "simulator:?delay_ms=20&fail_percent=10&decline_percent=5".to_owned()),
+        ("PAYMENT_URL", "simulator:?delay_ms=20&fail_percent=20&decline_percent=5".to_owned()),
         ("PORT", "0".to_owned()),
         ("DB_POOL_MAX", "8".to_owned()),
         ("REQUEST_TIMEOUT_MS", "10000".to_owned()),

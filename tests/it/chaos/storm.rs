@@ -45,7 +45,7 @@ pub async fn rage(chaos: &Chaos) {
     // Each at least once; then as it comes.
     let mut first = [Blow::Worker, Blow::Server, Blow::Crash, Blow::Restart].into_iter();
     loop {
-        tokio::time::sleep(Duration::from_millis(200 + random.below(900))).await;
+        tokio::time::sleep(Duration::from_millis(100 + random.below(500))).await;
         hurry(chaos, HURRY).await;
         let blow = match first.next() {
             Some(blow) => blow,
