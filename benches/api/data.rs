@@ -104,12 +104,12 @@ impl Bench {
             provision_median,
             provision_total,
         };
-        bench.fill().await;
+        bench.fill(&vault).await;
         bench
     }
 
     /// Fills the first shop by an import and copies its rows to the others, ids and all.
-    async fn fill(&mut self) {
+    async fn fill(&mut self, vault: &Vault) {
         let mut csv = "title,authors,category,price,stock,year,language\n".to_owned();
         for book in 0..BOOKS {
             let (one, two) = (book * 7 % 211, book * 13 % 193);
@@ -126,19 +126,11 @@ impl Bench {
         let session = tenants.session(Arc::clone(&self.shops[0]));
         let currency = self.shops[0].currency;
         let work = async |tx: &mut TenantTx| {
-            let import = book_import(
-                tx,
-                &Actor::System,
-                &SystemClock,
-                currency,
-                csv.as_bytes(),
-                ImportOptions::default(),
-                |_| {},
-            )
-            .await;
-            import.map_err(|error| DbError::Other(format!("{error:?}")))
+            book_import(tx, &Actor::System, &SystemClock, currency, csv.as_bytes(), ImportOptions::default(), |_| {})
+                .await
         };
-        let import = write(&session, Act::of_system("book.import", &SystemClock), work).await.unwrap();
+        let act = Act::of_system("book.import", &self.shops[0], vault, &SystemClock);
+        let import = write(&session, act, work).await.unwrap();
         assert_eq!(import.created_count as usize, BOOKS);
 
         let psql = self.psql().await;
