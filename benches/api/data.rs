@@ -16,7 +16,7 @@ use shelfwise::control::provisioning::{NewTenant, tenant_provision};
 use shelfwise::db::migrate::migrate_control;
 use shelfwise::db::pool::Pool;
 use shelfwise::db::tls::Target;
-use shelfwise::db::{DbError, TenantDb, TenantTx};
+use shelfwise::db::{TenantDb, TenantTx};
 use shelfwise::kernel::actor::Actor;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::UserId;

@@ -26,7 +26,7 @@ async fn an_invited_user_joins_by_choosing_a_password() {
         assert_eq!(
             data["viewer"],
             json!({ "user": { "email": "Ann@Acme.example", "status": "ACTIVE" }, "roles": [{ "name": "Clerk" }],
-                "permissions": ["CATALOG_READ", "CATALOG_WRITE"], "tenant": { "slug": world.a.slug.as_str() } })
+                "permissions": ["CATALOG_READ", "CATALOG_WRITE", "ORDERS_READ", "ORDERS_WRITE"], "tenant": { "slug": world.a.slug.as_str() } })
         );
         let payload = login(world, " ann@ACME.example", PASSWORD).await;
         assert_eq!(payload["userErrors"], json!([]));
