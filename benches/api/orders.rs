@@ -14,7 +14,7 @@ use drafts::{DRAFTS, Drafts, SHOPS};
 pub const CLIENTS: usize = 16;
 
 /// Rounds of each; the ratio is their median.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 /// What of pgbench's rate the server must reach.
 const BAR: f64 = 0.5;
