@@ -102,7 +102,8 @@
 //! - No error of the database is `Display`ed to a client: resolvers answer `ApiError`, which is not `Display`.
 //! - No change of a shop without its entry in the trail, in the same transaction; a transaction that has noted a change and
 //!   not written it down is not committed. What the platform keeps for itself in a shop's schema (attempts, tokens,
-//!   sessions, keys, how far a payment is read) is no change of the shop.
+//!   when a key was last used, answers to repetitions, anchors, trusted documents) is no change of the shop, and copies that
+//!   an order moves are told by the order's entry.
 //! - No answer to a repeated request but from the row that committed with the effect; no cache is asked.
 //! - No lock is taken after the head's, and books are locked in the order of their ids.
 //! - No number of an order, event or entry is taken but from `tenant_head`.
