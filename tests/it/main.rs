@@ -1,10 +1,9 @@
-//! All integration tests, in one binary: it links once, and shares one PostgreSQL cluster.
+//! All integration tests but the chaos, in one binary: it links once, and shares one PostgreSQL cluster.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test awaits its tasks and reads its own environment")]
 
 mod audit;
-mod chaos;
 mod cli;
 mod control;
 mod db;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use shelfwise::config::auth::JwtKey;
 
 use super::anchored;
-use crate::cli::commands::shelfwise;
 use crate::graphql_helpers::author;
 use crate::harness::cluster::{psql, shared_urls};
+use crate::harness::command::shelfwise;
 use crate::harness::world;
 
 #[tokio::test]

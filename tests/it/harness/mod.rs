@@ -1,7 +1,9 @@
 //! The only code of the tests that touches plumbing.
 
+pub mod chance;
 pub mod client;
 pub mod cluster;
+pub mod command;
 pub mod world;
 
 pub use client::{Client, GqlResponse};

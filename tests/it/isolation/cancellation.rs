@@ -9,7 +9,7 @@ use shelfwise::app::App;
 use shelfwise::db::{DbError, TenantTx};
 use shelfwise::kernel::tenant::TenantCtx;
 
-use super::chance::{Random, dropped_after};
+use crate::harness::chance::{Random, dropped_after};
 use crate::harness::cluster::psql;
 use crate::harness::world::{shop, world_with};
 

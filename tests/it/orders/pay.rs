@@ -1,9 +1,7 @@
 //! `orderPay`, and the saga that takes a payment from step to step.
 
-use std::future::{Future as _, poll_fn};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::json;
@@ -17,6 +15,7 @@ use uuid::Uuid;
 
 use super::{act, copies, events, order, stocked};
 use crate::graphql_helpers::codes;
+use crate::harness::chance::dropped_after;
 use crate::harness::cluster::psql;
 use crate::harness::world::world_with;
 use crate::harness::{World, world};
@@ -201,17 +200,7 @@ async fn a_saga_that_dies_at_any_point_goes_on_from_there() {
             let (id, payment, claim) = asked(world, &emma).await;
             let provider = Unreliable::new(world);
             // Polled so often, and dropped: what a SIGKILL leaves.
-            let mut saga = Box::pin(run(world, &provider, payment, claim));
-            let mut left = polls;
-            let is_done = poll_fn(|context| match left {
-                0 => Poll::Ready(false),
-                _ => {
-                    left -= 1;
-                    saga.as_mut().poll(context).map(|_| true)
-                }
-            })
-            .await;
-            drop(saga);
+            let is_done = dropped_after(polls, run(world, &provider, payment, claim)).await.is_some();
             run(world, &Unreliable::new(world), payment, claim).await.unwrap();
             assert_eq!(status(world, &id).await, "PAID", "after {polls} polls");
             assert_eq!(books(payment).await, ["authorize", "capture"], "after {polls} polls");

@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::Fire;
 use super::operation::{Expected, Operation};
 use crate::harness::GqlResponse;
-use crate::isolation::chance::{Random, dropped_after};
+use crate::harness::chance::{Random, dropped_after};
 
 /// Codes of answers that an outage explains.
 const TROUBLE: &[&str] = &["SERVICE_UNAVAILABLE", "TIMEOUT"];

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::ledger::Ledger;
 use super::shelf::{AUTHORS, BOOKS, CATEGORIES, ISBN, Row, Shelf};
-use crate::isolation::chance::Random;
+use crate::harness::chance::Random;
 
 /// What is asked of every book, so that each relation is loaded as well.
 const BOOK_FIELDS: &str = "fragment B on Book {

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::Fire;
+use crate::harness::chance::Random;
 use crate::harness::cluster::psql_of;
-use crate::isolation::chance::Random;
 
 /// Backends of the server: all of the runtime login's in this database, but those of the harness.
 pub const BACKENDS: &str = "SELECT pid FROM pg_stat_activity

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::Chaos;
 use super::fleet::SERVERS;
-use crate::isolation::chance::{Random, dropped_after};
+use crate::harness::chance::{Random, dropped_after};
 
 /// Codes of answers that decide nothing: trying again under the same key tells.
 const TROUBLE: &[&str] = &["SERVICE_UNAVAILABLE", "TIMEOUT", "IDEMPOTENCY_IN_PROGRESS"];

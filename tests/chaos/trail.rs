@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 
 use super::Chaos;
 use super::aftermath::OrderRow;
-use crate::cli::commands::shelfwise;
+use crate::harness::command::shelfwise;
 
 /// The kinds of events beside what an order has been, as [`OrderRow::has_been`] has it.
 const KINDS: [&str; 6] =

@@ -6,12 +6,19 @@
 //! money are where they were told to be, nothing was done twice, and no event or entry of a trail is missing.
 //!
 //! What each does follows from `CHAOS_SEED`; how many clients there are and for how long, from `CHAOS_CLIENTS` and
-//! `CHAOS_SECONDS`. What dies when is up to the machine, so a seed makes a failure likely again, not certain.
+//! `CHAOS_SECONDS`. It is a binary of its own, because it takes the whole machine, and cargo runs one binary after the other.
+//! What dies when is up to the machine, so a seed makes a failure likely again, not certain.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(clippy::disallowed_methods, reason = "a test awaits its tasks and reads its own environment")]
 
 mod aftermath;
 mod call;
 mod client;
 mod fleet;
+#[path = "../it/harness/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the other tests need more of it")]
+mod harness;
 mod ledger;
 mod money;
 mod process;
@@ -83,7 +90,6 @@ impl Chaos {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "takes the whole machine: script/test runs it after the others"]
 async fn what_was_bought_paid_and_given_back_is_so_once_whatever_dies() {
     let (seed, clients) = (setting("CHAOS_SEED", SEED), setting("CHAOS_CLIENTS", CLIENTS));
     let seconds = setting("CHAOS_SECONDS", SECONDS);

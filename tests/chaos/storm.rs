@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::Chaos;
 use super::fleet::SERVERS;
-use crate::isolation::chance::Random;
+use crate::harness::chance::Random;
 
 /// What may happen.
 #[derive(Clone, Copy)]

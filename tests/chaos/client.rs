@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::Chaos;
 use super::call::{Call, Outcome};
-use crate::isolation::chance::Random;
+use crate::harness::chance::Random;
 
 /// The pause between two looks at a payment.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);

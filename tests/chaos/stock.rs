@@ -4,7 +4,7 @@ use shelfwise::kernel::ids::BookId;
 use uuid::Uuid;
 
 use super::site::Site;
-use crate::isolation::chance::Random;
+use crate::harness::chance::Random;
 
 /// Copies of each book at the beginning.
 const COPIES: [i32; 6] = [6, 12, 40, 100_000, 100_000, 100_000];
