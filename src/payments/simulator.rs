@@ -12,6 +12,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use super::{PaymentError, PaymentProvider};
 use crate::config::payments::SimulatorConfig;
 use crate::db::schema::control::simulated_payments as ledger;
+use crate::db::statement::kept;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::PaymentId;
@@ -149,7 +150,7 @@ async fn entries_lock(tx: &mut ControlTx, key: &str) -> Result<Vec<Entry>, DbErr
 
 async fn entry_count(tx: &mut ControlTx, key: &str, step: &'static str) -> Result<(), DbError> {
     let entry = ledger::table.filter(ledger::key.eq(key.to_owned())).filter(ledger::step.eq(step));
-    tx.execute(diesel::update(entry).set(ledger::calls.eq(ledger::calls + 1))).await.map(drop)
+    tx.execute(kept(diesel::update(entry).set(ledger::calls.eq(ledger::calls + 1)))).await.map(drop)
 }
 
 async fn entry_insert(

@@ -8,6 +8,7 @@ use diesel::prelude::*;
 
 use super::model::{Admin, AdminStatus};
 use crate::db::schema::control::admins;
+use crate::db::statement::kept;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::email::Email;
 use crate::kernel::ids::AdminId;
@@ -108,7 +109,7 @@ pub async fn admin_update_status(
     let update = diesel::update(admins::table.filter(admins::id.eq(id.0)))
         .set((admins::status.eq(status.as_str()), admins::updated_at.eq(now)))
         .returning(Admin::as_returning());
-    Ok(tx.load(update).await?.pop())
+    Ok(tx.load(kept(update)).await?.pop())
 }
 
 /// Gives an account another password, by which it can log in.
@@ -125,5 +126,5 @@ pub async fn password_update(
             admins::updated_at.eq(now),
         ))
         .returning(Admin::as_returning());
-    Ok(tx.load(update).await?.pop())
+    Ok(tx.load(kept(update)).await?.pop())
 }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::model::{JobCount, JobRow, Which};
 use crate::db::schema::control::{jobs, tenants};
-use crate::db::statement::statement;
+use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::jobs::JobState;
 use crate::kernel::ids::JobId;
@@ -100,7 +100,7 @@ pub async fn job_replay(tx: &mut ControlTx, id: JobId) -> Result<(), DbError> {
         jobs::scheduled_at.eq(now),
         jobs::finalized_at.eq(None::<chrono::DateTime<chrono::Utc>>),
     ));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 /// Calls a job off, whatever it is doing: the fence of its claim is not good any more.
@@ -111,7 +111,7 @@ pub async fn job_cancel(tx: &mut ControlTx, id: JobId) -> Result<(), DbError> {
         jobs::lease_expires_at.eq(None::<chrono::DateTime<chrono::Utc>>),
         jobs::finalized_at.eq(now.into_sql::<Timestamptz>().nullable()),
     ));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 statement!(

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use crate::db::schema::control::tenants;
+use crate::db::statement::kept;
 use crate::db::{DbError, OwnerTx};
 use crate::kernel::ids::TenantId;
 
@@ -36,5 +37,5 @@ pub async fn tenant_update_version(
     let update = diesel::update(tenants::table.find(id.0))
         .filter(tenants::schema_version.lt(version.to_owned()))
         .set((tenants::schema_version.eq(version.to_owned()), tenants::updated_at.eq(now)));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::model::{Tenant, TenantStatus};
 use crate::db::schema::control::{jobs, tenants};
+use crate::db::statement::kept;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::ids::TenantId;
 use crate::kernel::page::{Direction, PageRequest};
@@ -79,7 +80,7 @@ pub async fn tenant_update_keys(
     let update = diesel::update(tenants::table.find(tenant.id.0))
         .set((tenants::keys.eq(keys), tenants::updated_at.eq(now)))
         .returning(Tenant::as_returning());
-    Ok(tx.load(update).await?.pop())
+    Ok(tx.load(kept(update)).await?.pop())
 }
 
 /// Changes a tenant's state and answers the row as it is then.
@@ -97,7 +98,7 @@ pub async fn tenant_update_status(
             tenants::updated_at.eq(now),
         ))
         .returning(Tenant::as_returning());
-    Ok(tx.load(update).await?.pop())
+    Ok(tx.load(kept(update)).await?.pop())
 }
 
 /// Enqueues a job of a tenant, for a time that is yet to come.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use super::head::Head;
 use super::model::{Entry, EntryFilter, StoredEntry};
 use crate::db::schema::tenant::{audit_log, tenant_head};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::page::{Direction, PageRequest};
 
@@ -54,7 +55,7 @@ pub async fn head_anchor(tx: &mut TenantTx) -> Result<Head, DbError> {
     let update = diesel::update(tenant_head::table)
         .set(tenant_head::anchored_sequence.eq(tenant_head::audit_sequence))
         .returning((tenant_head::audit_sequence, tenant_head::audit_hash));
-    let (sequence, hash) = tx.one(update).await?;
+    let (sequence, hash) = tx.one(kept(update)).await?;
     Ok(Head { sequence, hash })
 }
 

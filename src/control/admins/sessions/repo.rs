@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::control::admins::model::AdminStatus;
 use crate::db::schema::control::{admin_sessions, admin_tokens, admins, login_attempts};
+use crate::db::statement::kept;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::attempts::{Attempts, FORGET_AFTER};
 use crate::kernel::credential::SecretHash;
@@ -87,7 +88,7 @@ pub async fn session_lock(tx: &mut ControlTx, id: SessionId) -> Result<Option<Ad
 pub async fn session_revoke(tx: &mut ControlTx, id: SessionId, now: DateTime<Utc>) -> Result<(), DbError> {
     let standing =
         admin_sessions::table.filter(admin_sessions::id.eq(id.0)).filter(admin_sessions::revoked_at.is_null());
-    tx.execute(diesel::update(standing).set(admin_sessions::revoked_at.eq(Some(now)))).await.map(drop)
+    tx.execute(kept(diesel::update(standing).set(admin_sessions::revoked_at.eq(Some(now))))).await.map(drop)
 }
 
 /// Ends all log-ins of an administrator, but for one.
@@ -103,7 +104,7 @@ pub async fn session_revoke_all(
         .filter(admin_sessions::admin_id.eq(admin.0))
         .filter(admin_sessions::revoked_at.is_null())
         .filter(admin_sessions::id.ne(except));
-    tx.execute(diesel::update(standing).set(admin_sessions::revoked_at.eq(Some(now)))).await.map(drop)
+    tx.execute(kept(diesel::update(standing).set(admin_sessions::revoked_at.eq(Some(now))))).await.map(drop)
 }
 
 /// Adds a secret.
@@ -141,7 +142,7 @@ pub async fn token_lock(tx: &mut ControlTx, id: Uuid) -> Result<Option<AdminToke
 /// Notes that a secret was used.
 pub async fn token_use(tx: &mut ControlTx, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
     let update = diesel::update(admin_tokens::table.filter(admin_tokens::id.eq(id)));
-    tx.execute(update.set(admin_tokens::used_at.eq(Some(now)))).await.map(drop)
+    tx.execute(kept(update.set(admin_tokens::used_at.eq(Some(now))))).await.map(drop)
 }
 
 /// Uses up all invitations of an administrator.
@@ -150,7 +151,7 @@ pub async fn invitations_use(tx: &mut ControlTx, admin: AdminId, now: DateTime<U
         .filter(admin_tokens::admin_id.eq(admin.0))
         .filter(admin_tokens::purpose.eq("invitation"))
         .filter(admin_tokens::used_at.is_null());
-    tx.execute(diesel::update(unused).set(admin_tokens::used_at.eq(Some(now)))).await.map(drop)
+    tx.execute(kept(diesel::update(unused).set(admin_tokens::used_at.eq(Some(now))))).await.map(drop)
 }
 
 /// A key, its attempts, until when more are refused, and when the last one was.
@@ -192,7 +193,7 @@ pub async fn attempt_count(
         .bind::<Timestamptz, _>(blocked_until)
         .bind::<Timestamptz, _>(now)
         .bind::<Timestamptz, _>(now - FORGET_AFTER);
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 /// Forgets the attempts at a key.
@@ -205,7 +206,7 @@ pub async fn attempt_uncount(tx: &mut ControlTx, key: &[u8]) -> Result<(), DbErr
     let update = diesel::update(
         login_attempts::table.filter(login_attempts::key.eq(key.to_vec())).filter(login_attempts::count.gt(0)),
     );
-    tx.execute(update.set(login_attempts::count.eq(login_attempts::count - 1))).await.map(drop)
+    tx.execute(kept(update.set(login_attempts::count.eq(login_attempts::count - 1)))).await.map(drop)
 }
 
 /// Forgets attempts whose last one was before a time.

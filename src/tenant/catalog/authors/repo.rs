@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::model::{Author, AuthorFilter};
 use crate::db::schema::tenant::{authors, book_authors};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{AuthorId, BookId};
 use crate::kernel::page::PageRequest;
@@ -114,7 +115,7 @@ pub async fn author_update(tx: &mut TenantTx, author: &Author, now: DateTime<Utc
             authors::updated_at.eq(now),
         ))
         .returning(Author::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Brings the folded names that an author's books carry up to date.

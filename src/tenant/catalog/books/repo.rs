@@ -9,6 +9,7 @@ use super::model::{Book, BookFields, BookFilter, BookKey, BookOrder, BookPositio
 use super::search::{Matches, Rank, Words};
 use crate::db::keyset::keyset;
 use crate::db::schema::tenant::{book_authors, books, categories};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{AuthorId, BookId};
 use crate::kernel::page::{Direction, PageRequest};
@@ -191,7 +192,7 @@ pub async fn book_update(
     let update = diesel::update(books::table.filter(books::id.eq(id.0)))
         .set((columns(fields, authors_key), books::version.eq(books::version + 1), books::updated_at.eq(now)))
         .returning(Book::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Archives a book or takes it back, and counts the version up.
@@ -204,7 +205,7 @@ pub async fn book_update_archived(
     let update = diesel::update(books::table.filter(books::id.eq(id.0)))
         .set((books::archived_at.eq(archived_at), books::version.eq(books::version + 1), books::updated_at.eq(now)))
         .returning(Book::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Gives a book its authors in their order, in place of those it had.

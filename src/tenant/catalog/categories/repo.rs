@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::model::{Category, CategoryFilter};
 use crate::db::schema::tenant::categories;
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::CategoryId;
 use crate::kernel::page::PageRequest;
@@ -120,7 +121,7 @@ pub async fn category_update(tx: &mut TenantTx, category: &Category, now: DateTi
             categories::updated_at.eq(now),
         ))
         .returning(Category::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// How many categories beside one are directly within another.
@@ -151,5 +152,5 @@ pub async fn descendants_move(
         .bind::<Array<SqlUuid>, _>(new_path)
         .bind::<Integer, _>(old_len)
         .bind::<SqlUuid, _>(id.0);
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }

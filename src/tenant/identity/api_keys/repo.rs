@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::model::{ApiKey, ApiKeySecrets, LAST_USED_PRECISION};
 use crate::db::schema::tenant::api_keys;
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::Permissions;
 use crate::kernel::credential::SecretHash;
@@ -91,7 +92,7 @@ pub async fn api_key_rotate(
             api_keys::updated_at.eq(now),
         ))
         .returning(ApiKey::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Ends a key.
@@ -99,7 +100,7 @@ pub async fn api_key_revoke(tx: &mut TenantTx, id: ApiKeyId, now: DateTime<Utc>)
     let update = diesel::update(api_keys::table.filter(api_keys::id.eq(id.0)))
         .set((api_keys::revoked_at.eq(Some(now)), api_keys::updated_at.eq(now)))
         .returning(ApiKey::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Notes that a key was used, unless somebody has just done so.
@@ -107,5 +108,5 @@ pub async fn api_key_touch(tx: &mut TenantTx, id: ApiKeyId, now: DateTime<Utc>) 
     let is_old = api_keys::last_used_at.is_null().or(api_keys::last_used_at.lt(now - LAST_USED_PRECISION));
     let update = diesel::update(api_keys::table.filter(api_keys::id.eq(id.0)).filter(is_old.assume_not_null()))
         .set(api_keys::last_used_at.eq(Some(now)));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use uuid::Uuid;
 
 use crate::db::schema::tenant::user_tokens;
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantTx};
 use crate::kernel::credential::SecretHash;
 use crate::kernel::ids::{SessionId, UserId};
@@ -64,7 +65,7 @@ pub async fn token_lock(tx: &mut TenantTx, id: Uuid) -> Result<Option<UserToken>
 /// Notes that a secret was used.
 pub async fn token_use(tx: &mut TenantTx, id: Uuid, now: DateTime<Utc>) -> Result<(), DbError> {
     let update = diesel::update(user_tokens::table.filter(user_tokens::id.eq(id)));
-    tx.execute(update.set(user_tokens::used_at.eq(Some(now)))).await.map(drop)
+    tx.execute(kept(update.set(user_tokens::used_at.eq(Some(now))))).await.map(drop)
 }
 
 /// Uses up all secrets of a user that came by mail.
@@ -75,5 +76,5 @@ pub async fn mailed_tokens_use(tx: &mut TenantTx, user: UserId, now: DateTime<Ut
             .filter(user_tokens::purpose.ne("refresh"))
             .filter(user_tokens::used_at.is_null()),
     );
-    tx.execute(update.set(user_tokens::used_at.eq(Some(now)))).await.map(drop)
+    tx.execute(kept(update.set(user_tokens::used_at.eq(Some(now))))).await.map(drop)
 }

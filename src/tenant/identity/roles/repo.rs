@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::model::RoleRow;
 use crate::db::schema::tenant::{roles, user_roles};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Permissions, Role};
 use crate::kernel::ids::{RoleId, UserId};
@@ -113,7 +114,7 @@ pub async fn role_update(
             roles::updated_at.eq(now),
         ))
         .returning(RoleRow::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Deletes a role.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Binary, Timestamptz};
 
 use crate::db::schema::tenant::{login_attempts, sessions, user_tokens};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantTx};
 use crate::kernel::attempts::{Attempts, FORGET_AFTER};
 use crate::kernel::ids::{SessionId, UserId};
@@ -49,7 +50,8 @@ pub async fn session_revoke(
     now: DateTime<Utc>,
 ) -> Result<usize, DbError> {
     let update = diesel::update(sessions::table.filter(sessions::id.eq(id.0)).filter(sessions::revoked_at.is_null()));
-    tx.execute(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))).await
+    tx.execute(kept(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))))
+        .await
 }
 
 /// Ends all log-ins of a user, but for one.
@@ -68,7 +70,8 @@ pub async fn session_revoke_all(
             .filter(sessions::revoked_at.is_null())
             .filter(sessions::id.ne(except)),
     );
-    tx.execute(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))).await
+    tx.execute(kept(update.set((sessions::revoked_at.eq(Some(now)), sessions::revocation_reason.eq(Some(reason))))))
+        .await
 }
 
 /// A key, its attempts, until when more are refused, and when the last one was.
@@ -110,7 +113,7 @@ pub async fn attempt_count(
         .bind::<Timestamptz, _>(blocked_until)
         .bind::<Timestamptz, _>(now)
         .bind::<Timestamptz, _>(now - FORGET_AFTER);
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 /// Forgets the attempts at a key.
@@ -123,7 +126,7 @@ pub async fn attempt_uncount(tx: &mut TenantTx, key: &[u8]) -> Result<(), DbErro
     let update = diesel::update(
         login_attempts::table.filter(login_attempts::key.eq(key.to_vec())).filter(login_attempts::count.gt(0)),
     );
-    tx.execute(update.set(login_attempts::count.eq(login_attempts::count - 1))).await.map(drop)
+    tx.execute(kept(update.set(login_attempts::count.eq(login_attempts::count - 1)))).await.map(drop)
 }
 
 /// Forgets attempts whose last one was before a time.

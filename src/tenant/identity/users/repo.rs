@@ -7,6 +7,7 @@ use uuid::Uuid;
 use super::model::{User, UserStatus};
 use crate::db::keyset::keyset;
 use crate::db::schema::tenant::{roles, tenant_head, user_roles, users};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::Role;
 use crate::kernel::email::Email;
@@ -108,7 +109,7 @@ pub async fn user_update(tx: &mut TenantTx, user: &User, now: DateTime<Utc>) -> 
             users::updated_at.eq(now),
         ))
         .returning(User::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// Gives a user another password.
@@ -120,7 +121,7 @@ pub async fn password_update(
 ) -> Result<(), DbError> {
     let update = diesel::update(users::table.filter(users::id.eq(id.0)))
         .set((users::password_hash.eq(Some(password_hash.to_owned())), users::updated_at.eq(now)));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 /// Ties a user to who the identity provider says it is.
@@ -138,14 +139,14 @@ pub async fn external_update(
         users::version.eq(users::version + 1),
         users::updated_at.eq(now),
     ));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 /// Unties every user from the identity provider.
 pub async fn external_forget_all(tx: &mut TenantTx) -> Result<(), DbError> {
     let update = diesel::update(users::table.filter(users::external_issuer.is_not_null()))
         .set((users::external_issuer.eq(None::<String>), users::external_subject.eq(None::<String>)));
-    tx.execute(update).await.map(drop)
+    tx.execute(kept(update)).await.map(drop)
 }
 
 /// The user whom an identity provider knows by a subject.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::model::Customer;
 use crate::db::schema::tenant::customers;
-use crate::db::statement::statement;
+use crate::db::statement::{kept, statement};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::CustomerId;
 
@@ -58,7 +58,7 @@ pub async fn customer_erase(tx: &TenantTx, id: CustomerId, now: DateTime<Utc>) -
             customers::erased_at.eq(now),
         ))
         .returning(Customer::as_returning());
-    tx.one(update).await
+    tx.one(kept(update)).await
 }
 
 /// The next customers after one who are not erased, in the order of their ids.

@@ -11,11 +11,12 @@ use uuid::Uuid;
 use super::model::{Line, Offer, Order, OrderFilter, OrderOrder, OrderPosition, OrderSort, StockMove};
 use crate::db::keyset::keyset;
 use crate::db::schema::tenant::{books, customers, order_lines, orders};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{BookId, CustomerId, OrderId};
 use crate::kernel::page::{Direction, PageRequest};
 use crate::tenant::idempotency::Recall;
-use statements::{LinesFreeze, LinesInsert, OrderInsert, OrderUpdate, StockUpdate};
+use statements::{LinesFreeze, LinesInsert, OrderInsert, StockUpdate};
 
 impl Recall for Order {
     fn id(&self) -> Uuid {
@@ -178,20 +179,22 @@ pub async fn line_delete(tx: &mut TenantTx, order: OrderId, book: BookId) -> Res
 
 /// Writes where an order is, and counts the version up.
 pub async fn order_update(tx: &TenantTx, order: &Order) -> Result<Order, DbError> {
-    let update = OrderUpdate {
-        status: order.status.clone(),
-        total_minor: order.total_minor,
-        cancel_reason: order.cancel_reason.clone(),
-        updated_at: order.updated_at,
-        placed_at: order.placed_at,
-        paid_at: order.paid_at,
-        fulfilled_at: order.fulfilled_at,
-        delivered_at: order.delivered_at,
-        canceled_at: order.canceled_at,
-        refunded_at: order.refunded_at,
-        id: order.id.0,
-    };
-    tx.one(update).await
+    let update = diesel::update(orders::table.filter(orders::id.eq(order.id.0)))
+        .set((
+            orders::status.eq(order.status.clone()),
+            orders::total_minor.eq(order.total_minor),
+            orders::cancel_reason.eq(order.cancel_reason.clone()),
+            orders::version.eq(orders::version + 1),
+            orders::updated_at.eq(order.updated_at),
+            orders::placed_at.eq(order.placed_at),
+            orders::paid_at.eq(order.paid_at),
+            orders::fulfilled_at.eq(order.fulfilled_at),
+            orders::delivered_at.eq(order.delivered_at),
+            orders::canceled_at.eq(order.canceled_at),
+            orders::refunded_at.eq(order.refunded_at),
+        ))
+        .returning(Order::as_returning());
+    tx.one(kept(update)).await
 }
 
 /// Writes where an order is and moves the copies of its lines, in one trip. The books must be locked.

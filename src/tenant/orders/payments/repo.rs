@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::model::{Payment, PaymentStatus};
 use crate::db::schema::tenant::{orders, payments};
+use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::tenant::orders::order::model::Order;
@@ -91,5 +92,5 @@ pub async fn payment_advance(
             payments::updated_at.eq(now),
         ))
         .returning(Payment::as_returning());
-    tx.first(update).await
+    tx.first(kept(update)).await
 }

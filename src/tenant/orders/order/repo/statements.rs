@@ -37,39 +37,6 @@ statement!(
 );
 
 statement!(
-    /// Writes where an order is. Diesel prepares its own updates anew each time, which costs a trip that no meter counts.
-    pub(super) OrderUpdate {
-        /// Where it is.
-        status: String => Text,
-        /// The sum of the lines, in minor units.
-        total_minor: i64 => BigInt,
-        /// Why it was given up.
-        cancel_reason: Option<String> => Nullable<Text>,
-        /// When.
-        updated_at: DateTime<Utc> => Timestamptz,
-        /// When it was placed.
-        placed_at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
-        /// When it was paid.
-        paid_at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
-        /// When it was handed over.
-        fulfilled_at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
-        /// When it arrived.
-        delivered_at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
-        /// When it was given up.
-        canceled_at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
-        /// When it was paid back.
-        refunded_at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
-        /// The order.
-        id: Uuid => SqlUuid,
-    } -> <AsSelect<Order, Pg> as Expression>::SqlType =
-    "UPDATE orders SET status = {}, total_minor = {}, cancel_reason = {}, version = version + 1, updated_at = {},
-         placed_at = {}, paid_at = {}, fulfilled_at = {}, delivered_at = {}, canceled_at = {}, refunded_at = {}
-     WHERE id = {}
-     RETURNING id, number, customer_id, customer_sealed, status, currency, total_minor, cancel_reason, version,
-         created_by, created_at, updated_at, placed_at, paid_at, fulfilled_at, delivered_at, canceled_at, refunded_at"
-);
-
-statement!(
     /// Enters the lines of an order.
     pub(super) LinesInsert {
         /// The order.
