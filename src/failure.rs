@@ -20,6 +20,9 @@ pub struct Refusal<C> {
     pub path: Vec<Cow<'static, str>>,
     /// What the caller must know to mend it.
     pub fact: Option<Fact>,
+    /// Whether it is about the moment and not about the call: what others may do, are doing or have set up. The same call
+    /// may be repeated then, and is tried anew.
+    pub is_passing: bool,
 }
 
 /// What a caller must know to mend a call.
@@ -67,7 +70,7 @@ impl<C> Refusal<C> {
     #[must_use]
     pub fn new(code: C, message: impl Into<String>, path: &[&'static str]) -> Self {
         let path = path.iter().map(|part| Cow::Borrowed(*part)).collect();
-        Self { code, message: message.into(), path, fact: None }
+        Self { code, message: message.into(), path, fact: None, is_passing: false }
     }
 
     /// A reason that tells the version as it is now.
@@ -84,6 +87,13 @@ impl<C> Refusal<C> {
         self
     }
 
+    /// The same reason, as one of the moment.
+    #[must_use]
+    pub fn passing(mut self) -> Self {
+        self.is_passing = true;
+        self
+    }
+
     /// The version as it is now, where the call was made for an older one.
     #[must_use]
     pub fn current_version(&self) -> Option<i32> {
@@ -96,6 +106,12 @@ impl<C> Failure<C> {
     #[must_use]
     pub fn refused(code: C, message: impl Into<String>, path: &[&'static str]) -> Self {
         Self::Refused(vec![Refusal::new(code, message, path)])
+    }
+
+    /// A refusal for one reason that is of the moment.
+    #[must_use]
+    pub fn refused_for_now(code: C, message: impl Into<String>, path: &[&'static str]) -> Self {
+        Self::Refused(vec![Refusal::new(code, message, path).passing()])
     }
 }
 

@@ -24,7 +24,7 @@ use uuid::Uuid;
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::{Borrowed, Pool};
-use super::schema::tenant::tenant_head;
+use super::schema::tenant::tenant_stamp;
 use super::tls::Target;
 use crate::kernel::ids::TenantId;
 
@@ -119,7 +119,7 @@ impl Held {
         let mut pg = self.pg();
         let opened = async { Ok(self.pg().batch_execute(opening).await?) };
         let Some(tenant) = tenant.filter(|_| !cfg!(without_wall)) else { return opened.await };
-        let stamp = AsyncConnectionCore::load(&mut pg, tenant_head::table.select(tenant_head::tenant_id));
+        let stamp = AsyncConnectionCore::load(&mut pg, tenant_stamp::table.select(tenant_stamp::tenant_id));
         let ((), stamp) = try_join(opened, rows::<Uuid, SqlUuid, _>(stamp)).await?;
         if stamp == [tenant.0] {
             return Ok(());

@@ -52,9 +52,8 @@ pub(super) fn with_payments(handlers: Handlers, app: &Arc<App>) -> Handlers {
 impl TakeOn {
     async fn take_on(&self, tenant: Arc<TenantCtx>, job: Job) -> Answer {
         let services = &self.app.services;
-        let session = services.tenants.session(Arc::clone(&tenant));
+        let session = services.tenants.session(tenant);
         let cashier = Cashier {
-            tenant: &tenant,
             session: &session,
             provider: &*self.provider,
             vault: &services.vault,

@@ -1,5 +1,13 @@
 -- What is written beside every change, in its transaction: the trail, the events, and the answer to a repeated request.
 
+-- The stamp: whose schema this is. Every transaction reads it first, so it is not in the row that every change writes: what
+-- that row was keeps piling up while somebody has a long transaction anywhere in the database.
+CREATE TABLE tenant_stamp (
+    tenant_id uuid PRIMARY KEY
+);
+CREATE UNIQUE INDEX tenant_stamp_single_idx ON tenant_stamp ((true));
+INSERT INTO tenant_stamp (tenant_id) SELECT tenant_id FROM tenant_head;
+
 -- Up to where the trail was last anchored outside of this schema: the first entry behind it asks for the next anchor.
 ALTER TABLE tenant_head ADD COLUMN anchored_sequence bigint NOT NULL DEFAULT 0;
 
@@ -51,9 +59,10 @@ CREATE TABLE idempotency_keys (
 );
 CREATE INDEX idempotency_keys_expires_idx ON idempotency_keys (expires_at);
 
--- The role is named as its schema. It adds to the trail and never changes it; of events it removes old ones.
+-- The role is named as its schema. It reads the stamp; it adds to the trail and never changes it; of events it removes old ones.
 DO $$
 BEGIN
+    EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON tenant_stamp FROM %I', current_schema());
     EXECUTE format('REVOKE UPDATE, DELETE ON audit_log FROM %I', current_schema());
     EXECUTE format('REVOKE UPDATE ON events FROM %I', current_schema());
     EXECUTE format('GRANT UPDATE (anchored_sequence) ON tenant_head TO %I', current_schema());

@@ -29,7 +29,7 @@ pub fn text(bench: &Bench, has_key: bool, is_pipelined: bool) -> String {
     let opening = format!(
         "BEGIN;
 SELECT set_config('search_path', (ARRAY[{}])[:shop], true), set_config('role', (ARRAY[{}])[:shop], true);
-{}{TRIP}SELECT tenant_id FROM tenant_head;
+{}{TRIP}SELECT tenant_id FROM tenant_stamp;
 {}",
         list(", pg_temp"),
         list(""),

@@ -1,7 +1,14 @@
 //! A tenant's tables. No schema is named: the search path decides whose they are.
 
 diesel::table! {
-    /// One row: whose schema this is, and what is counted in the order of commits.
+    /// One row: whose schema this is.
+    tenant_stamp (tenant_id) {
+        tenant_id -> Uuid,
+    }
+}
+
+diesel::table! {
+    /// One row: what is counted in the order of commits.
     tenant_head (tenant_id) {
         tenant_id -> Uuid,
         event_position -> BigInt,

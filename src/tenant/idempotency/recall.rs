@@ -78,6 +78,7 @@ impl StoredRefusal {
             message: self.message,
             path: self.path.into_iter().map(Into::into).collect(),
             fact: self.fact,
+            is_passing: false,
         })
     }
 }

@@ -7,19 +7,9 @@ use super::key::Key;
 use super::recall::{Code, Recall, Stored, StoredRefusal};
 use super::repo::{self, KeyRow};
 use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
-use crate::failure::{Failure, KeyProblem, Refusal};
+use crate::failure::{Failure, KeyProblem};
 use crate::tenant::journal::Act;
 use crate::tenant::journal::service::write_down;
-
-/// Reasons that others mend: what the caller may do, how many there may be, what is under way or set up.
-const PASSING: [&str; 6] = [
-    "API_KEY_LIMIT_REACHED",
-    "PAYMENT_IN_PROGRESS",
-    "PAYMENT_UNAVAILABLE",
-    "PERMISSIONS_EXCEEDED",
-    "ROLE_LIMIT_REACHED",
-    "TOO_MANY_ATTEMPTS",
-];
 
 /// A mutation's result, and whether it is an earlier request's.
 pub struct Answer<T, C> {
@@ -86,7 +76,7 @@ async fn run<T: Recall, C: Code>(
     let result = work(tx).await;
     let stored = match &result {
         Ok(value) => Stored::Done(value.id()),
-        Err(Failure::Refused(refusals)) if !refusals.iter().any(is_passing) => {
+        Err(Failure::Refused(refusals)) if !refusals.iter().any(|refusal| refusal.is_passing) => {
             tx.undo().await?;
             Stored::Refused(refusals.iter().map(StoredRefusal::from).collect())
         }
@@ -100,11 +90,6 @@ async fn run<T: Recall, C: Code>(
     };
     write_down::<Failure<C>>(tx, act, keep).await?;
     Ok(result)
-}
-
-/// Whether a reason is about the moment and not about the request: it is not remembered, so that trying again tries anew.
-fn is_passing<C: Code>(refusal: &Refusal<C>) -> bool {
-    PASSING.contains(&refusal.code.name())
 }
 
 /// The outcome of an earlier request, as things are now.

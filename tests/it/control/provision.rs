@@ -50,7 +50,7 @@ async fn a_tenant_is_ready_for_use_when_the_mutation_answers() {
             .unwrap();
         assert_eq!((user.get::<_, &str>(0), user.get::<_, &str>(1)), ("ann@shop.example", "invited"));
         let stamp =
-            psql.query_one(&format!(r#"SELECT tenant_id FROM "{}".tenant_head"#, context.schema), &[]).await.unwrap();
+            psql.query_one(&format!(r#"SELECT tenant_id FROM "{}".tenant_stamp"#, context.schema), &[]).await.unwrap();
         assert_eq!(stamp.get::<_, uuid::Uuid>(0), context.id.0);
         let kinds: Vec<String> = psql
             .query("SELECT kind FROM control.jobs WHERE tenant_id = $1", &[&context.id.0])

@@ -121,7 +121,7 @@ async fn a_transaction_in_the_wrong_place_answers_nothing_and_costs_its_connecti
         book(&owner, json!({ "title": "Mine" })).await;
         let psql = crate::harness::cluster::psql().await;
         let stamp = async |id: uuid::Uuid| {
-            let update = format!(r#"UPDATE "{}".tenant_head SET tenant_id = $1"#, world.a.schema);
+            let update = format!(r#"UPDATE "{}".tenant_stamp SET tenant_id = $1"#, world.a.schema);
             psql.execute(&update, &[&id]).await.unwrap();
         };
         // The schema says that it is another's: as if the path had led there.

@@ -113,7 +113,7 @@ fn cashier<'a>(
     provider: &'a dyn PaymentProvider,
     claim: (Uuid, i64),
 ) -> Cashier<'a> {
-    Cashier { session, provider, tenant: &world.a, vault: &world.app.services.vault, clock: &SystemClock, claim }
+    Cashier { session, provider, vault: &world.app.services.vault, clock: &SystemClock, claim }
 }
 
 /// Runs the saga once.

@@ -77,7 +77,7 @@ pub async fn api_key_create(
     }
     if repo::api_key_count(tx, now).await? >= API_KEYS_MAX {
         let message = format!("A shop has at most {API_KEYS_MAX} API keys; revoke one first.");
-        return Err(IdentityError::refused(IdentityErrorCode::ApiKeyLimitReached, message, &[]));
+        return Err(IdentityError::refused_for_now(IdentityErrorCode::ApiKeyLimitReached, message, &[]));
     }
     let id = ApiKeyId(clock.new_id());
     let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
@@ -106,7 +106,7 @@ pub async fn api_key_rotate(
     let before = locked(tx, actor, id).await?;
     if before.user_id != maker {
         let message = "Only its maker rotates a key, for it acts for its maker. Revoke it, and make one of your own.";
-        return Err(IdentityError::refused(IdentityErrorCode::PermissionsExceeded, message, &["id"]));
+        return Err(IdentityError::refused_for_now(IdentityErrorCode::PermissionsExceeded, message, &["id"]));
     }
     let now = clock.now();
     let credential = Credential::new(Realm::Tenant(tenant.clone()), id.0, clock.secret());
@@ -136,7 +136,7 @@ fn person(actor: &Actor) -> Result<UserId, IdentityError> {
     let principal = actor.principal().ok_or(Forbidden::SignedIn)?;
     if let Via::ApiKey(_) = principal.via {
         let message = "An API key gets no secrets of API keys.";
-        return Err(IdentityError::refused(IdentityErrorCode::PermissionsExceeded, message, &[]));
+        return Err(IdentityError::refused_for_now(IdentityErrorCode::PermissionsExceeded, message, &[]));
     }
     Ok(principal.user)
 }

@@ -45,7 +45,7 @@ pub async fn role_create(
     some_within_own(actor, permissions)?;
     if repo::role_count(tx).await? >= ROLES_MAX {
         let message = format!("A shop has at most {ROLES_MAX} roles.");
-        return Err(IdentityError::refused(IdentityErrorCode::RoleLimitReached, message, &[]));
+        return Err(IdentityError::refused_for_now(IdentityErrorCode::RoleLimitReached, message, &[]));
     }
     let key = name.to_lowercase();
     let id = RoleId(clock.new_id());

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::model::{User, UserStatus};
 use crate::db::keyset::keyset;
-use crate::db::schema::tenant::{roles, tenant_head, user_roles, users};
+use crate::db::schema::tenant::{roles, tenant_head, tenant_stamp, user_roles, users};
 use crate::db::statement::kept;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::Role;
@@ -15,8 +15,9 @@ use crate::kernel::ids::{RoleId, TenantId, UserId};
 use crate::kernel::page::{Direction, PageRequest};
 use crate::tenant::idempotency::Recall;
 
-/// Stamps a new schema with its tenant.
+/// Stamps a new schema with its tenant, and gives it its head.
 pub async fn head_insert(tx: &mut TenantTx, tenant: TenantId) -> Result<(), DbError> {
+    tx.execute(diesel::insert_into(tenant_stamp::table).values(tenant_stamp::tenant_id.eq(tenant.0))).await?;
     tx.execute(diesel::insert_into(tenant_head::table).values(tenant_head::tenant_id.eq(tenant.0))).await.map(drop)
 }
 

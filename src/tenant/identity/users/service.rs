@@ -269,7 +269,7 @@ pub(in crate::tenant::identity) fn within_own(
         return Ok(());
     }
     let message = "This would exceed your own permissions.";
-    Err(IdentityError::refused(IdentityErrorCode::PermissionsExceeded, message, path))
+    Err(IdentityError::refused_for_now(IdentityErrorCode::PermissionsExceeded, message, path))
 }
 
 async fn keep_an_owner(tx: &mut TenantTx, leaving: &User) -> Result<(), IdentityError> {

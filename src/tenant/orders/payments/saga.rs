@@ -13,7 +13,6 @@ use crate::db::{DbError, TenantSession, TenantTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::kernel::journal::Change;
-use crate::kernel::tenant::TenantCtx;
 use crate::payments::{PaymentError, PaymentProvider};
 use crate::tenant::events::{DomainEvent, PaymentFacts, publish};
 use crate::tenant::journal::{self, Act};
@@ -28,8 +27,6 @@ const STEPS_MAX: usize = 10;
 
 /// What a payment is taken on with.
 pub struct Cashier<'a> {
-    /// The shop.
-    pub tenant: &'a TenantCtx,
     /// The shop's tables.
     pub session: &'a TenantSession,
     /// Who takes the money.
@@ -176,7 +173,7 @@ async fn keep(cashier: &Cashier<'_>, payment: &Payment, outcome: Outcome) -> Res
     let clock = cashier.clock;
     let is_confirming = outcome.to == PaymentStatus::Confirmed;
     let action = if is_confirming { "order.pay" } else { "payment.advance" };
-    let act = Act::of_system(action, cashier.tenant, cashier.vault, clock);
+    let act = Act::of_system(action, cashier.session.tenant(), cashier.vault, clock);
     let work = async |tx: &mut TenantTx| {
         let (job, fence) = cashier.claim;
         if !tx.hold_job(job, fence).await? {

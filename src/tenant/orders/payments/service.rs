@@ -34,12 +34,12 @@ pub async fn order_pay(
     desk.actor.require(Permission::OrdersWrite)?;
     if !is_available {
         let message = "Nobody takes payments in this installation.";
-        return Err(OrderError::refused(OrderErrorCode::PaymentUnavailable, message, &[]));
+        return Err(OrderError::refused_for_now(OrderErrorCode::PaymentUnavailable, message, &[]));
     }
     let order = locked(tx, target, OrderMove::Pay).await?;
     if repo::payment_live(tx, order.id).await?.is_some() {
         let message = "A payment for this order is under way.";
-        return Err(OrderError::refused(OrderErrorCode::PaymentInProgress, message, &["id"]));
+        return Err(OrderError::refused_for_now(OrderErrorCode::PaymentInProgress, message, &["id"]));
     }
     let id = PaymentId(desk.clock.new_id());
     let payment = repo::payment_insert(tx, id, &order, desk.clock.now()).await?;
