@@ -93,3 +93,9 @@ pub async fn becomes(client: &Client<'_>, query: &str, wanted: impl Fn(&GqlRespo
         assert!(started.elapsed() < WITHIN, "still: {}", response.body);
     }
 }
+
+/// A credential with another secret: its last digit is another, whichever it was.
+pub fn forged(credential: &str) -> String {
+    let (rest, last) = credential.split_at(credential.len() - 1);
+    format!("{rest}{}", if last == "0" { '1' } else { '0' })
+}

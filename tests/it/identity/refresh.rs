@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, SESSION, becomes, holder, joined, login};
+use super::{PASSWORD, SESSION, becomes, forged, holder, joined, login};
 use crate::graphql_helpers::codes;
 use crate::harness::cluster::psql;
 use crate::harness::{World, world};
@@ -63,7 +63,7 @@ async fn tokens_that_are_late_or_wrong_refresh_nothing() {
     world(async |world| {
         let session = joined(world, "ann@acme.example", "Clerk").await;
         let token = session["refreshToken"].as_str().unwrap();
-        let forged = format!("{}0", &token[..token.len() - 1]);
+        let forged = forged(token);
         let elsewhere = token.replace(world.a.slug.as_str(), world.b.slug.as_str());
         let nowhere = token.replace(world.a.slug.as_str(), "no-such-shop");
         for wrong in ["", "nonsense", &forged, &elsewhere, &nowhere] {
