@@ -1,4 +1,5 @@
 //! The binary as a person runs it.
 
-pub mod commands;
+mod commands;
 mod dev;
+mod jobs;

@@ -6,5 +6,6 @@ mod ends;
 mod fairness;
 mod lives;
 mod plan;
-mod queue;
+mod prune;
+pub mod queue;
 mod wake;
