@@ -12,3 +12,4 @@ pub mod identity;
 pub mod journal;
 pub mod orders;
 pub mod seed;
+pub mod webhooks;
