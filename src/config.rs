@@ -9,6 +9,7 @@ pub mod database;
 pub mod http;
 pub mod jobs;
 pub mod log;
+pub mod mail;
 pub mod payments;
 mod reader;
 pub mod retention;
@@ -37,6 +38,8 @@ pub struct Config {
     pub auth: auth::AuthConfig,
     /// Keys that wrap tenants' keys.
     pub crypto: crypto::CryptoConfig,
+    /// Who takes mail, and whom it is from.
+    pub mail: mail::MailConfig,
     /// Who takes payments.
     pub payments: payments::PaymentConfig,
     /// How long shops' tables keep things.
@@ -115,6 +118,7 @@ impl Config {
             jobs: jobs::JobsConfig::read(&mut reader),
             auth: auth::AuthConfig::read(&mut reader, environment),
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
+            mail: mail::MailConfig::read(&mut reader, environment),
             payments: payments::PaymentConfig::read(&mut reader, environment),
             retention: retention::RetentionConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
@@ -152,6 +156,9 @@ pub const VARIABLES: &[&str] = &[
     "JWT_KEYS",
     "MASTER_KEYS",
     "MASTER_KEYS_FILE",
+    "SMTP_URL",
+    "MAIL_FROM",
+    "APP_URL",
     "PAYMENT_URL",
     "EVENTS_RETENTION_DAYS",
     "IDEMPOTENCY_RETENTION_HOURS",

@@ -158,6 +158,7 @@ pub mod graphql;
 pub mod http;
 pub mod jobs;
 pub mod kernel;
+pub mod mail;
 pub mod outbound;
 pub mod payments;
 pub mod telemetry;
