@@ -21,6 +21,7 @@ use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_option
 use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
+use crate::mail::Mailer;
 use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
@@ -47,6 +48,8 @@ pub struct App {
     pub admins: Admins,
     /// Verifies other issuers' tokens.
     pub external: External,
+    /// Who sends mail, where there is a server that takes it.
+    pub mailer: Option<Arc<Mailer>>,
     /// What is counted.
     pub metrics: Metrics,
     /// Parsed documents.
@@ -116,6 +119,7 @@ impl App {
                 clock,
                 outbound,
             }),
+            mailer: Mailer::from_config(&config.mail)?,
             metrics: Metrics::new()?,
             documents: Documents::new(config.http.trusted_documents),
             tenant_costs: Costs::new(&tenant_schema.sdl_with_options(sdl_options())),

@@ -1,6 +1,7 @@
 //! The worker: every job that this release knows, and what runs them.
 
 mod keys;
+pub mod mail;
 mod patrol;
 mod payments;
 pub mod tenants;
@@ -24,11 +25,15 @@ use patrol::Patrol;
 /// What workers enqueue by themselves.
 const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
 
-/// The jobs that every worker knows. Nothing sends mail yet, so jobs that mail wait for a worker that does.
+/// The jobs that every worker knows. Where no server takes mail, jobs that mail wait for a worker that has one.
 #[must_use]
 pub fn handlers(app: &Arc<App>) -> Handlers {
     let jobs = &app.config.jobs;
-    keys::with_keys(upkeep::with_upkeep(payments::with_payments(Handlers::default(), app), app), app)
+    let handlers = match &app.mailer {
+        Some(mailer) => mail::with_mail(Handlers::default(), app, mailer, &mail::link_base(app)),
+        None => Handlers::default(),
+    };
+    keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)
         .with(Patrol::new(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })
 }

@@ -6,7 +6,6 @@
 pub mod cluster;
 pub mod database;
 mod demo;
-mod mail;
 
 use std::fs;
 use std::io::Write as _;
@@ -29,11 +28,17 @@ use crate::config::{Config, Environment};
 use crate::http::serve::{bind, serve, stop_signal};
 use crate::kernel::actor::Role;
 use crate::kernel::clock::SystemClock;
+use crate::mail::Mailer;
+use crate::mail::folder::Folder;
+use crate::worker::mail::with_mail;
 use crate::worker::{handlers, work};
 use cluster::{Cluster, Durability};
 
 /// The database of the development cluster.
 const DATABASE: &str = "shelfwise";
+
+/// Whom mail is from where nothing is said.
+const MAIL_FROM: &str = "ShelfWise <shelfwise@localhost>";
 
 /// How long the printed tokens are valid.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(12 * 3600);
@@ -69,7 +74,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let listener = bind(&app).await?;
     let base = base_url(&app, listener.local_addr()?.port());
     announce(&app, &base).await?;
-    let handlers = mail::with_mail(handlers(&app), &app, &base);
+    let handlers = with_mail(handlers(&app), &app, &mailer(&app)?, app.config.mail.app_url.as_deref().unwrap_or(&base));
     let stop = stop.shared();
     let serving = serve(Arc::clone(&app), listener, stop.clone());
     let (served, worked) = tokio::join!(serving, work(Arc::clone(&app), handlers, stop));
@@ -77,6 +82,18 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     drop((app, owner));
     drop(cluster);
     served.and(worked)
+}
+
+/// Who sends mail: the server that is configured, or a folder.
+fn mailer(app: &App) -> anyhow::Result<Arc<Mailer>> {
+    if let Some(mailer) = &app.mailer {
+        return Ok(Arc::clone(mailer));
+    }
+    let from = match &app.config.mail.from {
+        Some(from) => from.clone(),
+        None => MAIL_FROM.parse()?,
+    };
+    Ok(Mailer::into_folder(Folder::new(app.config.home.join("mail")), from))
 }
 
 /// The configuration, with the running installation's databases and keys for what is not set.

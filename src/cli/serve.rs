@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::config::Config;
 use crate::http::serve::{bind, serve, stop_signal};
 use crate::kernel::clock::SystemClock;
+use crate::worker::mail::warn_if_mail_waits;
 
 /// How long the health check waits for its answer.
 const HEALTHCHECK_TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,6 +22,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let listener = bind(&app).await?;
     tracing::info!(http.address = %listener.local_addr()?, environment = %app.config.environment, "Serving");
+    warn_if_mail_waits(&app);
     serve(app, listener, stop).await
 }
 

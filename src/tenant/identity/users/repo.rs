@@ -187,6 +187,17 @@ pub async fn user_first_by_role(read: &TenantRead, role: Role) -> Result<Option<
     read.first(query.select(User::as_select())).await
 }
 
+/// Active users with a default role, those who came first before others.
+pub async fn active_list_by_role(read: &TenantRead, role: Role, count_max: i64) -> Result<Vec<User>, DbError> {
+    let query = users::table
+        .inner_join(user_roles::table.inner_join(roles::table))
+        .filter(roles::key.eq(role.as_str()))
+        .filter(users::status.eq(UserStatus::Active.as_str()))
+        .order(users::id)
+        .limit(count_max);
+    read.load(query.select(User::as_select())).await
+}
+
 /// How many active users beside this one have a default role.
 pub async fn active_count_by_role(read: &TenantRead, role: Role, except: UserId) -> Result<i64, DbError> {
     let query = users::table

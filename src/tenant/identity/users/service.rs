@@ -20,6 +20,9 @@ use crate::tenant::identity::roles::model::{RoleRow, permissions_of};
 use crate::tenant::identity::roles::repo as roles;
 use crate::tenant::identity::sessions::service::{RevocationReason, revoke_all};
 
+/// So many owners get a mail about the shop at most.
+const MAILED_OWNERS_MAX: i64 = 20;
+
 /// Stamps a new schema with its tenant.
 ///
 /// # Errors
@@ -46,6 +49,14 @@ pub async fn owner_create(tx: &mut TenantTx, clock: &dyn Clock, email: &Email) -
 /// The database failed.
 pub async fn owner_first(read: &TenantRead) -> Result<Option<User>, DbError> {
     repo::user_first_by_role(read, Role::Owner).await
+}
+
+/// The shop's owners who can log in, the first of them where there are many: who gets mail about the shop.
+///
+/// # Errors
+/// The database failed.
+pub async fn owner_list_active(read: &TenantRead) -> Result<Vec<User>, DbError> {
+    repo::active_list_by_role(read, Role::Owner, MAILED_OWNERS_MAX).await
 }
 
 /// A user by id. Everybody sees themselves.
