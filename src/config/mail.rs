@@ -177,9 +177,12 @@ mod tests {
 
     use super::*;
 
+    /// Host, port, encryption and log-in.
+    type Found<'a> = (&'a str, u16, Encryption, Option<(&'a str, &'a str)>);
+
     #[test]
     fn a_setting_names_a_server_and_how_to_reach_it() {
-        let check = |text: &str, expected: Result<(&str, u16, Encryption, Option<(&str, &str)>), SmtpProblem>| {
+        let check = |text: &str, expected: Result<Found<'_>, SmtpProblem>| {
             let config = smtp(text, true);
             let found = config.as_ref().map_err(|problem| *problem).map(|config| {
                 let login = config.login.as_ref().map(|login| (login.user.as_str(), login.password.expose_secret()));

@@ -15,5 +15,6 @@ mod http;
 mod identity;
 mod isolation;
 mod jobs;
+mod mail;
 mod migrations;
 mod orders;

@@ -9,6 +9,8 @@ use shelfwise::cli::dev::cluster::{Cluster, Durability};
 use shelfwise::db::connection::connect;
 use shelfwise::db::tls::Target;
 
+use crate::harness::authority::Authority;
+
 #[derive(diesel::QueryableByName)]
 struct Ssl {
     #[diesel(sql_type = Bool)]
@@ -26,15 +28,11 @@ async fn is_encrypted(url: &str) -> Result<bool, String> {
 async fn every_sslmode_does_what_it_says() {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
-    let authority = authority("An authority");
-    let stranger = authority_pem(&self::authority("A stranger").0);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let issuer = rcgen::Issuer::new(authority.1, authority.2);
-    let certificate =
-        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let authority = Authority::new("An authority");
+    let (certificate, key) = authority.server("localhost");
     let (root, other) = (folder.path().join("root.pem"), folder.path().join("other.pem"));
-    fs::write(&root, authority_pem(&authority.0)).unwrap();
-    fs::write(&other, stranger).unwrap();
+    fs::write(&root, authority.pem()).unwrap();
+    fs::write(&other, Authority::new("A stranger").pem()).unwrap();
     let (cert_file, key_file) = (folder.path().join("server.crt"), folder.path().join("server.key"));
     fs::write(&cert_file, certificate.pem()).unwrap();
     fs::write(&key_file, key.serialize_pem()).unwrap();
@@ -78,20 +76,6 @@ async fn a_server_without_tls_is_refused_where_it_is_asked_for() {
     let plain = secrecy::ExposeSecret::expose_secret(&urls.runtime).split('?').next().unwrap().to_owned();
     assert_eq!(is_encrypted(&format!("{plain}?sslmode=prefer")).await, Ok(false));
     assert!(is_encrypted(&format!("{plain}?sslmode=require")).await.is_err());
-}
-
-type Authority = (rcgen::Certificate, rcgen::CertificateParams, rcgen::KeyPair);
-
-fn authority(name: &str) -> Authority {
-    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let key = rcgen::KeyPair::generate().unwrap();
-    (params.self_signed(&key).unwrap(), params, key)
-}
-
-fn authority_pem(certificate: &rcgen::Certificate) -> String {
-    certificate.pem()
 }
 
 /// Run as root, the server is another user, who must be able to read its key.

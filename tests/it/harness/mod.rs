@@ -1,9 +1,11 @@
 //! The only code of the tests that touches plumbing.
 
+pub mod authority;
 pub mod chance;
 pub mod client;
 pub mod cluster;
 pub mod command;
+pub mod smtp;
 pub mod world;
 
 pub use client::{Client, GqlResponse};

@@ -1,0 +1,98 @@
+//! `mail.webhook_suspended`, `mail.deprecation_notice`, `mail.export_ready`
+
+use serde_json::{Value, json};
+use shelfwise::kernel::actor::Role;
+
+use super::Site;
+use crate::harness::smtp::{Fate, Offer, SmtpServer};
+use crate::harness::world::user_id;
+
+/// Each kind with a payload, a subject after the shop's name, and what is in the text.
+fn notices() -> [(&'static str, Value, &'static str, &'static str); 3] {
+    [
+        (
+            "mail.webhook_suspended",
+            json!({ "event": "e", "kind": "webhook.suspended", "version": 1, "entity": "hook_1",
+                    "data": { "url": "till.example", "reason": "20 deliveries in a row failed" } }),
+            "the webhook to till.example is suspended",
+            "Reason    20 deliveries in a row failed",
+        ),
+        (
+            "mail.deprecation_notice",
+            json!({ "field": "Book.priceCents", "replacement": "Book.price", "removalOn": "2027-04-01",
+                    "operations": ["TillBooks", "TillOrder"] }),
+            "`Book.priceCents` goes away on 1 April 2027",
+            "  TillBooks\n  TillOrder\n",
+        ),
+        (
+            "mail.export_ready",
+            json!({ "url": "https://files.example/1?x=1&y=2", "expiresAt": "2026-12-01T09:05:00Z" }),
+            "your export is ready",
+            "https://files.example/1?x=1&y=2\n\nThe link works until 1 December 2026, 09:05 UTC.",
+        ),
+    ]
+}
+
+/// Makes the manager of shop A an owner as well.
+async fn second_owner(site: &Site) {
+    let statement = format!(
+        r#"INSERT INTO "{0}".user_roles (user_id, role_id) SELECT $1, id FROM "{0}".roles WHERE key = 'owner'"#,
+        site.world.a.schema
+    );
+    site.queue.psql.execute(&statement, &[&user_id(&site.world.a, Role::Manager).0]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_notice_goes_to_every_active_owner_and_nobody_else() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    second_owner(&site).await;
+    for (kind, payload, subject, text) in notices() {
+        let job = site.add(&site.world.a, kind, payload).await;
+        let mails = [server.next().await, server.next().await];
+        site.queue.until_state(job, "completed").await;
+        let mut to = mails.each_ref().map(|mail| mail.to.as_str());
+        to.sort_unstable();
+        assert_eq!(to, ["manager@test.example", "owner@test.example"], "{kind}");
+        assert_ne!(mails[0].header("Message-ID"), mails[1].header("Message-ID"), "{kind}");
+        for mail in &mails {
+            assert_eq!(mail.header("Subject"), format!("Shop {}: {subject}", site.world.a.slug));
+            assert!(mail.text().contains(text), "{}", mail.text());
+            assert_eq!(mail.types(), ["text/plain", "text/html"]);
+        }
+    }
+    server.assert_quiet();
+    site.end().await;
+}
+
+#[tokio::test]
+async fn one_owner_who_is_refused_does_not_keep_the_notice_from_the_others() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    second_owner(&site).await;
+    let (kind, payload, ..) = notices()[0].clone();
+    server.next_fates(&[Fate::Refuse]);
+    let job = site.add(&site.world.a, kind, payload).await;
+    server.next().await;
+    site.queue.until_state(job, "discarded").await;
+    let errors = site.errors(job).await;
+    assert!(errors.contains("1 of 2 owners: the mail server refused the mail for good: 550 5.1.1"), "{errors}");
+    assert!(!errors.contains("test.example"), "{errors}");
+    server.assert_quiet();
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_payload_that_is_no_notice_sends_nothing() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    let script = json!({ "url": "javascript:alert(1)", "expiresAt": "2026-12-01T09:05:00Z" });
+    let job = site.add(&site.world.a, "mail.export_ready", script).await;
+    site.queue.until_state(job, "discarded").await;
+    let job = site.add(&site.world.a, "mail.webhook_suspended", json!({ "entity": "secret@test.example" })).await;
+    site.queue.until_state(job, "retryable").await;
+    assert!(!site.errors(job).await.contains("secret"));
+    server.assert_quiet();
+    assert_eq!(server.connections(), 0);
+    site.end().await;
+}

@@ -1,0 +1,129 @@
+//! What the mail server answers, and how it is reached.
+
+use super::{INVITED, Site};
+use crate::harness::smtp::{Fate, Offer, SmtpServer};
+
+#[tokio::test]
+async fn tls_from_the_first_byte_is_spoken_as_well() {
+    let mut server = SmtpServer::start(Offer::Implicit).await;
+    let site = Site::start(&server).await;
+    site.invite(&site.world.a).await;
+    let mail = server.next().await;
+    assert!(mail.is_encrypted && mail.login.is_some());
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_certificate_of_another_authority_gets_no_mail_and_no_password() {
+    for offer in [Offer::Implicit, Offer::StartTls] {
+        let mut server = SmtpServer::start(offer).await;
+        let site = Site::start_by(&server.url_of_strangers()).await;
+        let job = site.invite(&site.world.a).await;
+        site.queue.until_state(job, "retryable").await;
+        let errors = site.errors(job).await;
+        assert!(errors.contains("invalid peer certificate: UnknownIssuer"), "{errors}");
+        assert!(!errors.contains(INVITED) && !errors.contains("cret"), "{errors}");
+        server.assert_quiet();
+        site.end().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_starttls_gets_nothing_where_it_is_required() {
+    let mut server = SmtpServer::start(Offer::Nothing).await;
+    let site = Site::start(&server).await;
+    let job = site.invite(&site.world.a).await;
+    site.queue.until_state(job, "retryable").await;
+    assert!(site.errors(job).await.contains("STARTTLS is not supported"), "{}", site.errors(job).await);
+    server.assert_quiet();
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_developers_own_server_may_be_plain() {
+    let mut server = SmtpServer::start(Offer::Nothing).await;
+    let site = Site::start_by(&server.plain_url()).await;
+    site.invite(&site.world.a).await;
+    let mail = server.next().await;
+    assert!(!mail.is_encrypted && mail.login.is_none());
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_connection_serves_many_mails_one_after_the_other_refused_ones_among_them() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    for fate in [Fate::Accept, Fate::Refuse, Fate::Accept, Fate::Busy, Fate::Accept] {
+        server.next_fates(&[fate]);
+        let job = site.invite(&site.world.a).await;
+        let state = match fate {
+            Fate::Refuse => "discarded",
+            Fate::Busy => "retryable",
+            _ => "completed",
+        };
+        site.queue.until_state(job, state).await;
+        site.queue.sql("DELETE FROM control.jobs").await;
+        if state == "completed" {
+            assert_eq!(server.next().await.connection, 0);
+        }
+    }
+    assert_eq!(server.connections(), 1);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_is_busy_gets_the_mail_later() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    server.next_fates(&[Fate::Busy]);
+    let job = site.invite(&site.world.a).await;
+    site.queue.until_state(job, "retryable").await;
+    let errors = site.errors(job).await;
+    assert!(errors.contains("did not take the mail: 451 4.7.1") && !errors.contains(INVITED), "{errors}");
+    server.assert_quiet();
+    site.queue.pass_the_time().await;
+    assert_eq!(server.next().await.to, INVITED);
+    site.queue.until_state(job, "completed").await;
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_refused_recipient_is_a_dead_letter_that_says_why_and_not_who() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    server.next_fates(&[Fate::Refuse]);
+    let job = site.invite(&site.world.a).await;
+    site.queue.until_state(job, "discarded").await;
+    let errors = site.errors(job).await;
+    assert!(errors.contains("the mail server refused the mail for good: 550 5.1.1"), "{errors}");
+    assert!(!errors.contains(INVITED) && !errors.contains("sw_"), "{errors}");
+    server.assert_quiet();
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_refused_sender_is_no_recipients_fault() {
+    let server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    server.next_fates(&[Fate::RefuseSender]);
+    let job = site.invite(&site.world.a).await;
+    site.queue.until_state(job, "retryable").await;
+    assert!(site.errors(job).await.contains("did not take the mail: 550 5.7.1"));
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_server_that_goes_away_before_its_answer_gets_the_same_mail_again() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    server.next_fates(&[Fate::HangUp]);
+    let job = site.invite(&site.world.a).await;
+    let first = server.next().await;
+    site.queue.until_state(job, "retryable").await;
+    site.queue.pass_the_time().await;
+    let second = server.next().await;
+    site.queue.until_state(job, "completed").await;
+    assert_eq!(first.header("Message-ID"), second.header("Message-ID"));
+    assert_ne!(first.connection, second.connection, "nobody goes on with what was given up");
+    site.end().await;
+}
