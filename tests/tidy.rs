@@ -165,6 +165,21 @@ const RULES: &[Rule] = &[
         ],
         except: &[],
     },
+    Rule {
+        files: |path| path.starts_with("mail"),
+        never: &[
+            "crate::db",
+            "crate::control",
+            "crate::tenant",
+            "crate::jobs",
+            "crate::graphql",
+            "crate::http",
+            "crate::cli",
+            "crate::app",
+            "diesel",
+        ],
+        except: &[],
+    },
     Rule { files: |path| path.starts_with("outbound"), never: &["crate::", "axum"], except: &[] },
     // Between domains: identity ← catalog ← orders.
     Rule {

@@ -212,6 +212,8 @@ mod tests {
         {
             check(text, Err(SmtpProblem::Malformed));
         }
+        let shown = format!("{:?}", smtp("smtps://ann:hunter2@h", false).unwrap());
+        assert!(!shown.contains("hunter2"), "{shown}");
         assert_eq!(smtp("smtp://127.0.0.1", false).err(), Some(SmtpProblem::Plain));
         assert_eq!(smtp("smtps://h?ca=/a%20b.pem", false).unwrap().ca, Some(PathBuf::from("/a b.pem")));
     }
