@@ -91,7 +91,7 @@ async fn gql(url: &str, token: &str, query: &str) -> Value {
     request.send().await.unwrap().json().await.unwrap()
 }
 
-/// Invites somebody, and joins by the link that is printed instead of mailed.
+/// Invites somebody, and joins by the link that is printed, as nothing is mailed.
 async fn a_printed_invitation_lets_in(dev: &mut Dev, base: &str, acme: &str) {
     let roles = gql(&format!("{base}/graphql"), acme, "{ roles { id name } }").await;
     let clerk = roles["data"]["roles"].as_array().unwrap().iter().find(|role| role["name"] == "Clerk").unwrap();
@@ -141,6 +141,9 @@ async fn it_starts_from_nothing_keeps_its_data_and_stops_all_it_started() {
     assert_eq!(made["data"]["authorCreate"]["author"]["name"], "Kept");
 
     a_printed_invitation_lets_in(&mut dev, &base, acme).await;
+    let mails = std::fs::read_dir(home.path().join("mail")).unwrap().map(|entry| entry.unwrap().path());
+    let mails: Vec<String> = mails.map(|path| std::fs::read_to_string(path).unwrap()).collect();
+    assert!(mails.iter().any(|mail| mail.contains("To: ann@acme.example")), "the mail lies in the folder");
     the_patrol_goes_round(&base).await;
 
     // Other commands find the running installation.

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use rustls::pki_types::PrivateKeyDer;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWrite, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::Authority;
@@ -37,6 +37,8 @@ pub enum Fate {
     Refuse,
     /// The sender is answered 550.
     RefuseSender,
+    /// The recipient is never answered.
+    Stall,
     /// The mail is taken, and the connection is gone before the answer.
     HangUp,
 }
@@ -59,6 +61,7 @@ struct Shared {
     fates: Mutex<VecDeque<Fate>>,
     connections: AtomicUsize,
     received: mpsc::UnboundedSender<Received>,
+    stalled: Notify,
 }
 
 /// The server. It ends with the test's runtime.
@@ -88,8 +91,13 @@ impl SmtpServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, received) = mpsc::unbounded_channel();
-        let shared =
-            Arc::new(Shared { offer, fates: Mutex::default(), connections: AtomicUsize::new(0), received: sender });
+        let shared = Arc::new(Shared {
+            offer,
+            fates: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            received: sender,
+            stalled: Notify::new(),
+        });
         let serving = Arc::clone(&shared);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -136,6 +144,11 @@ impl SmtpServer {
     /// Waits for the next mail.
     pub async fn next(&mut self) -> Received {
         tokio::time::timeout(PATIENCE, self.received.recv()).await.expect("a mail comes in time").unwrap()
+    }
+
+    /// Waits until a recipient is not answered.
+    pub async fn stalls(&self) {
+        tokio::time::timeout(PATIENCE, self.shared.stalled.notified()).await.expect("the server is asked in time");
     }
 
     /// That no other mail has come.
@@ -202,6 +215,10 @@ impl Session<'_> {
                 }
                 "RCPT" => {
                     to = address(&line);
+                    if fate == Fate::Stall {
+                        self.shared.stalled.notify_one();
+                        continue;
+                    }
                     match fate {
                         Fate::Busy => format!("451 4.7.1 <{to}> is greylisted\r\n"),
                         Fate::Refuse => format!("550 5.1.1 <{to}> is unknown here\r\n"),

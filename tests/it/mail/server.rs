@@ -1,7 +1,12 @@
 //! What the mail server answers, and how it is reached.
 
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
+use shelfwise::mail::letter::invitation;
+use shelfwise::mail::{Mail, Mailer};
+
 use super::{INVITED, Site};
 use crate::harness::smtp::{Fate, Offer, SmtpServer};
+use crate::harness::world::config;
 
 #[tokio::test]
 async fn tls_from_the_first_byte_is_spoken_as_well() {
@@ -126,4 +131,29 @@ async fn a_server_that_goes_away_before_its_answer_gets_the_same_mail_again() {
     assert_eq!(first.header("Message-ID"), second.header("Message-ID"));
     assert_ne!(first.connection, second.connection, "nobody goes on with what was given up");
     site.end().await;
+}
+
+#[tokio::test]
+async fn a_mail_that_was_given_up_in_the_middle_leaves_nothing_to_the_next_one() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let settings = [("SMTP_URL", server.url()), ("MAIL_FROM", "mail@shelfwise.example".to_owned())];
+    let settings = settings.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let mailer = Mailer::from_config(&config(&settings).mail).unwrap().unwrap();
+    let (one, other) = ("acme".parse().unwrap(), "borealis".parse().unwrap());
+    let letters = ["Acme", "Borealis"].map(|shop| invitation(shop, "https://app.example/".to_owned()).unwrap());
+    let mail = |id: &str, shop, to, letter| Mail { id: id.to_owned(), shop, to, letter, at: SystemClock.now() };
+
+    mailer.send(&mail("1.1", &one, "ann@acme.example", &letters[0])).await.unwrap();
+    assert_eq!(server.next().await.connection, 0);
+    server.next_fates(&[Fate::Stall]);
+    let given_up = mail("1.2", &one, "bob@acme.example", &letters[0]);
+    tokio::select! {
+        sent = mailer.send(&given_up) => panic!("{sent:?}"),
+        () = server.stalls() => {}
+    }
+    mailer.send(&mail("1.3", &other, "eve@borealis.example", &letters[1])).await.unwrap();
+    let received = server.next().await;
+    assert_eq!((received.to.as_str(), received.connection), ("eve@borealis.example", 1));
+    assert!(received.text().contains("Borealis") && !received.data.contains("Acme"), "{}", received.data);
+    server.assert_quiet();
 }
