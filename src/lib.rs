@@ -133,6 +133,8 @@
 //! - No job is done at most once: each is done again where it is not known to be done, so each handler says why twice is
 //!   safe.
 //! - No NOTIFY within a transaction that enqueues, and nothing that rests on one: workers look every second.
+//! - No mail goes out on a connection on which another was given up, no text of a shop's is a header or markup of one, and
+//!   no server gets one without TLS, but a developer's own ([`mail`]).
 //! - No payload of a job in an answer, a log line or a trail.
 //!
 //! # What the wall promises
