@@ -18,3 +18,4 @@ mod jobs;
 mod mail;
 mod migrations;
 mod orders;
+mod webhooks;

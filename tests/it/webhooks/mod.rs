@@ -1,0 +1,3 @@
+//! Webhooks: what has happened in a shop, told to the addresses that it names.
+
+mod interop;
