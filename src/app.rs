@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
 use crate::auth::{External, Passwords, Strangers, Tokens};
+use crate::config::Config;
 use crate::config::database::DatabaseUrls;
-use crate::config::{Config, Environment};
 use crate::control::admins::Admins;
 use crate::control::tenants::Registry;
 use crate::db::listen::{Liveness, listen};
@@ -22,7 +22,6 @@ use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
 use crate::mail::Mailer;
-use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
 use crate::telemetry::metrics::Metrics;
@@ -96,15 +95,13 @@ impl App {
             tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| heard.on_signal(signal)));
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let ringer = tokio::spawn(bell.clone().carry(control.clone()));
-        // A developer's identity provider may run on the developer's machine.
-        let outbound = Policy { allow_loopback: config.environment == Environment::Development };
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         let vault = Vault::new(&config.crypto, Arc::clone(&clock));
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
             principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock)),
             admins: Admins::new(control.clone(), Arc::clone(&clock)),
-            external: External::new(outbound),
+            external: External::new(config.environment.outbound()),
             services: Arc::new(Services {
                 tokens: Tokens::new(&config.auth)?,
                 passwords: Passwords::new(clock.secret())?,
@@ -117,7 +114,7 @@ impl App {
                 payments: payments(&config, &control, &clock),
                 bell,
                 clock,
-                outbound,
+                outbound: config.environment.outbound(),
             }),
             mailer: Mailer::from_config(&config.mail)?,
             metrics: Metrics::new()?,

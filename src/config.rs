@@ -19,6 +19,8 @@ use std::path::PathBuf;
 
 pub use reader::{ConfigError, Reader};
 
+use crate::outbound::Policy;
+
 /// All settings of a process.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -69,6 +71,15 @@ impl std::str::FromStr for Environment {
             "production" => Ok(Self::Production),
             _ => Err("use development, staging or production".to_owned()),
         }
+    }
+}
+
+impl Environment {
+    /// Which of the addresses that tenants chose may be called. What a developer tries out runs on the developer's
+    /// machine; elsewhere nothing of this machine or its network is called, and no setting says otherwise.
+    #[must_use]
+    pub fn outbound(self) -> Policy {
+        Policy { allow_loopback: self == Self::Development }
     }
 }
 
@@ -185,6 +196,15 @@ mod tests {
         assert_eq!(config.environment, Environment::Development);
         assert_eq!(config.http.port, 8000);
         assert!(config.database.urls.is_none());
+    }
+
+    #[test]
+    fn development_alone_calls_its_own_machine() {
+        // Whatever else is set: no variable has a say in it.
+        for (name, allow_loopback) in [("development", true), ("staging", false), ("production", false)] {
+            let environment: Environment = name.parse().unwrap();
+            assert_eq!(environment.outbound(), Policy { allow_loopback }, "{name}");
+        }
     }
 
     #[test]
