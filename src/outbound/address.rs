@@ -18,6 +18,8 @@ const V4_REFUSED: &[Network<Ipv4Addr>] = &[
     (Ipv4Addr::new(100, 64, 0, 0), 10),
     // Loopback, RFC 1122.
     (Ipv4Addr::new(127, 0, 0, 0), 8),
+    // Azure's way to its host, which hands out settings: a public address that means something else from within.
+    (Ipv4Addr::new(168, 63, 129, 16), 32),
     // Link-local, RFC 3927, and with it the clouds' metadata.
     (Ipv4Addr::new(169, 254, 0, 0), 16),
     // Private, RFC 1918.
@@ -97,6 +99,7 @@ mod tests {
         check("9.255.255.255 11.0.0.0", "10.0.0.0 10.255.255.255");
         check("100.63.255.255 100.128.0.0", "100.64.0.0 100.127.255.255");
         check("126.255.255.255 128.0.0.0", "127.0.0.0 127.255.255.255");
+        check("168.63.129.15 168.63.129.17", "168.63.129.16");
         check("169.253.255.255 169.255.0.0", "169.254.0.0 169.254.255.255");
         check("172.15.255.255 172.32.0.0", "172.16.0.0 172.31.255.255");
         check("191.255.255.255 192.0.1.0", "192.0.0.0 192.0.0.255");
