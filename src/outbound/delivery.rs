@@ -44,7 +44,8 @@ pub struct Reply {
 }
 
 impl Outbound {
-    /// Posts by the machine's DNS. Nothing takes longer than `timeout`: see [`DELIVERY_TIMEOUT`].
+    /// Posts by the machine's DNS. A delivery is given up after `timeout`: see [`DELIVERY_TIMEOUT`]. Time alone bounds how
+    /// many interim answers (1xx) a host sends before its answer; none is kept, but reading them costs.
     ///
     /// # Errors
     /// The HTTP client cannot be made.

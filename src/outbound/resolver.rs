@@ -64,16 +64,40 @@ pub(super) fn tls() -> anyhow::Result<ClientConfig> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
+
+    const STRICT: Policy = Policy { allow_loopback: false };
+
+    /// The addresses that may be connected to, of the look-ups that follow each other.
+    async fn resolved(lookups: Vec<Vec<[u8; 4]>>) -> Vec<Option<Vec<IpAddr>>> {
+        let count = lookups.len();
+        let turn = AtomicUsize::new(0);
+        let lookup: Lookup = Arc::new(move |_| {
+            let ips = &lookups[turn.fetch_add(1, Ordering::Relaxed)];
+            std::future::ready(Ok(ips.iter().copied().map(IpAddr::from).collect())).boxed()
+        });
+        let resolver = Resolver { policy: STRICT, lookup };
+        let mut found = Vec::new();
+        for _ in 0..count {
+            let addresses = resolver.resolve("keys.example".parse().unwrap()).await;
+            found.push(addresses.ok().map(|addresses| addresses.map(|address| address.ip()).collect()));
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn a_names_addresses_are_judged_at_each_look() {
+        let (public, private) = ([8, 8, 8, 8], [127, 0, 0, 1]);
+        let found = resolved(vec![vec![public], vec![private], vec![private, public], vec![]]).await;
+        let public = Some(vec![IpAddr::from(public)]);
+        assert_eq!(found, [public.clone(), None, public, None]);
+    }
 
     #[tokio::test]
     async fn whoever_runs_a_names_dns_does_not_decide_how_many_addresses_are_tried() {
-        let ips = vec![IpAddr::from([8, 8, 8, 8]); ADDRESSES_MAX + 1];
-        let lookup: Lookup = Arc::new(move |_| std::future::ready(Ok(ips.clone())).boxed());
-        let found = Resolver { policy: Policy { allow_loopback: false }, lookup }
-            .resolve("keys.example".parse().unwrap())
-            .await
-            .unwrap();
-        assert_eq!(found.count(), ADDRESSES_MAX);
+        let found = resolved(vec![vec![[8, 8, 8, 8]; ADDRESSES_MAX + 1]]).await;
+        assert_eq!(found[0].as_ref().unwrap().len(), ADDRESSES_MAX);
     }
 }

@@ -18,4 +18,5 @@ mod jobs;
 mod mail;
 mod migrations;
 mod orders;
+mod outbound;
 mod webhooks;

@@ -5,7 +5,6 @@ mod csrf;
 mod documents;
 mod health;
 mod jwks;
-mod outbound;
 mod page;
 mod protocol;
 mod proxies;

@@ -1,61 +1,22 @@
-//! Calls to addresses that a tenant chose: what a hostile host or name cannot make the server do.
+//! JSON documents of a tenant's identity provider: what a hostile host or name cannot make the server do.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::JoinHandle;
 
 use futures_util::FutureExt as _;
 use serde_json::json;
 use shelfwise::outbound::{Outbound, OutboundError, Policy, UrlRefusal};
 
-const STRICT: Policy = Policy { allow_loopback: false };
-const RELAXED: Policy = Policy { allow_loopback: true };
+use super::host::{RELAXED, STRICT, assert_untouched, host, listener, lookup, ok};
 
 /// Bytes of an answer at most.
 const BYTES_MAX: usize = 100;
 
-fn listener() -> (TcpListener, SocketAddr) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    (listener, address)
-}
-
-/// A host that takes one request, answers and tells what it was asked. The connection lives as long as the handle.
-fn host(answer: impl Into<Vec<u8>>) -> (SocketAddr, JoinHandle<(String, TcpStream)>) {
-    let (listener, address) = listener();
-    let answer = answer.into();
-    let thread = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = Vec::new();
-        let mut buffer = [0; 1_024];
-        while !request.ends_with(b"\r\n\r\n") {
-            let count = stream.read(&mut buffer).unwrap();
-            assert_ne!(count, 0, "a request ends in an empty line");
-            request.extend_from_slice(&buffer[..count]);
-        }
-        // The client hangs up when it has seen enough.
-        stream.write_all(&answer).ok();
-        (String::from_utf8(request).unwrap(), stream)
-    });
-    (address, thread)
-}
-
-fn ok(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-}
-
-/// Nobody has connected: the kernel would hold the connection ready.
-fn assert_untouched(listener: &TcpListener) {
-    listener.set_nonblocking(true).unwrap();
-    assert_eq!(listener.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
-}
-
 /// A client for whom every name has these addresses.
-fn with_addresses(policy: Policy, ips: &[[u8; 4]]) -> Outbound {
-    let ips: Vec<IpAddr> = ips.iter().copied().map(IpAddr::from).collect();
-    Outbound::with_lookup(policy, Arc::new(move |_| std::future::ready(Ok(ips.clone())).boxed())).unwrap()
+fn outbound_of(policy: Policy, ips: &[[u8; 4]]) -> Outbound {
+    Outbound::with_lookup(policy, lookup(ips)).unwrap()
 }
 
 async fn refusal(outbound: &Outbound, url: &str) -> OutboundError {
@@ -115,7 +76,7 @@ async fn a_name_that_turns_to_a_private_address_is_not_called() {
     let (listener, address) = listener();
     let url = format!("https://keys.example:{}/", address.port());
     for ips in [&[][..], &[[127, 0, 0, 1]], &[[10, 0, 0, 1], [169, 254, 169, 254], [127, 0, 0, 1]]] {
-        assert!(matches!(refusal(&with_addresses(STRICT, ips), &url).await, OutboundError::NoAddress), "{ips:?}");
+        assert!(matches!(refusal(&outbound_of(STRICT, ips), &url).await, OutboundError::NoAddress), "{ips:?}");
     }
     assert_untouched(&listener);
 }
@@ -125,9 +86,9 @@ async fn of_a_names_addresses_only_those_are_tried_that_may_be_called() {
     // Were 10.0.0.1 tried, the call would wait for it first.
     let (address, _) = host(ok("1"));
     let url = format!("http://keys.localhost:{}/", address.port());
-    let outbound = with_addresses(RELAXED, &[[10, 0, 0, 1], [127, 0, 0, 1]]);
+    let outbound = outbound_of(RELAXED, &[[10, 0, 0, 1], [127, 0, 0, 1]]);
     assert_eq!(outbound.get_json(&url, BYTES_MAX).await.unwrap(), json!(1));
-    assert!(matches!(refusal(&with_addresses(RELAXED, &[[10, 0, 0, 1]]), &url).await, OutboundError::NoAddress));
+    assert!(matches!(refusal(&outbound_of(RELAXED, &[[10, 0, 0, 1]]), &url).await, OutboundError::NoAddress));
 }
 
 #[tokio::test]
@@ -197,7 +158,7 @@ async fn a_host_that_speaks_no_tls_is_not_spoken_to_in_clear() {
         buffer[..count].to_vec()
     });
     let url = format!("https://keys.example:{}/secret", address.port());
-    let error = refusal(&with_addresses(RELAXED, &[[127, 0, 0, 1]]), &url).await;
+    let error = refusal(&outbound_of(RELAXED, &[[127, 0, 0, 1]]), &url).await;
     assert!(matches!(error, OutboundError::Transport(_)), "{error:?}");
     // The first byte of a record that shakes hands: RFC 8446, section 5.1.
     assert_eq!(thread.join().unwrap()[0], 22);
