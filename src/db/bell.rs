@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use diesel::sql_types::Text;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::control::{ControlDb, ControlTx};
 use super::error::DbError;
@@ -32,14 +32,28 @@ pub struct Bell(Arc<Rope>);
 
 #[derive(Debug, Default)]
 struct Rope {
-    /// Wakes the workers of this process.
-    here: Notify,
+    /// Wakes the workers of this process: it counts what they are told.
+    here: watch::Sender<u64>,
     /// Wakes who carries the sound to other processes.
     away: Notify,
     is_due: AtomicBool,
     is_called_off: AtomicBool,
-    /// Wakes who looks after the claims of this process.
-    claims: Notify,
+    /// Wakes who looks after the claims of this process, likewise.
+    claims: watch::Sender<u64>,
+}
+
+/// Hears a bell. What is said while nobody waits is heard by who waits next.
+#[derive(Debug, Clone)]
+pub struct Ear(watch::Receiver<u64>);
+
+impl Ear {
+    /// Waits until something is said.
+    pub async fn heard(&mut self) {
+        if self.0.changed().await.is_err() {
+            // The bell is gone, and says nothing any more.
+            std::future::pending::<()>().await;
+        }
+    }
 }
 
 impl Bell {
@@ -54,27 +68,29 @@ impl Bell {
     pub fn call_off(&self) {
         self.0.is_called_off.store(true, Ordering::Release);
         self.0.away.notify_one();
-        self.0.claims.notify_one();
+        self.0.claims.send_modify(|said| *said += 1);
     }
 
-    /// Wakes the worker of this process alone.
+    /// Wakes the workers of this process alone.
     pub fn wake(&self) {
-        self.0.here.notify_one();
+        self.0.here.send_modify(|said| *said += 1);
     }
 
     /// Tells this process what another one has said.
     pub fn hear(&self, payload: &str) {
-        if payload == CALLED_OFF { self.0.claims.notify_one() } else { self.wake() }
+        if payload == CALLED_OFF { self.0.claims.send_modify(|said| *said += 1) } else { self.wake() }
     }
 
-    /// Waits until there may be jobs. A ring while nobody waits is kept for the next who does.
-    pub async fn rung(&self) {
-        self.0.here.notified().await;
+    /// Hears that there may be jobs.
+    #[must_use]
+    pub fn ear(&self) -> Ear {
+        Ear(self.0.here.subscribe())
     }
 
-    /// Waits until a claim may have been called off.
-    pub async fn called_off(&self) {
-        self.0.claims.notified().await;
+    /// Hears that a claim may have been called off.
+    #[must_use]
+    pub fn ear_for_claims(&self) -> Ear {
+        Ear(self.0.claims.subscribe())
     }
 
     /// Carries the sound to other processes for ever, once in a while for all that was said meanwhile. To be run as a

@@ -356,6 +356,17 @@ impl TenantTx {
         Ok(is_enqueued)
     }
 
+    /// Has one of this tenant's jobs done sooner: at a time, or now where none is said. Answers false where the job has ended
+    /// already and so does nothing any more.
+    ///
+    /// # Errors
+    /// As [`TenantTx::execute`].
+    pub async fn advance_job(&mut self, id: Uuid, at: Option<DateTime<Utc>>) -> Result<bool, DbError> {
+        let is_unfinished = self.one(JobAdvance { id, at }).await?;
+        self.has_enqueued |= is_unfinished && at.is_none();
+        Ok(is_unfinished)
+    }
+
     /// Whether a claim of one of this tenant's jobs still holds. If so, it holds until this transaction ends: the job is
     /// neither rescued nor cancelled before. A job that writes begins with this, so that what was taken from it and given
     /// to another writes nothing any more.
@@ -381,6 +392,16 @@ statement!(
         /// Under which key it is once.
         unique_key: Option<String> => Nullable<Text>,
     } -> Nullable<SqlUuid> = "SELECT control.job_enqueue({}, {}, {}, {}, {}, NULL)"
+);
+
+statement!(
+    /// Has a job of the tenant whose role this is done sooner.
+    JobAdvance {
+        /// The job.
+        id: Uuid => SqlUuid,
+        /// When.
+        at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
+    } -> Bool = "SELECT control.job_advance({}, {})"
 );
 
 statement!(

@@ -215,6 +215,7 @@ async fn claim_and_run(core: &Arc<Core>, ended: mpsc::UnboundedSender<Ended>, st
     let mut polls = interval(core.runner.pace.poll);
     polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stop = pin!(stop);
+    let mut ear = core.runner.bell.ear();
     let mut after = Uuid::nil();
     // Whether there may be jobs that can be claimed.
     let mut is_hungry = true;
@@ -244,7 +245,7 @@ async fn claim_and_run(core: &Arc<Core>, ended: mpsc::UnboundedSender<Ended>, st
             }
             Some(_) = jobs.join_next() => {}
             () = core.freed.notified() => is_hungry = true,
-            () = core.runner.bell.rung() => is_hungry = true,
+            () = ear.heard() => is_hungry = true,
             _ = polls.tick() => is_hungry = true,
         }
     }

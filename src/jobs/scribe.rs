@@ -27,6 +27,7 @@ pub(super) async fn write_down(core: &Core, mut endings: mpsc::UnboundedReceiver
     let mut beats = interval(core.runner.pace.heartbeat);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::new();
+    let mut called_off = core.runner.bell.ear_for_claims();
     loop {
         tokio::select! {
             count = endings.recv_many(&mut batch, BATCH) => {
@@ -47,7 +48,7 @@ pub(super) async fn write_down(core: &Core, mut endings: mpsc::UnboundedReceiver
                 }
             }
             _ = beats.tick() => prolong(core).await,
-            () = core.runner.bell.called_off() => prolong(core).await,
+            () = called_off.heard() => prolong(core).await,
         }
     }
 }

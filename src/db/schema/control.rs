@@ -132,7 +132,20 @@ diesel::table! {
     }
 }
 
-diesel::allow_tables_to_appear_in_same_query!(plans, tenants, jobs);
+diesel::table! {
+    /// Endpoints that are not well.
+    control.webhook_troubles (tenant_id, endpoint_id) {
+        tenant_id -> Uuid,
+        endpoint_id -> Uuid,
+        state -> Text,
+        backlog -> BigInt,
+        since -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(webhook_troubles -> tenants (tenant_id));
+diesel::allow_tables_to_appear_in_same_query!(plans, tenants, jobs, webhook_troubles);
 diesel::table! {
     /// The ledger of the payment simulator.
     control.simulated_payments (key, step) {

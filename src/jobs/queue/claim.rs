@@ -21,7 +21,7 @@ pub const CLAIM_OPENING: &str = "BEGIN; \
 
 /// The text of a claim, as [`Claim`] binds it.
 ///
-/// `$1` are kinds, `$2` attempts of each, `$3` the lane that was served last, `$4` the most running jobs of a lane, `$5`
+/// `$1` are kinds, `$2` attempts of each, `$3` the lane that was served last, `$4` the most running jobs of a lane and these kinds, `$5`
 /// free slots, `$6` the worker, `$7` seconds of the lease.
 ///
 /// `ahead` and `behind` walk the lanes that have jobs, from the one after the last served one round to it: a step is one
@@ -58,7 +58,7 @@ WITH RECURSIVE known AS MATERIALIZED (
     SELECT counted.round, counted.turn, counted.lane, $4 - counted.running AS room
     FROM (
         SELECT walked.round, walked.turn, walked.lane, (
-            SELECT count(*)::int4 FROM control.jobs WHERE jobs.state = 'running' AND jobs.lane = walked.lane
+            SELECT count(*)::int4 FROM control.jobs WHERE jobs.state = 'running' AND jobs.lane = walked.lane AND jobs.kind = ANY ($1)
         ) AS running
         FROM (
             SELECT 1 AS round, ahead.turn, ahead.lane FROM ahead WHERE ahead.turn > 0

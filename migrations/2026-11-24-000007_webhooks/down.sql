@@ -1,0 +1,2 @@
+DROP TABLE control.webhook_troubles;
+DROP FUNCTION control.job_advance;
