@@ -13,6 +13,7 @@ pub mod mail;
 pub mod payments;
 mod reader;
 pub mod retention;
+pub mod webhooks;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -44,6 +45,8 @@ pub struct Config {
     pub mail: mail::MailConfig,
     /// Who takes payments.
     pub payments: payments::PaymentConfig,
+    /// How webhooks are sent.
+    pub webhooks: webhooks::WebhooksConfig,
     /// How long shops' tables keep things.
     pub retention: retention::RetentionConfig,
     /// What is logged, and how.
@@ -131,6 +134,7 @@ impl Config {
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
             mail: mail::MailConfig::read(&mut reader, environment),
             payments: payments::PaymentConfig::read(&mut reader, environment),
+            webhooks: webhooks::WebhooksConfig::read(&mut reader),
             retention: retention::RetentionConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
         };
@@ -171,7 +175,11 @@ pub const VARIABLES: &[&str] = &[
     "MAIL_FROM",
     "APP_URL",
     "PAYMENT_URL",
+    "WEBHOOK_SLOTS",
+    "WEBHOOK_TIMEOUT_SECONDS",
+    "WEBHOOK_DRAIN_PER_SECOND",
     "EVENTS_RETENTION_DAYS",
+    "WEBHOOK_RETENTION_DAYS",
     "IDEMPOTENCY_RETENTION_HOURS",
     "LOG_LEVEL",
     "LOG_FORMAT",

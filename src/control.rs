@@ -10,3 +10,4 @@ pub mod jobs;
 pub mod migrations;
 pub mod provisioning;
 pub mod tenants;
+pub mod webhooks;

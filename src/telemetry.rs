@@ -3,3 +3,4 @@
 pub mod jobs;
 pub mod logs;
 pub mod metrics;
+pub mod webhooks;

@@ -1,15 +1,18 @@
 //! The worker: every job that this release knows, and what runs them.
 
+pub mod gauges;
 mod keys;
 pub mod mail;
 mod patrol;
 mod payments;
 pub mod tenants;
 mod upkeep;
+pub mod webhooks;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::future::{FutureExt as _, join};
 use secrecy::ExposeSecret as _;
 
 use crate::app::{App, urls};
@@ -20,7 +23,9 @@ use crate::jobs::prune::Prune;
 use crate::jobs::runner::Room;
 use crate::jobs::{Handlers, Pace, Periodic, Runner};
 use crate::kernel::ids::base32_encode;
+use crate::outbound::Outbound;
 use patrol::Patrol;
+use webhooks::webhook_handlers;
 
 /// What workers enqueue by themselves.
 const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
@@ -51,20 +56,30 @@ pub async fn work(app: Arc<App>, handlers: Handlers, stop: impl Future<Output = 
         Signal::Connected => heard.wake(),
         Signal::Payload(payload) => heard.hear(&payload),
     };
-    let runner = Runner {
+    let runner = |handlers, slots, periodic: &[Periodic]| Runner {
         control: app.control.clone(),
-        bell,
+        bell: bell.clone(),
         clock: Arc::clone(&app.services.clock),
         handlers,
-        periodic: PERIODIC.to_vec(),
-        room: Room { slots: app.config.jobs.slots, per_tenant_max: app.config.jobs.per_tenant_max },
+        periodic: periodic.to_vec(),
+        room: Room { slots, per_tenant_max: app.config.jobs.per_tenant_max },
         pace: Pace::default(),
         metrics: app.metrics.jobs.clone(),
         name: name.clone(),
     };
+    let policy = app.services.outbound;
+    let outbound = Outbound::for_deliveries(policy, app.config.webhooks.timeout)?;
+    let webhooks = webhook_handlers(&app, outbound);
+    let stop = stop.shared();
+    let works = join(
+        runner(handlers, app.config.jobs.slots, &PERIODIC).run(stop.clone()),
+        // Endpoints are waited for in slots of their own, so that nobody else's jobs wait for them.
+        runner(webhooks, app.config.webhooks.slots, &[]).run(stop),
+    );
     tokio::select! {
-        () = runner.run(stop) => {}
+        ((), ()) = works => {}
         () = listen(target, CHANNEL, name, Liveness::default(), hear) => {}
+        never = gauges::keep(&app) => match never {},
     }
     Ok(())
 }

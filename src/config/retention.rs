@@ -1,4 +1,5 @@
 //! - `EVENTS_RETENTION_DAYS` (30): how long a shop's events are kept for whoever catches up.
+//! - `WEBHOOK_RETENTION_DAYS` (30): how long deliveries that have ended are kept.
 //! - `IDEMPOTENCY_RETENTION_HOURS` (24): how long answers to requests that may come again are kept.
 
 use chrono::TimeDelta;
@@ -10,6 +11,8 @@ use super::Reader;
 pub struct RetentionConfig {
     /// How long events are kept.
     pub events: TimeDelta,
+    /// How long deliveries that have ended are kept.
+    pub deliveries: TimeDelta,
     /// How long answers to requests that may come again are kept.
     pub idempotency: TimeDelta,
 }
@@ -19,6 +22,7 @@ impl RetentionConfig {
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
             events: TimeDelta::days(reader.at_least_one::<u16>("EVENTS_RETENTION_DAYS", 30).into()),
+            deliveries: TimeDelta::days(reader.at_least_one::<u16>("WEBHOOK_RETENTION_DAYS", 30).into()),
             idempotency: TimeDelta::hours(reader.at_least_one::<u16>("IDEMPOTENCY_RETENTION_HOURS", 24).into()),
         }
     }

@@ -8,7 +8,7 @@ use dataloader::cached::Loader;
 
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantSession};
-use crate::kernel::ids::{BookId, CategoryId, CustomerId, OrderId, UserId};
+use crate::kernel::ids::{BookId, CategoryId, CustomerId, OrderId, UserId, WebhookDeliveryId, WebhookEndpointId};
 use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
 use crate::tenant::catalog::books::loaders::{BookById, MaybeBook};
 use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
@@ -16,6 +16,8 @@ use crate::tenant::identity::users::loaders::{MaybeUser, RolesByUser, UserById, 
 use crate::tenant::orders::customers::loaders::{CustomerById, MaybeCustomer};
 use crate::tenant::orders::order::loaders::{Lines, LinesByOrder};
 use crate::tenant::orders::payments::loaders::{MaybePayment, PaymentByOrder};
+use crate::tenant::webhooks::deliveries::loaders::{Attempts, AttemptsByDelivery};
+use crate::tenant::webhooks::endpoints::loaders::{Backlog, BacklogByEndpoint, EndpointById, MaybeEndpoint};
 
 /// How often a load lets others go first before it runs the batch: enough for resolvers that await once before they load.
 const YIELD_COUNT: usize = 2;
@@ -43,6 +45,12 @@ pub struct Loaders {
     pub customer_by_id: Loader<CustomerId, MaybeCustomer, CustomerById>,
     /// The newest payment of an order.
     pub payment_by_order: Loader<OrderId, MaybePayment, PaymentByOrder>,
+    /// An endpoint by id.
+    pub endpoint_by_id: Loader<WebhookEndpointId, MaybeEndpoint, EndpointById>,
+    /// How much waits for an endpoint.
+    pub backlog_by_endpoint: Loader<WebhookEndpointId, Backlog, BacklogByEndpoint>,
+    /// The newest attempts of a delivery.
+    pub attempts_by_delivery: Loader<WebhookDeliveryId, Attempts, AttemptsByDelivery>,
 }
 
 impl Loaders {
@@ -59,6 +67,9 @@ impl Loaders {
             lines_by_order: loader(LinesByOrder(Arc::clone(session))),
             customer_by_id: loader(CustomerById(Arc::clone(session))),
             payment_by_order: loader(PaymentByOrder(Arc::clone(session))),
+            endpoint_by_id: loader(EndpointById(Arc::clone(session))),
+            backlog_by_endpoint: loader(BacklogByEndpoint(Arc::clone(session))),
+            attempts_by_delivery: loader(AttemptsByDelivery(Arc::clone(session))),
         }
     }
 
@@ -73,6 +84,9 @@ impl Loaders {
         self.lines_by_order.clear_all().await;
         self.customer_by_id.clear_all().await;
         self.payment_by_order.clear_all().await;
+        self.endpoint_by_id.clear_all().await;
+        self.backlog_by_endpoint.clear_all().await;
+        self.attempts_by_delivery.clear_all().await;
     }
 }
 

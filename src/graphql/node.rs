@@ -3,7 +3,9 @@
 use async_graphql::{ID, Interface};
 
 use super::error::{ApiError, ApiResult};
-use crate::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, OrderId, RoleId, UserId};
+use crate::kernel::ids::{
+    ApiKeyId, AuthorId, BookId, CategoryId, ImportId, OrderId, RoleId, UserId, WebhookDeliveryId, WebhookEndpointId,
+};
 use crate::tenant::catalog::authors::graphql::AuthorNode;
 use crate::tenant::catalog::books::graphql::BookNode;
 use crate::tenant::catalog::categories::graphql::CategoryNode;
@@ -12,6 +14,8 @@ use crate::tenant::identity::api_keys::graphql::ApiKeyNode;
 use crate::tenant::identity::roles::graphql::RoleNode;
 use crate::tenant::identity::users::graphql::UserNode;
 use crate::tenant::orders::order::graphql::OrderNode;
+use crate::tenant::webhooks::deliveries::graphql::WebhookDeliveryNode;
+use crate::tenant::webhooks::endpoints::graphql::WebhookEndpointNode;
 
 /// Opens every object that has an id by it; an id of another tenant answers null, never an error.
 #[derive(Interface)]
@@ -37,6 +41,10 @@ pub enum Node {
     ApiKey(ApiKeyNode),
     /// An order.
     Order(OrderNode),
+    /// Where events are sent.
+    WebhookEndpoint(WebhookEndpointNode),
+    /// An event on its way there.
+    WebhookDelivery(WebhookDeliveryNode),
 }
 
 /// An id of any type that a node can have.
@@ -57,6 +65,10 @@ pub enum NodeId {
     ApiKey(ApiKeyId),
     /// An order's.
     Order(OrderId),
+    /// An endpoint's.
+    WebhookEndpoint(WebhookEndpointId),
+    /// A delivery's.
+    WebhookDelivery(WebhookDeliveryId),
 }
 
 impl NodeId {
@@ -74,6 +86,8 @@ impl NodeId {
             UserId::PREFIX => super::scalars::parse_id(id).map(Self::User),
             RoleId::PREFIX => super::scalars::parse_id(id).map(Self::Role),
             OrderId::PREFIX => super::scalars::parse_id(id).map(Self::Order),
+            WebhookEndpointId::PREFIX => super::scalars::parse_id(id).map(Self::WebhookEndpoint),
+            WebhookDeliveryId::PREFIX => super::scalars::parse_id(id).map(Self::WebhookDelivery),
             ApiKeyId::PREFIX => super::scalars::parse_id(id).map(Self::ApiKey),
             _ => Err(ApiError::bad_request(format!("`{}` is not an id of this API.", id.as_str()))),
         }

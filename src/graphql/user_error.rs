@@ -10,6 +10,7 @@ use crate::tenant::identity::error::IdentityErrorCode;
 use crate::tenant::orders::error::OrderErrorCode;
 use crate::tenant::orders::order::graphql::OrderMoveValue;
 use crate::tenant::orders::status::OrderMove;
+use crate::tenant::webhooks::WebhookErrorCode;
 
 /// A failure that the user can mend. Outages and defects go to the top-level `errors` instead.
 #[derive(Interface)]
@@ -24,6 +25,8 @@ pub enum UserError {
     Identity(IdentityUserError),
     /// About orders.
     Order(OrderUserError),
+    /// About webhooks.
+    Webhook(WebhookUserError),
 }
 
 /// Declares a domain's user error.
@@ -62,6 +65,10 @@ user_error!(
 user_error!(
     /// What is wrong with a request about the shop's people.
     IdentityUserError(IdentityErrorCode)
+);
+user_error!(
+    /// What is wrong with a request about webhooks.
+    WebhookUserError(WebhookErrorCode)
 );
 
 /// What is wrong with a request about orders.

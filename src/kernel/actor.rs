@@ -32,6 +32,12 @@ pub enum Permission {
     IdentityProviderWrite,
     /// See who changed what.
     AuditRead,
+    /// See what has happened in the shop, event by event.
+    EventsRead,
+    /// See where events are sent, and what became of each.
+    WebhooksRead,
+    /// Say where events are sent, and send them once more.
+    WebhooksWrite,
 }
 
 /// The text names no permission.
@@ -41,7 +47,7 @@ pub struct PermissionError;
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::CatalogRead,
         Self::CatalogWrite,
         Self::CatalogImport,
@@ -54,6 +60,9 @@ impl Permission {
         Self::ApiKeysWrite,
         Self::IdentityProviderWrite,
         Self::AuditRead,
+        Self::EventsRead,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
     ];
 
     /// The name that roles and answers use.
@@ -72,6 +81,9 @@ impl Permission {
             Self::ApiKeysWrite => "api_keys.write",
             Self::IdentityProviderWrite => "identity_provider.write",
             Self::AuditRead => "audit.read",
+            Self::EventsRead => "events.read",
+            Self::WebhooksRead => "webhooks.read",
+            Self::WebhooksWrite => "webhooks.write",
         }
     }
 }
@@ -200,7 +212,8 @@ impl Role {
     #[must_use]
     pub fn permissions(self) -> Permissions {
         use Permission::{
-            CatalogImport, CatalogRead, CatalogWrite, OrdersRead, OrdersRefund, OrdersWrite, UsersRead, UsersWrite,
+            CatalogImport, CatalogRead, CatalogWrite, EventsRead, OrdersRead, OrdersRefund, OrdersWrite, UsersRead,
+            UsersWrite, WebhooksRead,
         };
         match self {
             Self::Owner => Permissions::ALL,
@@ -213,6 +226,8 @@ impl Role {
                 OrdersRefund,
                 UsersRead,
                 UsersWrite,
+                EventsRead,
+                WebhooksRead,
             ]),
             Self::Clerk => Permissions::of(&[CatalogRead, CatalogWrite, OrdersRead, OrdersWrite]),
             Self::ReadOnly => Permissions::of(&[CatalogRead]),
@@ -351,12 +366,12 @@ mod tests {
         check(
             "owner",
             "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write \
-             roles.write api_keys.write \
-             identity_provider.write audit.read",
+             roles.write api_keys.write identity_provider.write audit.read events.read webhooks.read webhooks.write",
         );
         check(
             "manager",
-            "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write",
+            "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write \
+             events.read webhooks.read",
         );
         check("clerk", "catalog.read catalog.write orders.read orders.write");
         check("read-only", "catalog.read");

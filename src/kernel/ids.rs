@@ -157,6 +157,18 @@ id!(
     /// An attempt to be paid for an order.
     PaymentId, "payment"
 );
+id!(
+    /// Something that has happened in one tenant's shop.
+    EventId, "event"
+);
+id!(
+    /// Where a tenant has events sent.
+    WebhookEndpointId, "endpoint"
+);
+id!(
+    /// An event on its way to an endpoint.
+    WebhookDeliveryId, "delivery"
+);
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,11 @@
 //! What a name means at the moment it is connected to, and whose certificates are trusted.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::future::{BoxFuture, FutureExt as _};
+use futures_util::future::{BoxFuture, FutureExt as _, Shared};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -22,9 +23,34 @@ pub(super) struct Resolver {
     pub(super) lookup: Lookup,
 }
 
+/// Look-ups that are under way, by name.
+type UnderWay = Arc<Mutex<HashMap<String, Shared<BoxFuture<'static, Result<Vec<IpAddr>, Arc<io::Error>>>>>>>;
+
 /// The look-up by the machine's DNS.
+///
+/// It holds a thread until the name's servers have answered, or the system has given up, and goes on when nobody waits for it
+/// any more. So a name is looked up once at a time: names whose servers are silent cost a thread each, and not one a call.
 pub(super) fn machine() -> Lookup {
-    Arc::new(|name| lookup(name).boxed())
+    let under_way = UnderWay::default();
+    Arc::new(move |name| {
+        let found = {
+            let mut names = under_way.lock().unwrap_or_else(PoisonError::into_inner);
+            let begin = || begin(Arc::clone(&under_way), name.clone());
+            names.entry(name.clone()).or_insert_with(begin).clone()
+        };
+        async move { found.await.map_err(|error| io::Error::new(error.kind(), error.to_string())) }.boxed()
+    })
+}
+
+/// Begins a look-up that goes on whoever waits for it.
+fn begin(under_way: UnderWay, name: String) -> Shared<BoxFuture<'static, Result<Vec<IpAddr>, Arc<io::Error>>>> {
+    #[expect(clippy::disallowed_methods, reason = "its thread goes on anyway, and it ends with that")]
+    let task = tokio::spawn(async move {
+        let found = lookup(name.clone()).await;
+        under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
+        found
+    });
+    async move { task.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(Arc::new) }.boxed().shared()
 }
 
 impl Resolve for Resolver {

@@ -1,6 +1,6 @@
-//! Metrics of jobs. No family has the tenant as a label.
+//! Metrics of jobs. Two families have the tenant as a label, and tell of ten tenants at a time.
 
-use prometheus::{Gauge, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
 /// Upper bounds of a job's duration in seconds.
 const DURATION_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -16,6 +16,10 @@ pub struct JobMetrics {
     pub depth: IntGaugeVec,
     /// Seconds for which the oldest job that may be claimed has waited.
     pub oldest_due: Gauge,
+    /// Unfinished jobs of the tenants who have the most, by slug.
+    pub tenant_depth: IntGaugeVec,
+    /// Seconds for which the oldest job that may be claimed has waited, of the same tenants.
+    pub tenant_oldest_due: GaugeVec,
 }
 
 impl JobMetrics {
@@ -42,11 +46,24 @@ impl JobMetrics {
                 "shelfwise_jobs_oldest_due_seconds",
                 "How long the oldest job that may be claimed has waited.",
             )?,
+            tenant_depth: IntGaugeVec::new(
+                Opts::new("shelfwise_jobs_tenant", "Unfinished jobs of the ten tenants who have the most."),
+                &["tenant"],
+            )?,
+            tenant_oldest_due: GaugeVec::new(
+                Opts::new(
+                    "shelfwise_jobs_tenant_oldest_due_seconds",
+                    "How long the oldest job that may be claimed has waited, of the ten tenants who have the most jobs.",
+                ),
+                &["tenant"],
+            )?,
         };
         registry.register(Box::new(metrics.attempts.clone()))?;
         registry.register(Box::new(metrics.duration.clone()))?;
         registry.register(Box::new(metrics.depth.clone()))?;
         registry.register(Box::new(metrics.oldest_due.clone()))?;
+        registry.register(Box::new(metrics.tenant_depth.clone()))?;
+        registry.register(Box::new(metrics.tenant_oldest_due.clone()))?;
         Ok(metrics)
     }
 }

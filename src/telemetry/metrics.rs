@@ -1,4 +1,5 @@
-//! Metrics in the format of Prometheus. No family has the tenant as a label: their number has no bound.
+//! Metrics in the format of Prometheus. No family has every tenant as a label: their number has no bound. Two of jobs name the
+//! ten tenants who have the most.
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -7,6 +8,7 @@ use prometheus::{
 };
 
 use super::jobs::JobMetrics;
+use super::webhooks::WebhookMetrics;
 
 /// Upper bounds of durations in seconds, from half a millisecond to the deadline.
 const DURATION_BUCKETS: &[f64] =
@@ -36,6 +38,8 @@ pub struct Metrics {
     pub isolation_probes: IntCounterVec,
     /// What is counted of jobs.
     pub jobs: JobMetrics,
+    /// What is counted of webhooks.
+    pub webhooks: WebhookMetrics,
     /// Passwords that were hashed.
     pub password_hashes: IntGauge,
     /// Transactions that stood in another schema than they were opened for; anything but zero is an incident.
@@ -88,6 +92,7 @@ impl Metrics {
                 &["outcome"],
             )?,
             jobs: JobMetrics::new(&registry)?,
+            webhooks: WebhookMetrics::new(&registry)?,
             password_hashes: IntGauge::new("shelfwise_password_hashes", "Passwords that were hashed since the start.")?,
             isolation_violations: IntGauge::new(
                 "shelfwise_isolation_violations",

@@ -3,6 +3,8 @@
 //! A service publishes an event in the transaction that makes it true. To react to one, name the kind of a job in
 //! [`reactions`]: the job is enqueued in the same transaction, with the event as its payload, and no service changes.
 
+pub mod graphql;
+pub mod model;
 mod repo;
 pub mod service;
 
@@ -11,7 +13,7 @@ use serde_json::Value;
 
 use crate::db::TenantTx;
 use crate::kernel::clock::Clock;
-use crate::kernel::ids::{BookId, OrderId, PaymentId};
+use crate::kernel::ids::{BookId, OrderId, PaymentId, WebhookEndpointId};
 use crate::kernel::journal::Event;
 
 /// Something that has happened. Ids and numbers, nothing personal: who may see more reads it.
@@ -35,6 +37,31 @@ pub enum DomainEvent {
     PaymentFailed(PaymentId, PaymentFacts),
     /// Few copies of a book are left.
     BookStockLow(BookId, StockFacts),
+    /// Nothing is sent to an endpoint any more, because it failed.
+    WebhookEndpointSuspended(WebhookEndpointId, EndpointFacts),
+    /// Nothing is sent to an endpoint any more, because it said that it is gone.
+    WebhookEndpointDisabled(WebhookEndpointId, EndpointFacts),
+}
+
+/// What events are called, what an endpoint may ask for, and when each happens.
+pub const KINDS: [(&str, &str); 11] = [
+    ("book.stock_low", "Few copies of a book are left."),
+    ("order.canceled", "An order was given up."),
+    ("order.created", "An order was entered."),
+    ("order.delivered", "An order has arrived."),
+    ("order.fulfilled", "An order was handed over."),
+    ("order.paid", "An order was paid for."),
+    ("order.placed", "An order was placed: its copies are reserved and its prices frozen."),
+    ("order.refunded", "An order is to be paid back."),
+    ("payment.failed", "A payment did not come about."),
+    ("webhook_endpoint.disabled", "Nothing is sent to an endpoint any more, because it said that it is gone."),
+    ("webhook_endpoint.suspended", "Nothing is sent to an endpoint any more, because it failed."),
+];
+
+/// Whether an event is called so.
+#[must_use]
+pub fn is_kind(name: &str) -> bool {
+    KINDS.iter().any(|(kind, _)| *kind == name)
 }
 
 /// What is told of an order.
@@ -67,6 +94,16 @@ pub struct StockFacts {
     pub stock: i32,
 }
 
+/// What is told of an endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointFacts {
+    /// Its host.
+    pub url: String,
+    /// Why nothing is sent to it.
+    pub reason: String,
+}
+
 /// The version of every event's data: it goes up when a field changes its meaning or goes away.
 const VERSION: i16 = 1;
 
@@ -81,6 +118,7 @@ pub fn publish(tx: &mut TenantTx, clock: &dyn Clock, event: DomainEvent) {
 pub fn reactions(kind: &str) -> &'static [&'static str] {
     match kind {
         "order.refunded" => &["payment.refund"],
+        "webhook_endpoint.suspended" | "webhook_endpoint.disabled" => &["mail.webhook_suspended"],
         _ => &[],
     }
 }
@@ -111,6 +149,8 @@ impl DomainEvent {
             Self::OrderRefunded(id, facts) => order("order.refunded", id, facts),
             Self::PaymentFailed(id, facts) => ("payment.failed", id.to_string(), data(facts)),
             Self::BookStockLow(id, facts) => ("book.stock_low", id.to_string(), data(facts)),
+            Self::WebhookEndpointSuspended(id, facts) => ("webhook_endpoint.suspended", id.to_string(), data(facts)),
+            Self::WebhookEndpointDisabled(id, facts) => ("webhook_endpoint.disabled", id.to_string(), data(facts)),
         }
     }
 }
@@ -118,4 +158,33 @@ impl DomainEvent {
 /// Facts as JSON: they are plain structs, which JSON has room for.
 fn data(facts: impl Serialize) -> Value {
     serde_json::to_value(facts).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_is_listed() {
+        let id = uuid::Uuid::nil();
+        let facts = OrderFacts { number: 1, total_minor: 1, currency: "EUR".to_owned() };
+        let endpoint = EndpointFacts { url: "a.example".to_owned(), reason: "x".to_owned() };
+        let payment = PaymentFacts { order_id: "order_1".to_owned(), reason: "x".to_owned() };
+        let all = [
+            DomainEvent::OrderCreated(id.into(), facts.clone()),
+            DomainEvent::OrderPlaced(id.into(), facts.clone()),
+            DomainEvent::OrderPaid(id.into(), facts.clone()),
+            DomainEvent::OrderFulfilled(id.into(), facts.clone()),
+            DomainEvent::OrderDelivered(id.into(), facts.clone()),
+            DomainEvent::OrderCanceled(id.into(), facts.clone()),
+            DomainEvent::OrderRefunded(id.into(), facts),
+            DomainEvent::PaymentFailed(id.into(), payment),
+            DomainEvent::BookStockLow(id.into(), StockFacts { stock: 1 }),
+            DomainEvent::WebhookEndpointSuspended(id.into(), endpoint.clone()),
+            DomainEvent::WebhookEndpointDisabled(id.into(), endpoint),
+        ];
+        let mut names = all.map(|event| event.parts().0);
+        names.sort_unstable();
+        assert_eq!(names, KINDS.map(|(kind, _)| kind));
+    }
 }

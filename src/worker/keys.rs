@@ -16,12 +16,13 @@ use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::keys::Purpose;
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::orders::customers::service::keys_reseal;
-use crate::tenant::orders::error::OrderError;
+use crate::tenant::webhooks::endpoints::sealed::Sealing;
+use crate::tenant::webhooks::endpoints::service::endpoints_reseal;
 
 /// How long an attempt may take: a shop may have very many customers. The next one passes over what this one has done.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Seals customers' keys with the tenant's new key, a page a transaction. Twice is safe: what the new key has sealed is
+/// Seals customers' keys and endpoints' secrets with the tenant's new key, a page a transaction. Twice is safe: what the new key has sealed is
 /// passed over.
 struct Reseal(Arc<App>);
 
@@ -69,6 +70,15 @@ impl Reseal {
                 break;
             }
         }
+        let sealing = Sealing { vault: &services.vault, tenant: &tenant };
+        let endpoints = session
+            .write(
+                async |tx: &mut TenantTx| {
+                    if tx.hold_job(job.id, job.fence).await? { endpoints_reseal(tx, sealing).await } else { Ok(0) }
+                },
+            )
+            .await;
+        damaged += endpoints.map_err(setback)?;
         if damaged > 0 {
             return Err(Setback::GiveUp(format!("the keys of {damaged} customers are not what was sealed")));
         }
@@ -77,7 +87,7 @@ impl Reseal {
 }
 
 /// It tells ids and never a key.
-fn setback(failure: OrderError) -> Setback {
+fn setback<C: std::fmt::Debug>(failure: Failure<C>) -> Setback {
     match failure {
         Failure::Db(error) => error.into(),
         Failure::Key(error) => Setback::Retry(error.to_string()),

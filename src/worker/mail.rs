@@ -216,14 +216,17 @@ impl MailOwners {
         let session = self.post.app.services.tenants.session(Arc::clone(&tenant));
         let owners = owner_list_active(&session.read().await?).await?;
         drop(session);
-        let mut refusals = Vec::new();
+        let (mut refusals, mut later) = (Vec::new(), None);
         for owner in &owners {
             match self.post.send(&tenant, &job, owner, &letter).await {
                 Ok(()) => {}
                 // The others can still have theirs.
                 Err(MailError::Refused(why)) => refusals.push(why),
-                Err(error @ MailError::Later(_)) => return Err(error.into()),
+                Err(error @ MailError::Later(_)) => later = Some(error),
             }
+        }
+        if let Some(error) = later {
+            return Err(error.into());
         }
         match refusals.pop() {
             Some(why) => Err(Setback::GiveUp(format!("{} of {} owners: {why}", refusals.len() + 1, owners.len()))),

@@ -8,12 +8,13 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 
 use crate::control::tenants::{TenantStatus, service};
 use crate::db::ControlDb;
+use crate::db::migrate::TENANT_VERSION_MIN;
 use crate::jobs::handler::{ATTEMPTS_MAX, TIMEOUT};
 use crate::jobs::{Answer, Handler, Job, Setback};
 use crate::kernel::clock::Clock;
 use crate::kernel::tenant::TenantCtx;
 
-/// How long a job is put off whose tenant was closed after it was claimed.
+/// How long a job is put off whose tenant was closed after it was claimed, or is not migrated yet.
 const CLOSED_PAUSE: TimeDelta = TimeDelta::minutes(1);
 
 /// Does one kind of jobs of tenants. Who acts is [`Actor::System`](crate::kernel::actor::Actor::System).
@@ -52,6 +53,9 @@ impl<H: TenantHandler> ForTenant<H> {
         let tenant = tenant.ok_or_else(|| Setback::GiveUp("the tenant is gone".to_owned()))?;
         // Jobs of closed tenants are not claimed; this one's was closed since.
         if tenant.status() != TenantStatus::Active {
+            return Err(Setback::Snooze(self.clock.now() + CLOSED_PAUSE));
+        }
+        if tenant.schema_version.as_str() < TENANT_VERSION_MIN {
             return Err(Setback::Snooze(self.clock.now() + CLOSED_PAUSE));
         }
         let unreadable = || Setback::Retry("the tenant's entry holds what this version cannot read".to_owned());

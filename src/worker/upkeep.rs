@@ -14,6 +14,8 @@ use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::audit::head::ANCHOR;
 use crate::tenant::orders::payments::service::stuck_enqueue;
+use crate::tenant::webhooks::deliveries;
+use crate::tenant::webhooks::dispatch::look_enqueue;
 use crate::tenant::{events, idempotency};
 
 /// The kind of the job that removes what is over.
@@ -72,13 +74,20 @@ impl TenantHandler for Sweep {
         async move {
             let services = &self.0.services;
             let now = services.clock.now();
-            let kept_from = now - self.0.config.retention.events;
+            let retention = &self.0.config.retention;
+            let (kept_from, deliveries_kept_from) = (now - retention.events, now - retention.deliveries);
             let work = async |tx: &mut TenantTx| {
                 let has_keys = idempotency::service::sweep(tx, now).await?;
                 stuck_enqueue(tx, &*services.clock, now - STUCK_AFTER).await?;
-                Ok(events::service::sweep(tx, kept_from).await? || has_keys)
+                look_enqueue(tx, &*services.clock).await?;
+                let has_deliveries = deliveries::service::delivery_exists(tx).await?;
+                Ok(events::service::sweep(tx, kept_from).await? || has_keys || has_deliveries)
             };
-            if services.tenants.session(tenant).write::<_, DbError>(work).await? {
+            let session = services.tenants.session(tenant);
+            // What is removed is over, so this ends when it is gone; the job's time is a bound as well.
+            let page = async |tx: &mut TenantTx| deliveries::service::sweep(tx, deliveries_kept_from).await;
+            while session.write::<_, DbError>(page).await? {}
+            if session.write::<_, DbError>(work).await? {
                 return Err(Setback::Snooze(now + SWEEP_PAUSE));
             }
             Ok(())

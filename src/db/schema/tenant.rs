@@ -16,6 +16,7 @@ diesel::table! {
         audit_hash -> Binary,
         order_number -> BigInt,
         anchored_sequence -> BigInt,
+        dispatch_from -> Nullable<BigInt>,
     }
 }
 
@@ -328,6 +329,68 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Where events are sent.
+    webhook_endpoints (id) {
+        id -> Uuid,
+        url -> Text,
+        description -> Text,
+        kinds -> Array<Text>,
+        ordering -> Text,
+        status -> Text,
+        status_reason -> Nullable<Text>,
+        status_at -> Timestamptz,
+        secret -> Binary,
+        previous_secret -> Nullable<Binary>,
+        previous_expires_at -> Nullable<Timestamptz>,
+        headers -> Nullable<Binary>,
+        cursor -> BigInt,
+        breaker -> Text,
+        failures -> SmallInt,
+        rests_until -> Nullable<Timestamptz>,
+        drain_to -> BigInt,
+        job_id -> Nullable<Uuid>,
+        version -> Integer,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Events on their way to endpoints.
+    webhook_deliveries (id) {
+        id -> Uuid,
+        endpoint_id -> Uuid,
+        event_id -> Uuid,
+        position -> BigInt,
+        kind -> Text,
+        ordering_key -> Nullable<Text>,
+        body -> Binary,
+        state -> Text,
+        attempts -> SmallInt,
+        attempts_total -> Integer,
+        next_attempt_at -> Nullable<Timestamptz>,
+        status -> Nullable<SmallInt>,
+        latency_ms -> Nullable<Integer>,
+        error -> Nullable<Text>,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// Attempts to deliver.
+    webhook_attempts (delivery_id, number) {
+        delivery_id -> Uuid,
+        number -> Integer,
+        at -> Timestamptz,
+        status -> Nullable<SmallInt>,
+        error -> Nullable<Text>,
+        latency_ms -> Integer,
+        response -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(user_roles -> users (user_id));
 diesel::joinable!(user_roles -> roles (role_id));
 diesel::joinable!(api_keys -> users (user_id));
@@ -338,3 +401,5 @@ diesel::joinable!(order_lines -> orders (order_id));
 diesel::joinable!(order_lines -> books (book_id));
 diesel::joinable!(orders -> customers (customer_id));
 diesel::allow_tables_to_appear_in_same_query!(orders, order_lines, customers, books, payments);
+diesel::joinable!(webhook_attempts -> webhook_deliveries (delivery_id));
+diesel::allow_tables_to_appear_in_same_query!(webhook_attempts, webhook_deliveries);

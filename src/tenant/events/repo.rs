@@ -4,9 +4,36 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Timestamptz};
 
+use super::model::{EventFilter, StoredEvent};
 use crate::db::schema::tenant::events;
 use crate::db::statement::statement;
-use crate::db::{DbError, TenantTx};
+use crate::db::{DbError, TenantRead, TenantTx};
+use crate::kernel::page::{Direction, PageRequest};
+
+/// One page's rows, in the order of commits, read in the page's direction.
+pub async fn event_list(
+    read: &TenantRead,
+    filter: EventFilter,
+    page: &PageRequest<i64>,
+) -> Result<Vec<StoredEvent>, DbError> {
+    let mut query = events::table.select(StoredEvent::as_select()).limit(page.rows()).into_boxed();
+    if let Some(kinds) = filter.kinds {
+        query = query.filter(events::kind.eq_any(kinds));
+    }
+    if let Some(entity) = filter.entity {
+        query = query.filter(events::entity.eq(entity));
+    }
+    if let Some(after) = filter.after {
+        query = query.filter(events::position.gt(after));
+    }
+    let query = match (page.direction, page.from) {
+        (Direction::Forward, None) => query.order(events::position.asc()),
+        (Direction::Forward, Some(from)) => query.filter(events::position.gt(from)).order(events::position.asc()),
+        (Direction::Backward, None) => query.order(events::position.desc()),
+        (Direction::Backward, Some(from)) => query.filter(events::position.lt(from)).order(events::position.desc()),
+    };
+    read.load(query).await
+}
 
 statement!(
     /// Removes old events, ten thousand at most.

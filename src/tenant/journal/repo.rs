@@ -1,6 +1,7 @@
 //! SQL of the journal: one statement for the head, the trail and the events.
 
 use chrono::{DateTime, Utc};
+use diesel::Queryable;
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Jsonb, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
@@ -46,14 +47,18 @@ statement!(
         event_entities: Vec<String> => Array<Text>,
         /// What is told of each.
         event_data: Vec<Value> => Array<Jsonb>,
-    } -> Bool =
+    } -> (Bool, Bool) =
     // The first two are named again below; here they are given their places.
     "WITH shared AS (SELECT {}::timestamptz, {}::bigint),
      head AS (
          UPDATE tenant_head SET audit_sequence = audit_sequence + 1,
              audit_hash = sha256(audit_hash || int8send(audit_sequence + 1) || {}),
-             event_position = event_position + $2
-         RETURNING audit_sequence, audit_hash, event_position, anchored_sequence),
+             event_position = event_position + $2,
+             dispatch_from = CASE
+                 WHEN $2 > 0 AND dispatch_from IS NULL
+                     AND EXISTS (SELECT FROM webhook_endpoints WHERE status = 'active') THEN event_position + 1
+                 ELSE dispatch_from END
+         RETURNING audit_sequence, audit_hash, event_position, anchored_sequence, dispatch_from),
      entry AS (
          INSERT INTO audit_log (sequence, at, actor, via, action, entity, before, after, sealed, request_id, address,
              hash)
@@ -62,7 +67,10 @@ statement!(
          INSERT INTO events (position, id, kind, version, entity, data, at)
          SELECT event_position - $2 + new.ordinality, new.id, new.kind, new.version, new.entity, new.data, $1
          FROM head, unnest({}, {}, {}, {}, {}) WITH ORDINALITY AS new (id, kind, version, entity, data, ordinality))
-     SELECT (audit_sequence - anchored_sequence) % 1000 = 1 FROM head"
+     SELECT (audit_sequence - anchored_sequence) % 1000 = 1,
+         coalesce((event_position - dispatch_from + 1000) / 1000
+             <> (event_position - $2 - dispatch_from + 1000) / 1000, false)
+     FROM head"
 );
 
 impl JournalInsert {
@@ -80,9 +88,17 @@ impl JournalInsert {
     }
 }
 
-/// Writes it, and answers whether the trail is to be anchored: by the first entry since it was, and by every
-/// thousandth, should the job of the first have been lost. A schema without a head is a defect
-/// that must not pass in silence.
-pub(super) async fn journal_insert(tx: &TenantRead, journal: JournalInsert) -> Result<bool, DbError> {
+/// What a transaction is to ask for, because nobody before it has.
+#[derive(Debug, Clone, Copy, Queryable)]
+pub(super) struct Wanted {
+    /// That the trail is anchored.
+    pub(super) anchor: bool,
+    /// That the events are offered to those who have them sent.
+    pub(super) dispatch: bool,
+}
+
+/// Writes it, and answers what is to be asked for: by the first since it was done, and by every thousandth, should the job
+/// of the first have been lost. A schema without a head is a defect that must not pass in silence.
+pub(super) async fn journal_insert(tx: &TenantRead, journal: JournalInsert) -> Result<Wanted, DbError> {
     tx.one(journal).await
 }

@@ -12,6 +12,7 @@ use crate::tenant::audit::chain::{Fields, digest};
 use crate::tenant::audit::head::ANCHOR;
 use crate::tenant::audit::personal;
 use crate::tenant::events;
+use crate::tenant::webhooks::DISPATCH;
 use crate::vault::KeyError;
 
 /// How long after a change the trail is anchored: a tail that is cut off sooner is not missed.
@@ -62,10 +63,13 @@ pub async fn write_down<E: From<DbError> + From<KeyError>>(
         }
     }
     let journal = entry(act, change)?.with(events);
-    let ((), is_first) = try_join(beside(tx), repo::journal_insert(tx, journal)).await?;
-    if is_first {
+    let ((), wanted) = try_join(beside(tx), repo::journal_insert(tx, journal)).await?;
+    if wanted.anchor {
         let at = act.now() + ANCHOR_DELAY;
         tx.enqueue_at(act.clock.new_id(), ANCHOR, json!({}), None, Some(at)).await?;
+    }
+    if wanted.dispatch {
+        tx.enqueue(act.clock.new_id(), DISPATCH, json!({}), None).await?;
     }
     Ok(())
 }

@@ -27,6 +27,8 @@ pub enum PermissionValue {
     CatalogRead,
     /// `catalog.write`: create, change and archive books, authors and categories.
     CatalogWrite,
+    /// `events.read`: see what has happened in the shop, event by event.
+    EventsRead,
     /// `identity_provider.write`: say whose tokens log the shop's people in.
     IdentityProviderWrite,
     /// `orders.read`: see orders, their customers and what was sold.
@@ -41,6 +43,10 @@ pub enum PermissionValue {
     UsersRead,
     /// `users.write`: invite, change and disable the shop's people.
     UsersWrite,
+    /// `webhooks.read`: see where events are sent, and what became of each.
+    WebhooksRead,
+    /// `webhooks.write`: say where events are sent, and send them once more.
+    WebhooksWrite,
 }
 
 /// Permissions as the API lists them.
