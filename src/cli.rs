@@ -12,6 +12,7 @@ pub mod schema;
 mod serve;
 mod tenant;
 mod token;
+mod webhooks;
 mod work;
 
 use anyhow::Context as _;
@@ -41,7 +42,7 @@ enum Command {
     Dev,
     /// Bring the control plane and every tenant's schema to the newest version.
     Migrate(migrate::Args),
-    /// Provision, list, suspend and resume tenants, import their catalogues, and trust their documents.
+    /// Provision, list, suspend and resume tenants and their webhooks, import their catalogues, and trust their documents.
     #[command(subcommand)]
     Tenant(tenant::Command),
     /// List and count jobs, replay or put away dead letters, and call jobs off.

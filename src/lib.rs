@@ -85,6 +85,20 @@
 //! the fence of its claim. [`jobs`] knows no domain; [`worker`] is where handlers and the engine meet, and [`control::jobs`]
 //! is what operators see of the queue.
 //!
+//! # From an event to an endpoint
+//!
+//! ```text
+//! tenant::journal                 the first event since the last look asks for `webhook.dispatch`, once a shop
+//!   webhooks::dispatch            wakes each endpoint that takes events: one job of `webhook.deliver` looks after it
+//!     webhooks::courier           rounds: what became of the last, what is next; no transaction while an endpoint is waited for
+//!       outbound                  the address, judged at each connection
+//!       webhooks::breaker         when an endpoint is left alone, and when it is given up
+//! ```
+//!
+//! An event becomes a delivery when its turn comes. Until then it waits where it is, so an endpoint that fails for a day
+//! costs one row of the queue. The sign that a look is asked for is set and taken down under the lock of the head, and which job
+//! looks after an endpoint is told by the endpoint's row under its own: no event is committed that nobody will look for.
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -135,6 +149,9 @@
 //! - No NOTIFY within a transaction that enqueues, and nothing that rests on one: workers look every second.
 //! - No mail goes out on a connection on which another was given up, no text of a shop's is a header or markup of one, and
 //!   no server gets one without TLS, but a developer's own ([`mail`]).
+//! - No endpoint of a shop has more than one job that does anything, and no job waits for an endpoint in the slots of others.
+//! - No delivery is sent but with the bytes that were stored when it was made, and no attempt with another's signature.
+//! - No event is passed over for an endpoint but by its filter, and none of a key is sent before those ahead of it have ended.
 //! - No payload of a job in an answer, a log line or a trail.
 //!
 //! # What the wall promises

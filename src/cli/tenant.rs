@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{audit, documents, operator};
+use super::{audit, documents, operator, webhooks};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
@@ -135,6 +135,9 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Suspend, resume and list a tenant's webhooks, replay their deliveries, and list those of all tenants that are not well.
+    #[command(subcommand)]
+    Webhooks(webhooks::Command),
 }
 
 /// What becomes of a row whose book exists already.
@@ -204,6 +207,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             import(&tenants, &vault(config), context, &file, options, json).await?;
         }
         Command::Documents { slug, file, replace, json } => documents::run(config, &slug, &file, replace, json).await?,
+        Command::Webhooks(command) => webhooks::run(config, command).await?,
     }
     Ok(())
 }

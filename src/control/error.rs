@@ -51,8 +51,16 @@ pub enum ControlErrorCode {
     PasswordInvalid,
     /// The token is malformed, expired, used or revoked.
     TokenInvalid,
+    /// The time range is empty.
+    TimeRangeInvalid,
     /// Too many failed attempts; wait before the next one.
     TooManyAttempts,
+    /// The tenant has no delivery with this id.
+    WebhookDeliveryNotFound,
+    /// The delivery is on its way already.
+    WebhookDeliveryPending,
+    /// The tenant has no endpoint with this id.
+    WebhookEndpointNotFound,
 }
 
 /// Why a call to the control plane failed.

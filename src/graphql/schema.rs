@@ -13,6 +13,7 @@ use crate::control::admins::sessions::graphql::AdminSessionMutation;
 use crate::control::audit::graphql::AuditQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
+use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
 use crate::tenant::audit::graphql::AuditQuery as TrailQuery;
@@ -24,6 +25,7 @@ use crate::tenant::catalog::categories::graphql::{CategoryMutation, CategoryNode
 use crate::tenant::catalog::categories::service::category_by_id;
 use crate::tenant::catalog::import::graphql::{ImportMutation, ImportNode, ImportQuery};
 use crate::tenant::catalog::import::service::import_by_id;
+use crate::tenant::events::graphql::EventQuery;
 use crate::tenant::identity::IdentityError;
 use crate::tenant::identity::api_keys::graphql::{ApiKeyMutation, ApiKeyNode, ApiKeyQuery};
 use crate::tenant::identity::api_keys::service::api_key_by_id;
@@ -38,13 +40,21 @@ use crate::tenant::orders::customers::graphql::CustomerMutation;
 use crate::tenant::orders::order::graphql::{OrderMutation, OrderNode, OrderQuery};
 use crate::tenant::orders::order::service::order_by_id;
 use crate::tenant::orders::sales::graphql::SalesQuery;
+use crate::tenant::webhooks::WebhookError;
+use crate::tenant::webhooks::deliveries::graphql::{
+    WebhookDeliveryMutation, WebhookDeliveryNode, WebhookDeliveryQuery,
+};
+use crate::tenant::webhooks::deliveries::service::delivery_by_id;
+use crate::tenant::webhooks::endpoints::graphql::mutation::WebhookEndpointMutation;
+use crate::tenant::webhooks::endpoints::graphql::{WebhookEndpointNode, WebhookEndpointQuery};
+use crate::tenant::webhooks::endpoints::service::endpoint_by_id;
 
 /// The deepest nesting that the library follows; the guard has refused deeper documents before.
 const RECURSION_MAX: usize = 64;
 
 /// Reads a shop's data.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery, TrailQuery);
+pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery, WebhooksQuery, TrailQuery);
 
 /// Reads about the shop's people.
 #[derive(MergedObject, Default)]
@@ -58,9 +68,13 @@ pub struct CatalogQuery(BookQuery, AuthorQuery, CategoryQuery, ImportQuery);
 #[derive(MergedObject, Default)]
 pub struct OrdersQuery(OrderQuery, SalesQuery);
 
+/// Reads what has happened and where it is sent.
+#[derive(MergedObject, Default)]
+pub struct WebhooksQuery(EventQuery, WebhookEndpointQuery, WebhookDeliveryQuery);
+
 /// Changes a shop's data. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
-pub struct Mutation(IdentityMutation, CatalogMutation, OrdersMutation);
+pub struct Mutation(IdentityMutation, CatalogMutation, OrdersMutation, WebhooksMutation);
 
 /// Changes what is about the shop's people.
 #[derive(MergedObject, Default)]
@@ -74,18 +88,28 @@ pub struct CatalogMutation(BookMutation, AuthorMutation, CategoryMutation, Impor
 #[derive(MergedObject, Default)]
 pub struct OrdersMutation(OrderMutation, CustomerMutation);
 
+/// Changes where events are sent.
+#[derive(MergedObject, Default)]
+pub struct WebhooksMutation(WebhookEndpointMutation, WebhookDeliveryMutation);
+
 /// The schema that serves every tenant.
 pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
 
 /// Reads the platform.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
-pub struct PlatformQuery(AdminAccountQuery, AdminQuery, JobQuery, AuditQuery);
+pub struct PlatformQuery(AdminAccountQuery, AdminQuery, TenantWebhookQuery, JobQuery, AuditQuery);
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub struct PlatformMutation(AdminSessionMutation, AdminAccountMutation, AdminMutation, JobMutation);
+pub struct PlatformMutation(
+    AdminSessionMutation,
+    AdminAccountMutation,
+    AdminMutation,
+    TenantWebhookMutation,
+    JobMutation,
+);
 
 /// The operators' schema.
 pub type AdminSchema = Schema<PlatformQuery, PlatformMutation, EmptySubscription>;
@@ -112,6 +136,9 @@ impl NodeQuery {
                 let order = order_by_id(&read, actor, id).await.map(|o| o.map(|o| Node::Order(OrderNode(o))));
                 return order.map_err(|failure| into_error(failure, actor));
             }
+            id @ (NodeId::WebhookEndpoint(_) | NodeId::WebhookDelivery(_)) => {
+                return webhook_node(&read, actor, id).await.map_err(|failure| into_error(failure, actor));
+            }
             id => return person_node(&read, actor, id).await.map_err(|failure| into_error(failure, actor)),
         };
         node.map_err(|failure| into_error(failure, actor))
@@ -124,6 +151,19 @@ async fn person_node(read: &TenantRead, actor: &Actor, id: NodeId) -> Result<Opt
         NodeId::User(id) => user_by_id(read, actor, id).await?.map(|user| Node::User(UserNode(user))),
         NodeId::Role(id) => role_by_id(read, actor, id).await?.map(|role| Node::Role(RoleNode(role))),
         NodeId::ApiKey(id) => api_key_by_id(read, actor, id).await?.map(|key| Node::ApiKey(ApiKeyNode(key))),
+        _ => None,
+    })
+}
+
+/// An object about webhooks.
+async fn webhook_node(read: &TenantRead, actor: &Actor, id: NodeId) -> Result<Option<Node>, WebhookError> {
+    Ok(match id {
+        NodeId::WebhookEndpoint(id) => {
+            endpoint_by_id(read, actor, id).await?.map(|found| Node::WebhookEndpoint(WebhookEndpointNode(found)))
+        }
+        NodeId::WebhookDelivery(id) => {
+            delivery_by_id(read, actor, id).await?.map(|found| Node::WebhookDelivery(WebhookDeliveryNode(found)))
+        }
         _ => None,
     })
 }

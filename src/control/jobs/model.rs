@@ -91,3 +91,7 @@ pub struct JobStats {
     /// Since when the oldest job that may be claimed waits.
     pub oldest_due_at: Option<DateTime<Utc>>,
 }
+
+/// What the queue holds of a tenant: its slug, how many unfinished jobs, and for how many seconds the oldest that may be
+/// claimed is due.
+pub type TenantDepth = (String, i64, f64);

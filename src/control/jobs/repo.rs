@@ -2,10 +2,10 @@
 
 use diesel::dsl::{count_star, min, now};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Double, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::model::{JobCount, JobRow, Which};
+use super::model::{JobCount, JobRow, TenantDepth, Which};
 use crate::db::schema::control::{jobs, tenants};
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError};
@@ -167,4 +167,32 @@ pub async fn dead_discard(tx: &mut ControlTx, which: &Which, count_max: i64) -> 
     let tenant = which.tenant.map(|tenant| tenant.0);
     let discarded: Vec<Uuid> = tx.load(Discard { tenant, kind: which.kind.clone(), count_max }).await?;
     Ok(discarded.len())
+}
+
+statement!(
+    /// Counts unfinished jobs of the tenants who have the most, with how long the oldest that may be claimed is due. Each of the
+    /// three is answered by a partial index of its own, so what has ended is passed by.
+    pub Depths {
+        /// So many tenants at most.
+        count_max: i64 => BigInt,
+    } -> (Text, BigInt, Double) = "
+SELECT tenants.slug, deepest.count, coalesce(extract(epoch FROM clock_timestamp() - deepest.oldest)::float8, 0)
+FROM (
+    SELECT unfinished.lane, sum(unfinished.count)::bigint AS count, min(unfinished.oldest) AS oldest
+    FROM (
+        SELECT lane, count(*) AS count, min(scheduled_at) AS oldest
+        FROM control.jobs WHERE state = 'available' GROUP BY lane
+        UNION ALL
+        SELECT lane, count(*), NULL FROM control.jobs WHERE state IN ('scheduled', 'retryable') GROUP BY lane
+        UNION ALL
+        SELECT lane, count(*), NULL FROM control.jobs WHERE state = 'running' GROUP BY lane
+    ) AS unfinished
+    WHERE unfinished.lane <> 'ffffffff-ffff-ffff-ffff-ffffffffffff'
+    GROUP BY unfinished.lane ORDER BY count DESC, unfinished.lane LIMIT {}
+) AS deepest JOIN control.tenants ON tenants.id = deepest.lane"
+);
+
+/// The tenants who have the most unfinished jobs, at most `count_max` of them.
+pub async fn tenant_depths(control: &ControlDb, count_max: i64) -> Result<Vec<TenantDepth>, DbError> {
+    control.load(Depths { count_max }).await
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 use uuid::Uuid;
 
-use super::model::{JobFilter, JobRow, JobStats, Which};
+use super::model::{JobFilter, JobRow, JobStats, TenantDepth, Which};
 use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
@@ -67,6 +67,14 @@ pub async fn job_stats(control: &ControlDb, tenant: Option<String>) -> Result<Op
     let due = counts.iter().filter(|count| count.state == JobState::Available.as_str());
     let oldest_due_at = due.filter_map(|count| count.oldest).min();
     Ok(Some(JobStats { counts, oldest_due_at }))
+}
+
+/// The tenants who have the most unfinished jobs, at most `count_max` of them.
+///
+/// # Errors
+/// The database failed.
+pub async fn tenant_depths(control: &ControlDb, count_max: i64) -> Result<Vec<TenantDepth>, DbError> {
+    repo::tenant_depths(control, count_max).await
 }
 
 impl Desk<'_> {

@@ -59,11 +59,7 @@ pub async fn tenant_suspend(
     slug: &str,
     reason: &str,
 ) -> Result<Tenant, ControlError> {
-    let reason = tidy(reason);
-    if !(1..=REASON_LEN_MAX).contains(&reason.chars().count()) {
-        let message = format!("A reason has 1 to {REASON_LEN_MAX} characters.");
-        return Err(ControlError::refused(ControlErrorCode::ReasonInvalid, message, &["reason"]));
-    }
+    let reason = valid_reason(reason)?;
     let allowed = [TenantStatus::Active, TenantStatus::Suspended];
     let act = ("tenant.suspend", slug);
     change_status(control, clock, (operator, act), &allowed, TenantStatus::Suspended, Some(&reason)).await
@@ -82,6 +78,16 @@ pub async fn tenant_resume(
     let allowed = [TenantStatus::Active, TenantStatus::Suspended];
     let act = ("tenant.resume", slug);
     change_status(control, clock, (operator, act), &allowed, TenantStatus::Active, None).await
+}
+
+/// A reason as it is stored.
+pub(in crate::control) fn valid_reason(reason: &str) -> Result<String, ControlError> {
+    let reason = tidy(reason);
+    if !(1..=REASON_LEN_MAX).contains(&reason.chars().count()) {
+        let message = format!("A reason has 1 to {REASON_LEN_MAX} characters.");
+        return Err(ControlError::refused(ControlErrorCode::ReasonInvalid, message, &["reason"]));
+    }
+    Ok(reason)
 }
 
 async fn change_status(

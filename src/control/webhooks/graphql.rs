@@ -1,0 +1,366 @@
+//! Tenants' webhooks at the operators' edge. What deliveries carry is not shown: it is the shop's.
+
+use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::model::{Trouble, TroubleKey};
+use super::operations::Desk;
+use super::service;
+use crate::control::error::ControlErrorCode;
+use crate::control::graphql::ControlUserError;
+use crate::failure::Failure;
+use crate::graphql::access::{access, signed_in};
+use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::payload::{into_error, payload};
+use crate::graphql::scalars::parse_id;
+use crate::graphql::{AdminRequest, ApiResult};
+use crate::kernel::actor::Actor;
+use crate::tenant::webhooks::breaker::BreakerState;
+use crate::tenant::webhooks::deliveries::graphql::WebhookDeliveryState;
+use crate::tenant::webhooks::deliveries::model::{Delivery, DeliveryFilter};
+use crate::tenant::webhooks::endpoints::graphql::{WebhookBreakerState, WebhookEndpointStatus};
+use crate::tenant::webhooks::endpoints::model::{Endpoint, EndpointStatus};
+
+/// Where a tenant has events sent, as operators see it.
+pub struct TenantWebhookEndpointNode {
+    endpoint: Endpoint,
+    backlog: i64,
+}
+
+/// Where a tenant has events sent, as operators see it.
+#[Object(name = "TenantWebhookEndpoint")]
+impl TenantWebhookEndpointNode {
+    /// The endpoint's id.
+    async fn id(&self) -> ID {
+        ID(self.endpoint.id.to_string())
+    }
+
+    /// The host of its address; the rest may hold a password, and is the shop's to see.
+    async fn host(&self) -> String {
+        self.endpoint.host()
+    }
+
+    /// Whether it gets events.
+    async fn status(&self) -> WebhookEndpointStatus {
+        match self.endpoint.status() {
+            EndpointStatus::Active => WebhookEndpointStatus::Active,
+            EndpointStatus::Suspended => WebhookEndpointStatus::Suspended,
+            EndpointStatus::Disabled => WebhookEndpointStatus::Disabled,
+        }
+    }
+
+    /// Why it is suspended or disabled.
+    async fn suspension_reason(&self) -> Option<&str> {
+        self.endpoint.status_reason.as_deref()
+    }
+
+    /// Since when it is what it is.
+    async fn status_changed_at(&self) -> DateTime<Utc> {
+        self.endpoint.status_at
+    }
+
+    /// Whether anything is sent to it while it is active.
+    async fn breaker_state(&self) -> WebhookBreakerState {
+        self.endpoint.breaker().state.into()
+    }
+
+    /// Failures in a row. Five open the breaker, ten suspend the endpoint.
+    async fn failure_count(&self) -> i32 {
+        self.endpoint.failures.into()
+    }
+
+    /// Until when nothing is sent: because the breaker is open, or because the endpoint asked for it.
+    async fn rests_until(&self) -> Option<DateTime<Utc>> {
+        self.endpoint.rests_until
+    }
+
+    /// How many events wait for it; where it is 10,000 there may be more.
+    async fn backlog_count(&self) -> i64 {
+        self.backlog
+    }
+}
+
+/// What an endpoint is like that is not well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+pub enum WebhookTroubleState {
+    /// It failed, has rested, and is probed by one delivery.
+    HalfOpen,
+    /// It failed too often, and rests.
+    Open,
+    /// Nothing is sent to it until somebody resumes it.
+    Suspended,
+}
+
+/// An endpoint of any tenant that is not well.
+pub struct WebhookTroubleNode(Trouble);
+
+/// An endpoint of any tenant that is not well.
+#[Object(name = "WebhookTrouble")]
+impl WebhookTroubleNode {
+    /// The slug of the tenant.
+    async fn tenant_slug(&self) -> &str {
+        &self.0.tenant
+    }
+
+    /// The endpoint's id.
+    async fn endpoint_id(&self) -> ID {
+        ID(self.0.endpoint.to_string())
+    }
+
+    /// What it is like.
+    async fn state(&self) -> WebhookTroubleState {
+        match self.0.state.parse() {
+            Ok(BreakerState::Open) => WebhookTroubleState::Open,
+            Ok(BreakerState::HalfOpen) => WebhookTroubleState::HalfOpen,
+            Ok(BreakerState::Closed) | Err(_) => WebhookTroubleState::Suspended,
+        }
+    }
+
+    /// How many events waited for it when it was last looked at; where it is 10,000 there may be more.
+    async fn backlog_count(&self) -> i64 {
+        self.0.backlog
+    }
+
+    /// Since when it is not well.
+    async fn since(&self) -> DateTime<Utc> {
+        self.0.since
+    }
+
+    /// When it was last looked at.
+    async fn updated_at(&self) -> DateTime<Utc> {
+        self.0.updated_at
+    }
+}
+
+/// A place in the list of endpoints that are not well, which is ordered by time.
+pub struct TroubleCursor(TroubleKey);
+
+impl CursorType for TroubleCursor {
+    type Error = &'static str;
+
+    fn decode_cursor(text: &str) -> Result<Self, Self::Error> {
+        let [kind, since, id] = decode_parts(text).ok_or("malformed")?;
+        let micros: i64 = since.parse().map_err(|_| "malformed")?;
+        let since = DateTime::from_timestamp_micros(micros).ok_or("malformed")?;
+        let id: Uuid = id.parse().map_err(|_| "malformed")?;
+        if kind == "TROUBLE" { Ok(Self((since, id))) } else { Err("another list's") }
+    }
+
+    fn encode_cursor(&self) -> String {
+        let (since, id) = self.0;
+        encode_parts(&["TROUBLE", &since.timestamp_micros().to_string(), &id.to_string()])
+    }
+}
+
+/// Queries about tenants' webhooks.
+#[derive(Default)]
+pub struct TenantWebhookQuery;
+
+#[Object]
+impl TenantWebhookQuery {
+    /// All endpoints of a tenant, the oldest first; a shop has at most 20. Null where there is no such tenant.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn tenant_webhook_endpoints(
+        &self,
+        ctx: &Context<'_>,
+        slug: String,
+    ) -> ApiResult<Option<Vec<TenantWebhookEndpointNode>>> {
+        let endpoints = match desk(ctx)?.endpoint_list(&slug).await {
+            Ok(endpoints) => endpoints,
+            Err(Failure::Refused(_)) => return Ok(None),
+            Err(failure) => return Err(into_error(failure, &Actor::System)),
+        };
+        let node = |(endpoint, backlog)| TenantWebhookEndpointNode { endpoint, backlog };
+        Ok(Some(endpoints.into_iter().map(node).collect()))
+    }
+
+    /// Endpoints of all tenants that are not well, the newest first: they fail, or were suspended. What it tells is a moment
+    /// old.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn webhook_troubles(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Start after the item with this cursor.")] after: Option<String>,
+        #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
+        #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
+        #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
+    ) -> ApiResult<Connection<TroubleCursor, WebhookTroubleNode>> {
+        let (request, _) = AdminRequest::of(ctx)?;
+        let page = PageArgs::new(after, before, first, last).parse::<TroubleCursor>()?.map(|cursor| cursor.0);
+        let page = service::trouble_list(&request.control, page).await?;
+        let place = |trouble: &Trouble| TroubleCursor((trouble.since, trouble.endpoint.0));
+        Ok(connection(page, EmptyFields, |trouble| (place(&trouble), WebhookTroubleNode(trouble))))
+    }
+}
+
+/// How many there were.
+#[derive(SimpleObject)]
+pub struct WebhooksChanged {
+    /// How many; of deliveries there may be more where it is 10,000.
+    count: i32,
+}
+
+impl From<usize> for WebhooksChanged {
+    fn from(count: usize) -> Self {
+        Self { count: i32::try_from(count).unwrap_or(i32::MAX) }
+    }
+}
+
+/// A tenant's delivery, as operators see it.
+pub struct TenantWebhookDeliveryNode(Delivery);
+
+impl From<Delivery> for TenantWebhookDeliveryNode {
+    fn from(delivery: Delivery) -> Self {
+        Self(delivery)
+    }
+}
+
+/// A tenant's delivery, as operators see it: without what it carries.
+#[Object(name = "TenantWebhookDelivery")]
+impl TenantWebhookDeliveryNode {
+    /// The delivery's id.
+    async fn id(&self) -> ID {
+        ID(self.0.id.to_string())
+    }
+
+    /// The id of the endpoint that it goes to.
+    async fn endpoint_id(&self) -> ID {
+        ID(self.0.endpoint_id.to_string())
+    }
+
+    /// What happened, as `order.placed`.
+    async fn event_type(&self) -> &str {
+        &self.0.kind
+    }
+
+    /// How far it has come.
+    async fn state(&self) -> WebhookDeliveryState {
+        self.0.state().into()
+    }
+}
+
+/// Which of a tenant's deliveries are sent once more.
+#[derive(InputObject)]
+pub struct TenantWebhooksReplayInput {
+    /// The tenant.
+    slug: String,
+    /// Those to this endpoint.
+    endpoint_id: ID,
+    /// Those that have come so far: `DEAD` or `DELIVERED`; both where it is not given.
+    state: Option<WebhookDeliveryState>,
+    /// Those of events of this type.
+    event_type: Option<String>,
+    /// Those that were made then or later.
+    from: Option<DateTime<Utc>>,
+    /// Those that were made before.
+    to: Option<DateTime<Utc>>,
+}
+
+payload!(
+    /// What `tenantWebhooksSuspend` answers.
+    TenantWebhooksSuspendPayload {
+        /// How many endpoints were suspended.
+        endpoints: WebhooksChanged(usize)
+    },
+    ControlUserError(ControlErrorCode)
+);
+payload!(
+    /// What `tenantWebhooksResume` answers.
+    TenantWebhooksResumePayload {
+        /// How many endpoints were resumed.
+        endpoints: WebhooksChanged(usize)
+    },
+    ControlUserError(ControlErrorCode)
+);
+payload!(
+    /// What `tenantWebhooksReplay` answers.
+    TenantWebhooksReplayPayload {
+        /// How many deliveries are sent once more.
+        deliveries: WebhooksChanged(usize)
+    },
+    ControlUserError(ControlErrorCode)
+);
+payload!(
+    /// What `tenantWebhookDeliveryReplay` answers.
+    TenantWebhookDeliveryReplayPayload {
+        /// The delivery as it is now.
+        delivery: TenantWebhookDeliveryNode(Delivery)
+    },
+    ControlUserError(ControlErrorCode)
+);
+
+/// Whoever acts on tenants' webhooks by a request.
+fn desk<'a>(ctx: &Context<'a>) -> ApiResult<Desk<'a>> {
+    let (request, operator) = AdminRequest::of(ctx)?;
+    let services = &request.services;
+    let (tenants, vault, clock) = (&services.tenants, &services.vault, request.clock());
+    Ok(Desk { control: &request.control, tenants, vault, clock, operator })
+}
+
+/// Mutations of tenants' webhooks.
+#[derive(Default)]
+pub struct TenantWebhookMutation;
+
+#[Object]
+impl TenantWebhookMutation {
+    /// Suspends all active endpoints of a tenant. Events wait for them, for as long as events are kept.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn tenant_webhooks_suspend(
+        &self,
+        ctx: &Context<'_>,
+        slug: String,
+        #[graphql(desc = "Why, in 1 to 500 characters; the shop is shown it.")] reason: String,
+    ) -> ApiResult<TenantWebhooksSuspendPayload> {
+        TenantWebhooksSuspendPayload::new(desk(ctx)?.suspend(&slug, &reason).await, &Actor::System)
+    }
+
+    /// Resumes all suspended endpoints of a tenant, whoever has suspended them. What has waited is sent first, in order and at
+    /// a bounded rate.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn tenant_webhooks_resume(
+        &self,
+        ctx: &Context<'_>,
+        slug: String,
+        #[graphql(
+            desc = "Whether what has waited is not sent: events are passed over, and deliveries become dead letters.",
+            default
+        )]
+        skip_backlog: bool,
+    ) -> ApiResult<TenantWebhooksResumePayload> {
+        TenantWebhooksResumePayload::new(desk(ctx)?.resume(&slug, skip_backlog).await, &Actor::System)
+    }
+
+    /// Sends finished deliveries of a tenant once more, the oldest first, up to 10,000 of them.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn tenant_webhooks_replay(
+        &self,
+        ctx: &Context<'_>,
+        input: TenantWebhooksReplayInput,
+    ) -> ApiResult<TenantWebhooksReplayPayload> {
+        let desk = desk(ctx)?;
+        let endpoint = parse_id(&input.endpoint_id)?;
+        let filter = DeliveryFilter {
+            endpoint: Some(endpoint),
+            state: input.state.map(Into::into),
+            kind: input.event_type,
+            from: input.from,
+            to: input.to,
+        };
+        TenantWebhooksReplayPayload::new(desk.replay(&input.slug, endpoint, filter).await, &Actor::System)
+    }
+
+    /// Sends a finished delivery of a tenant once more, under the same `webhook-id` and with all its attempts.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn tenant_webhook_delivery_replay(
+        &self,
+        ctx: &Context<'_>,
+        slug: String,
+        id: ID,
+    ) -> ApiResult<TenantWebhookDeliveryReplayPayload> {
+        let desk = desk(ctx)?;
+        let replayed = desk.delivery_replay(&slug, parse_id(&id)?).await;
+        TenantWebhookDeliveryReplayPayload::new(replayed, &Actor::System)
+    }
+}
