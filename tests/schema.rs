@@ -105,6 +105,8 @@ const VERBS: &[&str] = &[
     "Suspend",
     "Resume",
     "RotateKey",
+    "RotateSecret",
+    "Test",
     "Invite",
     "Reinvite",
     "Disable",

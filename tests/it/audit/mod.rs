@@ -73,7 +73,7 @@ async fn anchored(world: &World) -> Anchoring {
 }
 
 /// Verifies the trail of shop A.
-async fn verified(world: &World) -> Report {
+pub async fn verified(world: &World) -> Report {
     let (control, id) = (&world.app.control, world.a.id);
     let last = anchor_newest(control, id).await.unwrap().map_or(0, |anchor| anchor.sequence);
     let session = world.app.services.tenants.session(world.a.clone());

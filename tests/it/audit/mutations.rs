@@ -14,6 +14,7 @@ use crate::harness::world::{user_id, world_with};
 use crate::harness::{Client, GqlResponse, World, world};
 use crate::identity::{PASSWORD, link, role_id, visitor};
 use crate::orders::make_paid;
+use crate::webhooks::delivery_insert;
 
 /// Who calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -176,6 +177,56 @@ const STEPS: &[(Who, &str, &str, &str)] = &[
     ),
     (Owner, "user.disable", "user", "userDisable(id: \"$user\") { e: user { id }"),
     (Owner, "user.enable", "user", "userEnable(id: \"$user\") { e: user { id }"),
+    (
+        Owner,
+        "webhook_endpoint.create",
+        "endpoint",
+        "webhookEndpointCreate(input: { url: \"https://hooks.example/\" }) { e: webhookEndpoint { id }",
+    ),
+    (
+        Owner,
+        "webhook_endpoint.update",
+        "endpoint",
+        "webhookEndpointUpdate(id: \"$endpoint\", version: 1, input: { description: \"x\" }) { e: webhookEndpoint { id }",
+    ),
+    (
+        Owner,
+        "webhook_endpoint.rotate_secret",
+        "endpoint",
+        "webhookEndpointRotateSecret(id: \"$endpoint\") { e: webhookEndpoint { id }",
+    ),
+    (Owner, "webhook_endpoint.test", "endpoint", "webhookEndpointTest(id: \"$endpoint\") { e: webhookEndpoint { id }"),
+    (
+        Owner,
+        "webhook_delivery.replay",
+        "delivery",
+        "webhookDeliveryReplay(id: \"$delivery\") { e: webhookDelivery { id }",
+    ),
+    (
+        Owner,
+        "webhook_endpoint.replay",
+        "endpoint",
+        "webhookDeliveriesReplay(input: { endpointId: \"$endpoint\" }) { e: webhookEndpoint { id }",
+    ),
+    (
+        Owner,
+        "webhook_endpoint.suspend",
+        "endpoint",
+        "webhookEndpointSuspend(id: \"$endpoint\", reason: \"x\") { e: webhookEndpoint { id }",
+    ),
+    (
+        Owner,
+        "webhook_endpoint.disable",
+        "endpoint",
+        "webhookEndpointDisable(id: \"$endpoint\", reason: \"x\") { e: webhookEndpoint { id }",
+    ),
+    (
+        Owner,
+        "webhook_endpoint.resume",
+        "endpoint",
+        "webhookEndpointResume(id: \"$endpoint\") { e: webhookEndpoint { id }",
+    ),
+    (Owner, "webhook_endpoint.delete", "endpoint", "webhookEndpointDelete(id: \"$endpoint\") {"),
 ];
 
 /// Every mutation of the schema, and whether it takes a key by which it may be repeated.
@@ -250,6 +301,11 @@ impl<'a> Known<'a> {
             let order = self.values["order"].clone();
             make_paid(&self.world.a, &order).await;
             self.values.insert("paid".to_owned(), order);
+        }
+        if field.contains("$delivery") {
+            // In the stead of the worker.
+            let delivery = delivery_insert(&self.world.a, &self.values["endpoint"]).await;
+            self.values.insert("delivery".to_owned(), delivery);
         }
         if field.contains("$version") {
             let query = "query($id: ID!) { user(id: $id) { version } }";

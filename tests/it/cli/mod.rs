@@ -3,3 +3,4 @@
 mod commands;
 mod dev;
 mod jobs;
+mod webhooks;

@@ -6,3 +6,4 @@ mod keys;
 mod provision;
 mod status;
 mod tenants;
+pub mod webhooks;

@@ -3,8 +3,10 @@
 pub mod authority;
 pub mod chance;
 pub mod client;
+pub mod clock;
 pub mod cluster;
 pub mod command;
+pub mod receiver;
 pub mod smtp;
 pub mod world;
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use shelfwise::app::App;
+use shelfwise::app::{App, owner};
 use shelfwise::auth::Claims;
 use shelfwise::auth::tokens::AdminClaims;
 use shelfwise::config::Config;
@@ -18,10 +18,11 @@ use shelfwise::config::database::DatabaseUrls;
 use shelfwise::control::audit::Operator;
 use shelfwise::control::provisioning::{NewTenant, tenant_provision};
 use shelfwise::control::tenants::Lookup;
+use shelfwise::db::migrate::migrate_control;
 use shelfwise::db::{DbError, OwnerTx, TenantTx};
 use shelfwise::http::serve::{bind, serve};
 use shelfwise::kernel::actor::Role;
-use shelfwise::kernel::clock::{Clock as _, SystemClock};
+use shelfwise::kernel::clock::{Clock, SystemClock};
 use shelfwise::kernel::ids::UserId;
 use shelfwise::kernel::tenant::TenantCtx;
 use shelfwise::vault::Vault;
@@ -29,10 +30,10 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use super::client::Client;
-use super::cluster::{psql, shared_urls};
+use super::cluster::{own_database, psql, shared_urls};
 
-/// How long a token of the tests is valid.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(600);
+/// How long a token of the tests is valid: longer than any of them puts its clock forward.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(100 * 24 * 3600);
 
 /// How long a borrowed connection may take to come back after a test.
 const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -75,6 +76,16 @@ impl World {
         let a = shop(&app, "a").await;
         let b = shop(&app, "b").await;
         Self::serve(app, a, b).await
+    }
+
+    /// Starts a server with a clock of its own in a database of its own, for what workers do, and makes two shops: workers
+    /// on one queue would steal each other's jobs. Answers the database's name too.
+    pub async fn start_alone(clock: Arc<dyn Clock>, settings: &[(&str, &str)]) -> (Self, String) {
+        let (name, urls) = own_database().await;
+        migrate_control(&owner(&urls).unwrap()).await.unwrap();
+        let app = Arc::new(App::new(config_over(&urls, settings), clock).unwrap());
+        let (a, b) = (shop(&app, "a").await, shop(&app, "b").await);
+        (Self::serve(app, a, b).await, name)
     }
 
     /// Another server over the same shops, as a second replica would be.

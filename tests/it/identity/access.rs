@@ -90,9 +90,10 @@ impl Roots {
 
 /// An id that nobody has, of the type that a field or argument is about.
 fn id(field: &str, argument: &str) -> String {
-    let prefixes = ["apiKey", "author", "book", "category", "import", "order", "role", "user"];
-    let about = if argument == "id" { field } else { argument };
-    let prefix = prefixes.into_iter().find(|prefix| about.starts_with(prefix)).unwrap_or("book");
+    let prefixes = ["apiKey", "author", "book", "category", "delivery", "endpoint", "import", "order", "role", "user"];
+    let about = if argument == "id" { field.trim_start_matches("webhook") } else { argument };
+    let about = about.to_lowercase();
+    let prefix = prefixes.into_iter().find(|prefix| about.starts_with(&prefix.to_lowercase())).unwrap_or("book");
     format!("{}_{}", prefix.to_lowercase(), base32_encode(SystemClock.new_id()))
 }
 

@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 use shelfwise::cli::schema::tenant_sdl;
 use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
-use shelfwise::kernel::ids::{ApiKeyId, AuthorId, BookId, CategoryId, ImportId, OrderId, RoleId, UserId};
+use shelfwise::kernel::ids::{
+    ApiKeyId, AuthorId, BookId, CategoryId, ImportId, OrderId, RoleId, UserId, WebhookDeliveryId, WebhookEndpointId,
+};
 
 use crate::graphql_helpers::{author, book, category};
 use crate::harness::world::user_id;
 use crate::harness::{Client, world};
+use crate::webhooks::delivery_insert;
 
 /// Every operation that takes an id, with the kind of id and, for mutations, what must not change. A field of the schema
 /// that is not here fails the test.
@@ -33,6 +36,65 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     ("Query.node(id)", "user", "query($id: ID!) { r: node(id: $id) { id } }"),
     ("Query.order(id)", "order", "query($id: ID!) { r: order(id: $id) { id number } }"),
     ("Query.node(id)", "order", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.webhookEndpoint(id)", "endpoint", "query($id: ID!) { r: webhookEndpoint(id: $id) { id url } }"),
+    ("Query.webhookDelivery(id)", "delivery", "query($id: ID!) { r: webhookDelivery(id: $id) { id body } }"),
+    ("Query.node(id)", "endpoint", "query($id: ID!) { r: node(id: $id) { id } }"),
+    ("Query.node(id)", "delivery", "query($id: ID!) { r: node(id: $id) { id } }"),
+    (
+        "WebhookDeliveryFilter.endpointId",
+        "endpoint",
+        "query($id: ID!) { r: webhookDeliveries(filter: { endpointId: $id }) { nodes { id } } }",
+    ),
+    (
+        "EventFilterInput.entityId",
+        "order",
+        "query($id: ID!) { r: events(filter: { entityId: $id }) { nodes { position } } }",
+    ),
+    (
+        "WebhookDeliveriesReplayInput.endpointId",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookDeliveriesReplay(input: { endpointId: $id }) { count userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookDeliveryReplay(id)",
+        "delivery",
+        "mutation($id: ID!) { r: webhookDeliveryReplay(id: $id) { webhookDelivery { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointUpdate(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointUpdate(id: $id, version: 1, input: { description: \"Taken Over\" }) { webhookEndpoint { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointRotateSecret(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointRotateSecret(id: $id) { secret userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointSuspend(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointSuspend(id: $id, reason: \"x\") { webhookEndpoint { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointDisable(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointDisable(id: $id, reason: \"x\") { webhookEndpoint { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointResume(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointResume(id: $id) { webhookEndpoint { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointTest(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointTest(id: $id) { webhookEndpoint { id } userErrors { code } } }",
+    ),
+    (
+        "Mutation.webhookEndpointDelete(id)",
+        "endpoint",
+        "mutation($id: ID!) { r: webhookEndpointDelete(id: $id) { userErrors { code } } }",
+    ),
     (
         "OrderFilterInput.bookId",
         "book",
@@ -289,6 +351,7 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
         let secured = "mutation { roleCreate(input: { name: \"Mine\", permissions: [CATALOG_READ] }) { role { id } }
             apiKeyCreate(input: { name: \"Mine\", permissions: [CATALOG_READ] }) { apiKey { id } } }";
         let secured = owner.data(secured, json!({})).await;
+        let endpoint = crate::webhooks::endpoint(&owner, "https://hooks.example/").await.0;
         let foreign: BTreeMap<&str, String> = BTreeMap::from([
             ("apikey", secured["apiKeyCreate"]["apiKey"]["id"].as_str().unwrap().to_owned()),
             ("role", secured["roleCreate"]["role"]["id"].as_str().unwrap().to_owned()),
@@ -297,6 +360,8 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
             ("book", book(&owner, json!({ "title": "Emma" })).await),
             ("category", category(&owner, "Mine", None).await),
             ("order", crate::orders::order(&owner, &[]).await),
+            ("endpoint", endpoint.clone()),
+            ("delivery", delivery_insert(&world.a, &endpoint).await),
             ("import", import["bookImport"]["import"]["id"].as_str().unwrap().to_owned()),
         ]);
         let nobody: BTreeMap<&str, String> = BTreeMap::from([
@@ -308,6 +373,8 @@ async fn another_shops_id_is_answered_as_one_that_nobody_has() {
             ("category", CategoryId(SystemClock.new_id()).to_string()),
             ("import", ImportId(SystemClock.new_id()).to_string()),
             ("order", OrderId(SystemClock.new_id()).to_string()),
+            ("endpoint", WebhookEndpointId(SystemClock.new_id()).to_string()),
+            ("delivery", WebhookDeliveryId(SystemClock.new_id()).to_string()),
         ]);
         let own_category = other.data("{ categories(first: 1) { nodes { id } } }", json!({})).await;
         let own_category = &own_category["categories"]["nodes"][0]["id"];
