@@ -8,6 +8,7 @@ mod incident;
 mod interop;
 mod killed;
 mod replay;
+mod reseal;
 
 use std::sync::Arc;
 use std::time::Duration;
