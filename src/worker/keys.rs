@@ -7,11 +7,10 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::tenants::{ForTenant, TenantHandler};
+use super::tenants::{ForTenant, TenantHandler, setback};
 use crate::app::App;
 use crate::control::tenants::keys::{RESEAL, RESEAL_MARGIN};
 use crate::db::TenantTx;
-use crate::failure::Failure;
 use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::keys::Purpose;
 use crate::kernel::tenant::TenantCtx;
@@ -34,11 +33,7 @@ struct OfKey {
 
 /// These handlers, and those of tenants' keys.
 pub(super) fn with_keys(handlers: Handlers, app: &Arc<App>) -> Handlers {
-    handlers.with(ForTenant {
-        control: app.control.clone(),
-        clock: Arc::clone(&app.services.clock),
-        handler: Reseal(Arc::clone(app)),
-    })
+    handlers.with(ForTenant::of(app, Reseal(Arc::clone(app))))
 }
 
 impl Reseal {
@@ -83,15 +78,6 @@ impl Reseal {
             return Err(Setback::GiveUp(format!("the keys of {damaged} customers are not what was sealed")));
         }
         Ok(())
-    }
-}
-
-/// It tells ids and never a key.
-fn setback<C: std::fmt::Debug>(failure: Failure<C>) -> Setback {
-    match failure {
-        Failure::Db(error) => error.into(),
-        Failure::Key(error) => Setback::Retry(error.to_string()),
-        other => Setback::Retry(format!("{other:?}")),
     }
 }
 

@@ -1,14 +1,17 @@
 //! Jobs of tenants: what they get beside the job is the context of their tenant, and nothing of the control plane.
 
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt as _};
 
+use crate::app::App;
 use crate::control::tenants::{TenantStatus, service};
 use crate::db::ControlDb;
 use crate::db::migrate::TENANT_VERSION_MIN;
+use crate::failure::Failure;
 use crate::jobs::handler::{ATTEMPTS_MAX, TIMEOUT};
 use crate::jobs::{Answer, Handler, Job, Setback};
 use crate::kernel::clock::Clock;
@@ -44,6 +47,22 @@ pub struct ForTenant<H> {
     pub clock: Arc<dyn Clock>,
     /// What is done.
     pub handler: H,
+}
+
+impl<H> ForTenant<H> {
+    /// A handler among an app's parts.
+    pub(super) fn of(app: &App, handler: H) -> Self {
+        Self { control: app.control.clone(), clock: Arc::clone(&app.services.clock), handler }
+    }
+}
+
+/// What becomes of a job whose service has failed. It tells ids and never a key.
+pub(super) fn setback<C: Debug>(failure: Failure<C>) -> Setback {
+    match failure {
+        Failure::Db(error) => error.into(),
+        Failure::Key(error) => Setback::Retry(error.to_string()),
+        other => Setback::Retry(format!("{other:?}")),
+    }
 }
 
 impl<H: TenantHandler> ForTenant<H> {

@@ -36,11 +36,7 @@ struct Sweep(Arc<App>);
 
 /// These handlers, and those that keep shops in order.
 pub(super) fn with_upkeep(handlers: Handlers, app: &Arc<App>) -> Handlers {
-    handlers.with(of_tenants(app, Anchor(Arc::clone(app)))).with(of_tenants(app, Sweep(Arc::clone(app))))
-}
-
-fn of_tenants<H>(app: &Arc<App>, handler: H) -> ForTenant<H> {
-    ForTenant { control: app.control.clone(), clock: Arc::clone(&app.services.clock), handler }
+    handlers.with(ForTenant::of(app, Anchor(Arc::clone(app)))).with(ForTenant::of(app, Sweep(Arc::clone(app))))
 }
 
 impl TenantHandler for Anchor {

@@ -8,16 +8,15 @@ use anyhow::Context as _;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
 
-use super::tenants::{ForTenant, TenantHandler};
+use super::tenants::{ForTenant, TenantHandler, setback};
 use crate::app::App;
 use crate::control::webhooks::service::standing_set;
-use crate::failure::Failure;
-use crate::jobs::{Answer, Handlers, Job, Setback};
+use crate::jobs::{Answer, Handlers, Job};
 use crate::kernel::ids::WebhookEndpointId;
 use crate::kernel::tenant::TenantCtx;
 use crate::outbound::Outbound;
 use crate::tenant::webhooks::courier::round::{Outcome, Standing};
-use crate::tenant::webhooks::courier::{Courier, CourierError, CourierPace};
+use crate::tenant::webhooks::courier::{Courier, CourierPace};
 use crate::tenant::webhooks::dispatch::dispatch;
 use crate::tenant::webhooks::endpoints::sealed::Sealing;
 use crate::tenant::webhooks::endpoints::service::trouble;
@@ -51,14 +50,8 @@ struct OfEndpoint {
 /// The handlers of webhooks. They have slots of their own: they mostly wait for endpoints, and nobody else waits for them.
 #[must_use]
 pub fn webhook_handlers(app: &Arc<App>, outbound: Outbound) -> Handlers {
-    let of_tenants =
-        |handler| ForTenant { control: app.control.clone(), clock: Arc::clone(&app.services.clock), handler };
-    let deliver = ForTenant {
-        control: app.control.clone(),
-        clock: Arc::clone(&app.services.clock),
-        handler: Deliver { app: Arc::clone(app), outbound },
-    };
-    Handlers::default().with(of_tenants(Wake(Arc::clone(app)))).with(deliver)
+    let deliver = Deliver { app: Arc::clone(app), outbound };
+    Handlers::default().with(ForTenant::of(app, Wake(Arc::clone(app)))).with(ForTenant::of(app, deliver))
 }
 
 impl TenantHandler for Wake {
@@ -138,14 +131,5 @@ impl TenantHandler for Deliver {
 
     fn run(&self, tenant: Arc<TenantCtx>, job: Job) -> BoxFuture<'_, Answer> {
         self.deliver(tenant, job).boxed()
-    }
-}
-
-/// It tells ids and never a key.
-fn setback(failure: CourierError) -> Setback {
-    match failure {
-        Failure::Db(error) => error.into(),
-        Failure::Key(error) => Setback::Retry(error.to_string()),
-        other => Setback::Retry(format!("{other:?}")),
     }
 }

@@ -76,7 +76,7 @@ pub enum Standing {
     /// It is well, or gone.
     Well,
     /// It has failed, and rests or is probed.
-    Resting(BreakerState),
+    Resting,
     /// It is suspended.
     Suspended,
 }
@@ -193,7 +193,7 @@ async fn over(
     Ok(Round::Over(match (endpoint.status(), breaker.state) {
         (EndpointStatus::Suspended, _) => Standing::Suspended,
         (EndpointStatus::Disabled, _) | (EndpointStatus::Active, BreakerState::Closed) => Standing::Well,
-        (EndpointStatus::Active, state) => Standing::Resting(state),
+        (EndpointStatus::Active, _) => Standing::Resting,
     }))
 }
 
