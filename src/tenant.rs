@@ -12,4 +12,5 @@ pub mod identity;
 pub mod journal;
 pub mod orders;
 pub mod seed;
+pub mod tables;
 pub mod webhooks;

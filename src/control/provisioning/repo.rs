@@ -2,11 +2,10 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use uuid::Uuid;
 
 use super::model::ValidTenant;
 use crate::control::tenants::{Tenant, TenantStatus};
-use crate::db::schema::control::{jobs, plans, tenants};
+use crate::db::schema::control::{plans, tenants};
 use crate::db::{DbError, OwnerTx};
 use crate::kernel::ids::TenantId;
 use crate::kernel::tenant::SchemaName;
@@ -43,21 +42,4 @@ pub async fn tenant_insert(
         ))
         .returning(Tenant::as_returning());
     Ok(tx.load(insert).await?.pop())
-}
-
-/// Enqueues a job for a tenant that is being made; its own transactions do so by `control.job_enqueue`.
-pub async fn job_insert(
-    tx: &mut OwnerTx,
-    id: Uuid,
-    tenant: TenantId,
-    kind: &'static str,
-    payload: serde_json::Value,
-) -> Result<(), DbError> {
-    let insert = diesel::insert_into(jobs::table).values((
-        jobs::id.eq(id),
-        jobs::tenant_id.eq(Some(tenant.0)),
-        jobs::kind.eq(kind),
-        jobs::payload.eq(payload),
-    ));
-    tx.execute(insert).await.map(drop)
 }

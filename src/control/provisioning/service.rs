@@ -7,6 +7,7 @@ use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
+use crate::control::jobs::{NewJob, job_enqueue};
 use crate::control::tenants::Tenant;
 use crate::control::tenants::keys::to_json;
 use crate::db::migrate::{Plane, newest_version, tenant_script};
@@ -58,7 +59,9 @@ pub async fn tenant_provision(
             let context = tenant.context().ok_or_else(|| DbError::Other("the new tenant has no context".to_owned()))?;
             seed(&mut tx.as_tenant(&context).await?, clock, id, &valid.owner_email).await?;
             let payload = json!({ "email": valid.owner_email.key() });
-            repo::job_insert(tx, clock.new_id(), id, OWNER_MAIL, payload).await?;
+            let mail =
+                NewJob { id: clock.new_id(), tenant: Some(id), kind: OWNER_MAIL, payload, unique_key: None, at: None };
+            job_enqueue(tx, mail).await?;
             let act = ("tenant.provision", valid.slug.as_str());
             record(tx, clock, operator, act, json!({ "plan": valid.plan })).await?;
             Ok(tenant)

@@ -12,6 +12,7 @@ use super::{repo, service};
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
+use crate::control::jobs::{NewJob, job_enqueue};
 use crate::db::{ControlDb, ControlTx, DbError, OwnerDb, OwnerTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::keys::{Purpose, TenantKeys};
@@ -88,8 +89,15 @@ pub async fn tenant_rotate_key(
             let key = vault.tenant_key_new(tenant.id, Purpose::Data, HEAD_START)?;
             let details = json!({ "key": key.id, "master": key.master, "from": key.from });
             record(tx, clock, operator, ("tenant.rotate_key", slug), details).await?;
-            let (payload, at) = (json!({ "key": key.id }), key.from + RESEAL_MARGIN);
-            repo::job_schedule(tx, clock.new_id(), tenant.id, (RESEAL, payload), at).await?;
+            let reseal = NewJob {
+                id: clock.new_id(),
+                tenant: Some(tenant.id),
+                kind: RESEAL,
+                payload: json!({ "key": key.id }),
+                unique_key: None,
+                at: Some(key.from + RESEAL_MARGIN),
+            };
+            job_enqueue(tx, reseal).await?;
             keys.0.push(key);
             repo::tenant_update_keys(tx, &tenant, to_json(&keys), clock.now()).await?.ok_or_else(not_found)
         })

@@ -3,10 +3,9 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use super::model::{Tenant, TenantStatus};
-use crate::db::schema::control::{jobs, tenants};
+use crate::db::schema::control::tenants;
 use crate::db::statement::kept;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::ids::TenantId;
@@ -99,23 +98,4 @@ pub async fn tenant_update_status(
         ))
         .returning(Tenant::as_returning());
     Ok(tx.load(kept(update)).await?.pop())
-}
-
-/// Enqueues a job of a tenant, for a time that is yet to come.
-pub async fn job_schedule(
-    tx: &mut ControlTx,
-    id: Uuid,
-    tenant: TenantId,
-    (kind, payload): (&'static str, Value),
-    at: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let insert = diesel::insert_into(jobs::table).values((
-        jobs::id.eq(id),
-        jobs::tenant_id.eq(Some(tenant.0)),
-        jobs::kind.eq(kind),
-        jobs::payload.eq(payload),
-        jobs::state.eq("scheduled"),
-        jobs::scheduled_at.eq(at),
-    ));
-    tx.execute(insert).await.map(drop)
 }

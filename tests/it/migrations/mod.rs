@@ -12,6 +12,7 @@ use shelfwise::db::migrate::{
 use shelfwise::db::{DbError, OwnerDb, OwnerTx};
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::tenant::SchemaName;
+use shelfwise::tenant::tables::TABLES;
 
 use crate::harness::cluster::{own_database, psql, psql_of};
 use crate::harness::world::{app, fresh_slug, master_key, new_tenant, operator, shop, vault};
@@ -166,4 +167,28 @@ async fn tenant_tables_keep_the_conventions() {
     )
     .await;
     check("times have a zone", "SELECT c.relname || '.' || attname AS line FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE relnamespace = '{schema}'::regnamespace AND relkind = 'r' AND atttypid = 'timestamp'::regtype AND relname NOT LIKE '\\_\\_diesel%'").await;
+}
+
+#[tokio::test]
+async fn every_table_of_a_shop_says_who_carries_it_elsewhere() {
+    let app = app(&[]);
+    let tenant = shop(&app, "m").await;
+    let psql = psql().await;
+    let query = "SELECT relname::text FROM pg_class WHERE relnamespace = $1::text::regnamespace AND relkind = 'r'
+                 AND relname <> '__diesel_schema_migrations' ORDER BY 1";
+    let rows = psql.query(query, &[&tenant.schema.as_str()]).await.unwrap();
+    let there: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
+    let mut listed: Vec<&str> = TABLES.iter().map(|table| table.name).collect();
+    listed.sort_unstable();
+    assert_eq!(there, listed);
+
+    // Whatever refers to a table is further down than it.
+    let query = "SELECT DISTINCT c.relname::text, p.relname::text FROM pg_constraint f
+                 JOIN pg_class c ON c.oid = f.conrelid JOIN pg_class p ON p.oid = f.confrelid
+                 WHERE f.contype = 'f' AND f.connamespace = $1::text::regnamespace AND c.oid <> p.oid";
+    let place = |name: String| TABLES.iter().position(|table| table.name == name).unwrap();
+    for row in psql.query(query, &[&tenant.schema.as_str()]).await.unwrap() {
+        let (child, parent): (String, String) = (row.get(0), row.get(1));
+        assert!(place(child.clone()) > place(parent.clone()), "{child} refers to {parent}");
+    }
 }
