@@ -4,6 +4,7 @@ mod admin;
 mod audit;
 pub mod dev;
 mod documents;
+mod drift;
 mod jobs;
 mod keys;
 mod migrate;
@@ -89,7 +90,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Serve => serve::run(config).await,
         Command::Work => work::run(config).await,
         Command::Healthcheck => serve::healthcheck(&config).await,
-        Command::Schema(command) => schema::run(&command),
+        Command::Schema(command) => schema::run(config, &command).await,
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
         Command::Jobs(command) => jobs::run(&dev::with_running(config)?, command).await,

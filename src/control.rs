@@ -3,6 +3,7 @@
 pub mod admins;
 pub mod anchors;
 pub mod audit;
+pub mod drift;
 pub mod error;
 pub mod graphql;
 pub mod isolation;

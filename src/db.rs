@@ -5,6 +5,7 @@
 //! that changes schemas, used by provisioning and migrations.
 
 pub mod bell;
+pub mod catalogue;
 pub mod connection;
 pub mod control;
 pub mod error;

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{audit, documents, operator, webhooks};
+use super::{audit, documents, drift, operator, webhooks};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::graphql::DEFAULT_CURRENCY;
@@ -95,6 +95,14 @@ pub enum Command {
     /// Let every tenant try what must not be possible, and fail if anything is.
     VerifyIsolation {
         /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell where schemas are not what their migrations make, and fail if any is not.
+    Drift {
+        /// The tenant; all of them where none is named.
+        slug: Option<String>,
+        /// Print JSON, one object a tenant.
         #[arg(long)]
         json: bool,
     },
@@ -189,6 +197,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             print_tenant(&tenant.map_err(error)?, json)?;
         }
         Command::VerifyIsolation { json } => verify_isolation(config, json).await?,
+        Command::Drift { slug, json } => drift::run(config, slug.as_deref(), json).await?,
         Command::VerifyAudit { slug, json } => audit::run(config, &slug, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
             let options = ImportOptions {
@@ -252,20 +261,31 @@ async fn verify_isolation(config: &Config, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn list(control: &ControlDb, json: bool) -> anyhow::Result<()> {
-    let mut from = None;
+/// The tenant with a slug, or all of them in the order of their slugs.
+pub(super) async fn tenants_of(control: &ControlDb, slug: Option<&str>) -> anyhow::Result<Vec<Tenant>> {
+    if let Some(slug) = slug {
+        let tenant = service::tenant_by_slug(control, slug).await?;
+        return Ok(vec![tenant.with_context(|| format!("there is no tenant `{slug}`"))?]);
+    }
+    let (mut tenants, mut from) = (Vec::new(), None);
     loop {
         let request = PageRequest { limit: PAGE_ROWS, direction: Direction::Forward, from };
         let page = service::tenant_list(control, request).await?;
-        for tenant in &page.items {
-            print_tenant(tenant, json)?;
-        }
+        let last = page.items.last().map(|tenant| tenant.slug.clone());
+        tenants.extend(page.items);
         // Each page starts behind the last one's end, so the loop ends with the list.
-        match page.items.last().map(|tenant: &Tenant| tenant.slug.clone()) {
+        match last {
             Some(slug) if page.has_next => from = Some(slug),
-            _ => return Ok(()),
+            _ => return Ok(tenants),
         }
     }
+}
+
+async fn list(control: &ControlDb, json: bool) -> anyhow::Result<()> {
+    for tenant in tenants_of(control, None).await? {
+        print_tenant(&tenant, json)?;
+    }
+    Ok(())
 }
 
 async fn import(

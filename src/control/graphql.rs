@@ -12,7 +12,7 @@ use crate::failure::Refusal;
 use crate::graphql::access::{access, signed_in};
 use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
-use crate::graphql::{AdminRequest, ApiError, ApiResult, ErrorCode};
+use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;
 
 /// A bookshop on the platform.
@@ -265,12 +265,7 @@ impl AdminMutation {
         input: TenantProvisionInput,
     ) -> ApiResult<TenantProvisionPayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
-        let owner = request.owner.as_ref().ok_or_else(|| {
-            ApiError::new(
-                ErrorCode::ServiceUnavailable,
-                "This server has no DATABASE_OWNER_URL, so it makes no schemas.",
-            )
-        })?;
+        let owner = request.owner()?;
         let new = NewTenant {
             slug: input.slug,
             name: input.name,

@@ -122,15 +122,34 @@ pub async fn migrate_tenant(tx: &mut OwnerTx, schema: &SchemaName) -> Result<usi
     Ok(pending.len())
 }
 
-/// The statements that make a new tenant's role, schema and tables, ledger included: one batch.
+/// What migrations up to a version make, squashed: one statement for each table instead of all its changes.
+const BASELINE: &str = include_str!("../../tenant_migrations/baseline.sql");
+
+/// The statements that make a new tenant's role, schema and tables, ledger included: one batch. What is older than the
+/// baseline comes by it, what is younger by its own script.
+#[must_use]
+pub fn tenant_script(schema: &SchemaName, runtime_login: &str) -> String {
+    let (squashed, younger): (Vec<_>, Vec<_>) =
+        migrations(Plane::Tenant).into_iter().partition(|migration| migration.version.as_str() <= baseline_version());
+    let done: Vec<String> = squashed.iter().map(|migration| format!("'{}'", migration.version)).collect();
+    let baseline = BASELINE.replace("{tenant}", schema.as_str());
+    let ledger =
+        format!("INSERT INTO __diesel_schema_migrations (version) SELECT unnest(ARRAY[{}]::text[]);", done.join(", "));
+    make_schema(schema, runtime_login, &format!("{baseline}{ledger}\n{}", replay_script(schema, &younger)))
+}
+
+/// The newest migration that the baseline holds, as its first line tells.
+fn baseline_version() -> &'static str {
+    BASELINE.lines().next().and_then(|line| line.strip_prefix("-- version ")).unwrap_or_default()
+}
+
+/// The statements that make an empty tenant's role and schema with its ledger, and then `tables` in it.
 ///
 /// The role gets rights on the tables by default privileges, so that tables of later migrations need no grants; the
 /// ledger is made before, and stays the owner's.
-#[must_use]
-pub fn tenant_script(schema: &SchemaName, runtime_login: &str) -> String {
+pub(super) fn make_schema(schema: &SchemaName, runtime_login: &str, tables: &str) -> String {
     let runtime = quoted(runtime_login);
     let create_ledger = create_ledger(schema.as_str());
-    let tables = script(&migrations(Plane::Tenant), schema.as_str(), "");
     format!(
         r#"CREATE ROLE "{schema}" NOLOGIN;
            GRANT "{schema}" TO {runtime};
@@ -141,6 +160,11 @@ pub fn tenant_script(schema: &SchemaName, runtime_login: &str) -> String {
            ALTER DEFAULT PRIVILEGES IN SCHEMA "{schema}" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{schema}";
            {tables}"#
     )
+}
+
+/// The statements of migrations, one after the other, with their ledger rows.
+pub(super) fn replay_script(schema: &SchemaName, migrations: &[Migration]) -> String {
+    script(migrations, schema.as_str(), "")
 }
 
 /// Takes every migration of one tenant's schema back. Its data is lost: for tests of the `down` files.

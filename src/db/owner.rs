@@ -61,6 +61,18 @@ impl OwnerDb {
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
         result
     }
+
+    /// Runs `work` in a transaction and takes it back, whatever it answers: to learn what something would make.
+    ///
+    /// # Errors
+    /// As [`OwnerDb::write`].
+    pub async fn rehearse<T>(&self, work: impl AsyncFnOnce(&mut OwnerTx) -> Result<T, DbError>) -> Result<T, DbError> {
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let mut tx = OwnerTx(ControlTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'", None).await?));
+        let result = work(&mut tx).await;
+        held.end("ROLLBACK").await?;
+        result
+    }
 }
 
 impl OwnerTx {

@@ -7,7 +7,7 @@ use async_graphql::Context;
 use chrono::TimeDelta;
 
 use super::call::RequestKey;
-use super::error::{ApiError, ApiResult};
+use super::error::{ApiError, ApiResult, ErrorCode};
 use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
 use crate::control::audit::Operator;
@@ -310,6 +310,17 @@ impl Shop {
 }
 
 impl AdminRequest {
+    /// Who makes and changes schemas.
+    ///
+    /// # Errors
+    /// This server was given no owner's login.
+    pub fn owner(&self) -> ApiResult<&OwnerDb> {
+        self.owner.as_ref().ok_or_else(|| {
+            let message = "This server has no DATABASE_OWNER_URL, so it makes and changes no schemas.";
+            ApiError::new(ErrorCode::ServiceUnavailable, message)
+        })
+    }
+
     /// The context that a resolver of the control plane runs in, and who acts.
     ///
     /// # Errors

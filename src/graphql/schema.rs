@@ -11,6 +11,7 @@ use super::user_error::UserError;
 use crate::control::admins::graphql::{AdminAccountMutation, AdminAccountQuery};
 use crate::control::admins::sessions::graphql::AdminSessionMutation;
 use crate::control::audit::graphql::AuditQuery;
+use crate::control::drift::graphql::DriftQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
@@ -98,7 +99,7 @@ pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
 /// Reads the platform.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
-pub struct PlatformQuery(AdminAccountQuery, AdminQuery, TenantWebhookQuery, JobQuery, AuditQuery);
+pub struct PlatformQuery(AdminAccountQuery, AdminQuery, DriftQuery, TenantWebhookQuery, JobQuery, AuditQuery);
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]

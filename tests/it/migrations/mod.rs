@@ -1,5 +1,7 @@
 //! Migrations of both planes, as data.
 
+mod drift;
+
 use std::collections::BTreeMap;
 
 use diesel::sql_types::Text;
