@@ -159,5 +159,25 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Schemas that wait for a tenant.
+    control.spare_schemas (id) {
+        id -> Uuid,
+        schema_version -> Text,
+        created_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// What the platform's operators are told of.
+    control.notices (id) {
+        id -> Uuid,
+        kind -> Text,
+        details -> Jsonb,
+        at -> Timestamptz,
+        notified_at -> Nullable<Timestamptz>,
+    }
+}
+
 diesel::joinable!(admin_sessions -> admins (admin_id));
 diesel::allow_tables_to_appear_in_same_query!(admins, admin_sessions);

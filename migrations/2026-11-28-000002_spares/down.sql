@@ -1,0 +1,3 @@
+DROP TABLE control.notices;
+DROP FUNCTION control.schema_name(uuid);
+DROP TABLE control.spare_schemas;
