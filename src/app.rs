@@ -115,6 +115,7 @@ impl App {
                 bell,
                 clock,
                 outbound: config.environment.outbound(),
+                spares: config.provisioning.spares,
             }),
             mailer: Mailer::from_config(&config.mail)?,
             metrics: Metrics::new()?,

@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod log;
 pub mod mail;
 pub mod payments;
+pub mod provisioning;
 mod reader;
 pub mod retention;
 pub mod webhooks;
@@ -45,6 +46,8 @@ pub struct Config {
     pub mail: mail::MailConfig,
     /// Who takes payments.
     pub payments: payments::PaymentConfig,
+    /// What is made in advance, and who is told of what was made.
+    pub provisioning: provisioning::ProvisioningConfig,
     /// How webhooks are sent.
     pub webhooks: webhooks::WebhooksConfig,
     /// How long shops' tables keep things.
@@ -134,6 +137,7 @@ impl Config {
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
             mail: mail::MailConfig::read(&mut reader, environment),
             payments: payments::PaymentConfig::read(&mut reader, environment),
+            provisioning: provisioning::ProvisioningConfig::read(&mut reader),
             webhooks: webhooks::WebhooksConfig::read(&mut reader),
             retention: retention::RetentionConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
@@ -175,6 +179,8 @@ pub const VARIABLES: &[&str] = &[
     "MAIL_FROM",
     "APP_URL",
     "PAYMENT_URL",
+    "SPARE_SCHEMAS",
+    "OPERATIONS_EMAIL",
     "WEBHOOK_SLOTS",
     "WEBHOOK_TIMEOUT_SECONDS",
     "WEBHOOK_DRAIN_PER_SECOND",

@@ -9,6 +9,8 @@ pub mod graphql;
 pub mod isolation;
 pub mod jobs;
 pub mod migrations;
+pub mod notices;
 pub mod provisioning;
+pub mod spares;
 pub mod tenants;
 pub mod webhooks;

@@ -27,8 +27,8 @@ use smtp::Smtp;
 pub struct Mail<'a> {
     /// What tells this mail from all others, and is the same when it is sent again: letters, digits and dots.
     pub id: String,
-    /// Which shop's it is.
-    pub shop: &'a TenantSlug,
+    /// Which shop's it is; the platform's own where it is no shop's.
+    pub shop: Option<&'a TenantSlug>,
     /// To which address.
     pub to: &'a str,
     /// What it says.

@@ -5,6 +5,7 @@ mod keys;
 pub mod mail;
 mod patrol;
 mod payments;
+mod provisioning;
 pub mod tenants;
 mod upkeep;
 pub mod webhooks;
@@ -27,7 +28,7 @@ use crate::outbound::Outbound;
 use patrol::Patrol;
 use webhooks::webhook_handlers;
 
-/// What workers enqueue by themselves.
+/// What workers enqueue by themselves, whatever the settings.
 const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
 
 /// The jobs that every worker knows. Where no server takes mail, jobs that mail wait for a worker that has one.
@@ -38,6 +39,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
         Some(mailer) => mail::with_mail(Handlers::default(), app, mailer, &mail::link_base(app)),
         None => Handlers::default(),
     };
+    let handlers = provisioning::with_provisioning(handlers, app);
     keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)
         .with(Patrol::new(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })
@@ -70,9 +72,10 @@ pub async fn work(app: Arc<App>, handlers: Handlers, stop: impl Future<Output = 
     let policy = app.services.outbound;
     let outbound = Outbound::for_deliveries(policy, app.config.webhooks.timeout)?;
     let webhooks = webhook_handlers(&app, outbound);
+    let periodic: Vec<Periodic> = PERIODIC.into_iter().chain(provisioning::periodic(&app)).collect();
     let stop = stop.shared();
     let works = join(
-        runner(handlers, app.config.jobs.slots, &PERIODIC).run(stop.clone()),
+        runner(handlers, app.config.jobs.slots, &periodic).run(stop.clone()),
         // Endpoints are waited for in slots of their own, so that nobody else's jobs wait for them.
         runner(webhooks, app.config.webhooks.slots, &[]).run(stop),
     );

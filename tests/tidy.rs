@@ -125,9 +125,13 @@ const RULES: &[Rule] = &[
     Rule {
         files: |path| path.starts_with("control/"),
         never: &["crate::tenant::"],
-        // A shop's first rows, the end of its trail, and what operators do to its webhooks: they run through the tenant's
-        // own door, as whoever calls them does.
-        except: &["crate::tenant::seed", "crate::tenant::audit::head", "crate::tenant::webhooks"],
+        // A shop's first rows, the end of its trail, what operators do to its webhooks, and what a sandbox gets of it: they
+        // run through the tenant's own door, as whoever calls them does.
+        except: &[
+            "crate::tenant::seed",
+            "crate::tenant::audit::head",
+            "crate::tenant::webhooks",
+        ],
     },
     Rule {
         files: |path| path.starts_with("config/"),

@@ -1,11 +1,10 @@
 //! The operators' API.
 
 use async_graphql::connection::{Connection, CursorType};
-use async_graphql::{Context, Enum, InputObject, Interface, Object, SimpleObject};
+use async_graphql::{Context, Enum, Interface, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::error::ControlErrorCode;
-use super::provisioning::{NewTenant, tenant_provision};
 use super::tenants::keys::tenant_rotate_key;
 use super::tenants::{Tenant, TenantStatus, service};
 use crate::failure::Refusal;
@@ -199,33 +198,9 @@ impl AdminQuery {
     }
 }
 
-/// A tenant that is to be made.
-#[derive(InputObject)]
-pub struct TenantProvisionInput {
-    /// The name in addresses: 3 to 40 lower-case letters, digits and single hyphens, a letter first.
-    slug: String,
-    /// The name for people.
-    name: String,
-    /// The code of the plan.
-    plan: String,
-    /// The address of the first owner.
-    owner_email: String,
-    /// The currency of all prices (ISO 4217).
-    #[graphql(default_with = "DEFAULT_CURRENCY.to_owned()")]
-    currency: String,
-}
-
 /// The currency of a shop that asks for none.
 pub const DEFAULT_CURRENCY: &str = "EUR";
 
-payload!(
-    /// What `tenantProvision` answers.
-    TenantProvisionPayload {
-        /// The new tenant, ready for use.
-        tenant: TenantNode(Tenant)
-    },
-    ControlUserError(ControlErrorCode)
-);
 payload!(
     /// What `tenantSuspend` answers.
     TenantSuspendPayload {
@@ -257,29 +232,6 @@ pub struct AdminMutation;
 
 #[Object]
 impl AdminMutation {
-    /// Makes a tenant with its schema, first data and owner: all of it, or nothing.
-    #[graphql(directive = access::apply(signed_in()))]
-    async fn tenant_provision(
-        &self,
-        ctx: &Context<'_>,
-        input: TenantProvisionInput,
-    ) -> ApiResult<TenantProvisionPayload> {
-        let (request, operator) = AdminRequest::of(ctx)?;
-        let owner = request.owner()?;
-        let new = NewTenant {
-            slug: input.slug,
-            name: input.name,
-            plan: input.plan,
-            owner_email: input.owner_email,
-            currency: input.currency,
-        };
-        let result = tenant_provision(owner, &request.services.vault, request.clock(), operator, &new).await;
-        if result.is_ok() {
-            request.services.bell.ring();
-        }
-        TenantProvisionPayload::new(result, &Actor::System)
-    }
-
     /// Closes a tenant to its users, within a second everywhere. Its data stays.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_suspend(

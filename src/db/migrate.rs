@@ -125,17 +125,21 @@ pub async fn migrate_tenant(tx: &mut OwnerTx, schema: &SchemaName) -> Result<usi
 /// What migrations up to a version make, squashed: one statement for each table instead of all its changes.
 const BASELINE: &str = include_str!("../../tenant_migrations/baseline.sql");
 
-/// The statements that make a new tenant's role, schema and tables, ledger included: one batch. What is older than the
+/// The statements that make new tenants' roles, schemas and tables, ledgers included: one batch. What is older than the
 /// baseline comes by it, what is younger by its own script.
 #[must_use]
-pub fn tenant_script(schema: &SchemaName, runtime_login: &str) -> String {
+pub fn tenants_script(schemas: &[SchemaName], runtime_login: &str) -> String {
     let (squashed, younger): (Vec<_>, Vec<_>) =
         migrations(Plane::Tenant).into_iter().partition(|migration| migration.version.as_str() <= baseline_version());
     let done: Vec<String> = squashed.iter().map(|migration| format!("'{}'", migration.version)).collect();
-    let baseline = BASELINE.replace("{tenant}", schema.as_str());
     let ledger =
         format!("INSERT INTO __diesel_schema_migrations (version) SELECT unnest(ARRAY[{}]::text[]);", done.join(", "));
-    make_schema(schema, runtime_login, &format!("{baseline}{ledger}\n{}", replay_script(schema, &younger)))
+    let make = |schema: &SchemaName| {
+        let baseline = BASELINE.replace("{tenant}", schema.as_str());
+        make_ungranted(schema, &format!("{baseline}{ledger}\n{}", replay_script(schema, &younger)))
+    };
+    let made: String = schemas.iter().map(make).collect();
+    format!("{made}{}", grant(schemas, runtime_login))
 }
 
 /// The newest migration that the baseline holds, as its first line tells.
@@ -148,11 +152,21 @@ fn baseline_version() -> &'static str {
 /// The role gets rights on the tables by default privileges, so that tables of later migrations need no grants; the
 /// ledger is made before, and stays the owner's.
 pub(super) fn make_schema(schema: &SchemaName, runtime_login: &str, tables: &str) -> String {
-    let runtime = quoted(runtime_login);
+    format!("{}{}", make_ungranted(schema, tables), grant(std::slice::from_ref(schema), runtime_login))
+}
+
+/// The statement by which the runtime login may enter these tenants' roles: one for all of them, because after each one
+/// every backend of the login finds out anew of which roles it is a member.
+fn grant(schemas: &[SchemaName], runtime_login: &str) -> String {
+    let roles: Vec<String> = schemas.iter().map(|schema| quoted(schema.as_str())).collect();
+    if roles.is_empty() { String::new() } else { format!("GRANT {} TO {};\n", roles.join(", "), quoted(runtime_login)) }
+}
+
+/// The same as [`make_schema`], but for the runtime login's way in.
+fn make_ungranted(schema: &SchemaName, tables: &str) -> String {
     let create_ledger = create_ledger(schema.as_str());
     format!(
         r#"CREATE ROLE "{schema}" NOLOGIN;
-           GRANT "{schema}" TO {runtime};
            CREATE SCHEMA "{schema}";
            GRANT USAGE ON SCHEMA "{schema}" TO "{schema}";
            SET LOCAL search_path TO "{schema}", pg_temp;

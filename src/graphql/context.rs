@@ -49,6 +49,8 @@ pub struct Services {
     pub bell: Bell,
     /// Which addresses of tenants' choosing may be called.
     pub outbound: Policy,
+    /// How many spare schemas are kept.
+    pub spares: u16,
 }
 
 /// Where a request comes from.

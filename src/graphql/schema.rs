@@ -14,6 +14,7 @@ use crate::control::audit::graphql::AuditQuery;
 use crate::control::drift::graphql::DriftQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
+use crate::control::provisioning::graphql::ProvisioningMutation;
 use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
@@ -108,6 +109,7 @@ pub struct PlatformMutation(
     AdminSessionMutation,
     AdminAccountMutation,
     AdminMutation,
+    ProvisioningMutation,
     TenantWebhookMutation,
     JobMutation,
 );

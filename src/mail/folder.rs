@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use lettre::Message;
 
 use super::Mail;
+use crate::kernel::tenant::TenantSlug;
 
 /// A folder of mails that only its owner may read: their links let people in.
 pub struct Folder {
@@ -28,6 +29,7 @@ impl Folder {
         let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         file.write_all(&message.formatted())?;
         let link = mail.letter.link.clone().unwrap_or_else(|| path.display().to_string());
-        writeln!(io::stdout(), "\n  Mail to {} of `{}`: {}\n    {link}\n", mail.to, mail.shop, mail.letter.what)
+        let of = mail.shop.map_or("the platform", TenantSlug::as_str);
+        writeln!(io::stdout(), "\n  Mail to {} of `{of}`: {}\n    {link}\n", mail.to, mail.letter.what)
     }
 }

@@ -27,6 +27,12 @@ pub struct Letter {
     pub link: Option<String>,
 }
 
+/// How many events of each kind there were.
+type Counts = Vec<(String, usize)>;
+
+/// Events, a line each.
+type Lines = Vec<String>;
+
 /// Text and HTML by two templates that are given the same.
 macro_rules! rendered {
     ($text:tt, $html:tt, { $($field:ident: $type:ty),+ }) => {{
@@ -112,6 +118,35 @@ pub fn export_ready(shop: &str, link: String, expires_at: DateTime<Utc>) -> aska
     Ok(Letter { what: "export_ready", subject, text, html, link: Some(to) })
 }
 
+/// Says to the first owner that the shop is ready, and where it is.
+///
+/// # Errors
+/// A template failed.
+pub fn welcome(shop: &str, plan: &str, link: String) -> askama::Result<Letter> {
+    let (shop, plan, to) = (line(shop), line(plan), link.clone());
+    let subject = format!("{shop} is ready");
+    let (text, html) = rendered!("mail/welcome.txt", "mail/welcome.html", {
+        shop: String, plan: String, link: String
+    });
+    Ok(Letter { what: "welcome", subject, text, html, link: Some(to) })
+}
+
+/// Tells the platform's operators what has happened: how often each kind of event, and some of the events, a line each.
+///
+/// # Errors
+/// A template failed.
+pub fn operations_digest(counts: &[(String, usize)], lines: &[String], more: usize) -> askama::Result<Letter> {
+    let shop = "the platform's operators".to_owned();
+    let kinds: Vec<String> = counts.iter().map(|(kind, count)| format!("{} ({count})", line(kind))).collect();
+    let subject = line(&format!("ShelfWise: {}", kinds.join(", ")));
+    let counts: Counts = counts.iter().map(|(kind, count)| (line(kind), *count)).collect();
+    let lines: Lines = lines.iter().map(|text| line(text)).collect();
+    let (text, html) = rendered!("mail/operations.txt", "mail/operations.html", {
+        shop: String, counts: Counts, lines: Lines, more: usize
+    });
+    Ok(Letter { what: "operations", subject, text, html, link: None })
+}
+
 /// A text as one line, and no longer than a line may be.
 fn line(text: &str) -> String {
     let words: Vec<&str> =
@@ -147,6 +182,12 @@ mod tests {
                 "Corvid Books",
                 "https://files.example/1?x=1&y=2".to_owned(),
                 day.and_hms_opt(9, 5, 0).unwrap().and_utc(),
+            ),
+            welcome("Corvid Books", "free", "https://app.example/#tenant=corvid".to_owned()),
+            operations_digest(
+                &[("tenant.provisioned".to_owned(), 52), ("tenant.cloned".to_owned(), 1)],
+                &["tenant.provisioned: plan free, slug corvid".to_owned(), "tenant.cloned: slug <b>".to_owned()],
+                51,
             ),
         ];
         for letter in letters {

@@ -53,7 +53,7 @@ mod tests {
 
     fn mail<'a>(letter: &'a Letter, to: &'a str) -> Mail<'a> {
         static SHOP: LazyLock<TenantSlug> = LazyLock::new(|| "corvid".parse().unwrap());
-        Mail { id: "1.2".to_owned(), shop: &SHOP, to, letter, at: chrono::DateTime::UNIX_EPOCH }
+        Mail { id: "1.2".to_owned(), shop: Some(&SHOP), to, letter, at: chrono::DateTime::UNIX_EPOCH }
     }
 
     #[test]

@@ -13,8 +13,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use url::Url;
 
+use super::provisioning::with_operations_mail;
 use super::tenants::{ForTenant, TenantHandler};
 use crate::app::App;
+use crate::control::provisioning::WELCOME;
 use crate::db::{DbError, TenantTx};
 use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::ids::base32_encode;
@@ -23,7 +25,7 @@ use crate::mail::letter::{self, Letter};
 use crate::mail::{Mail, MailError, Mailer};
 use crate::tenant::identity::links::service::{Purpose, link_create};
 use crate::tenant::identity::users::model::User;
-use crate::tenant::identity::users::service::owner_list_active;
+use crate::tenant::identity::users::service::{owner_list_active, user_by_email};
 
 /// How long a job may take that mails to all owners. The server is not waited for that long: where it fails once, the
 /// rest is left to the next attempt.
@@ -47,6 +49,8 @@ pub fn warn_if_mail_waits(app: &App) {
 pub fn with_mail(handlers: Handlers, app: &Arc<App>, mailer: &Arc<Mailer>, base: &str) -> Handlers {
     let post = Post { app: Arc::clone(app), mailer: Arc::clone(mailer), base: base.into() };
     let links = [Purpose::Invitation, Purpose::PasswordReset];
+    let handlers =
+        with_operations_mail(handlers, app, mailer).with(for_tenant(app, MailWelcome { post: post.clone() }));
     let handlers = links
         .into_iter()
         .fold(handlers, |handlers, purpose| handlers.with(for_tenant(app, MailLink { post: post.clone(), purpose })));
@@ -71,7 +75,7 @@ impl Post {
     async fn send(&self, tenant: &TenantCtx, job: &Job, to: &User, letter: &Letter) -> Result<(), MailError> {
         let mail = Mail {
             id: format!("{}.{}", base32_encode(job.id), base32_encode(to.id.0)),
-            shop: &tenant.slug,
+            shop: Some(&tenant.slug),
             to: &to.email,
             letter,
             at: self.app.services.clock.now(),
@@ -121,6 +125,34 @@ impl MailLink {
 impl TenantHandler for MailLink {
     fn kind(&self) -> &'static str {
         self.purpose.job_kind()
+    }
+
+    fn run(&self, tenant: Arc<TenantCtx>, job: Job) -> BoxFuture<'_, Answer> {
+        self.mail(tenant, job).boxed()
+    }
+}
+
+/// Welcomes the first owner of a shop. Nobody is where the address has been given up since.
+struct MailWelcome {
+    post: Post,
+}
+
+impl MailWelcome {
+    async fn mail(&self, tenant: Arc<TenantCtx>, job: Job) -> Answer {
+        let ToAddress { email } = ToAddress::deserialize(&job.payload)?;
+        let session = self.post.app.services.tenants.session(Arc::clone(&tenant));
+        let user = user_by_email(&session.read().await?, &email).await?;
+        session.finish().await;
+        let Some(user) = user else { return Ok(()) };
+        let link = format!("{}/#tenant={}", self.post.base, tenant.slug);
+        let letter = written(letter::welcome(&tenant.name, &tenant.plan, link))?;
+        Ok(self.post.send(&tenant, &job, &user, &letter).await?)
+    }
+}
+
+impl TenantHandler for MailWelcome {
+    fn kind(&self) -> &'static str {
+        WELCOME
     }
 
     fn run(&self, tenant: Arc<TenantCtx>, job: Job) -> BoxFuture<'_, Answer> {

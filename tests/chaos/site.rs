@@ -138,6 +138,7 @@ fn settings_of(urls: &DatabaseUrls, jwt_key: &str) -> Vec<(&'static str, String)
         ("PAYMENT_URL", "simulator:?delay_ms=20&fail_percent=20&decline_percent=5".to_owned()),
         ("PORT", "0".to_owned()),
         ("DB_POOL_MAX", "8".to_owned()),
+        ("SPARE_SCHEMAS", "0".to_owned()),
         ("REQUEST_TIMEOUT_MS", "10000".to_owned()),
         ("LOG_LEVEL", "info".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),

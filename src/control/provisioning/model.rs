@@ -8,7 +8,7 @@ use crate::kernel::tenant::{SlugError, TenantSlug};
 use crate::kernel::text::tidy;
 
 /// The most characters of a tenant's name.
-const NAME_LEN_MAX: usize = 200;
+pub const NAME_LEN_MAX: usize = 200;
 
 /// A request for a tenant, as it was typed.
 #[derive(Debug, Clone)]
@@ -40,6 +40,19 @@ pub struct ValidTenant {
     pub currency: Currency,
 }
 
+/// What the registry is told of a new tenant.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry<'a> {
+    /// The name in addresses.
+    pub slug: &'a TenantSlug,
+    /// The name for people.
+    pub name: &'a str,
+    /// The code of the plan.
+    pub plan: &'a str,
+    /// The currency of all prices.
+    pub currency: Currency,
+}
+
 impl NewTenant {
     /// Checks every field and reports every one that is wrong.
     ///
@@ -51,11 +64,7 @@ impl NewTenant {
             refusals.push(Refusal::new(code, message, &["input", field]));
         };
         let slug = self.slug.parse::<TenantSlug>().map_err(|error| {
-            let code = match error {
-                SlugError::Reserved => ControlErrorCode::SlugReserved,
-                SlugError::Length | SlugError::Characters => ControlErrorCode::SlugInvalid,
-            };
-            refuse(code, format!("`{}`: {error}.", self.slug), "slug");
+            refuse(slug_code(error), format!("`{}`: {error}.", self.slug), "slug");
         });
         let name = tidy(&self.name);
         let name_len = name.chars().count();
@@ -74,5 +83,14 @@ impl NewTenant {
             }
             _ => Err(refusals),
         }
+    }
+}
+
+/// The code for a text that is no slug.
+#[must_use]
+pub fn slug_code(error: SlugError) -> ControlErrorCode {
+    match error {
+        SlugError::Reserved => ControlErrorCode::SlugReserved,
+        SlugError::Length | SlugError::Characters => ControlErrorCode::SlugInvalid,
     }
 }

@@ -23,6 +23,7 @@ fn command(home: &Path, arguments: &[&str]) -> Command {
         .env("PATH", path)
         .env("SHELFWISE_HOME", home)
         .env("PORT", "0")
+        .env("SPARE_SCHEMAS", "0")
         .current_dir(home);
     command
 }

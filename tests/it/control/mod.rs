@@ -3,7 +3,10 @@
 mod admins;
 mod jobs;
 mod keys;
+mod notices;
 mod provision;
+mod provision_failures;
+mod spares;
 mod status;
 mod tenants;
 pub mod webhooks;

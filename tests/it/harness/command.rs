@@ -23,6 +23,7 @@ pub fn shelfwise_with(urls: &DatabaseUrls, key: &str, master_keys: &[MasterKey],
         .env("DATABASE_URL", urls.runtime.expose_secret())
         .env("DATABASE_OWNER_URL", urls.owner.as_ref().unwrap().expose_secret())
         .env("JWT_KEYS", key)
+        .env("SPARE_SCHEMAS", "0")
         .env("MASTER_KEYS", master_keys.join(","))
         .output()
         .unwrap()

@@ -224,6 +224,7 @@ pub fn config_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Config {
         ("PORT", "0".to_owned()),
         ("DB_POOL_MAX", "4".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
+        ("SPARE_SCHEMAS", "0".to_owned()),
     ]);
     vars.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
     Config::from_vars(&|name| vars.get(name).cloned()).unwrap()

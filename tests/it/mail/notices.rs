@@ -66,6 +66,28 @@ async fn a_notice_goes_to_every_active_owner_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn the_first_owner_is_told_where_the_shop_is_and_nobody_where_the_address_was_given_up() {
+    let mut server = SmtpServer::start(Offer::StartTls).await;
+    let site = Site::start(&server).await;
+    let shop = &site.world.a;
+    let gone = site.add(shop, "mail.welcome", json!({ "email": "gone@shop.example" })).await;
+    site.queue.until_state(gone, "completed").await;
+    server.assert_quiet();
+    let job = site.add(shop, "mail.welcome", json!({ "email": super::INVITED })).await;
+    let mail = server.next().await;
+    site.queue.until_state(job, "completed").await;
+    assert_eq!(mail.to, super::INVITED);
+    assert_eq!(mail.header("Subject"), format!("Shop {} is ready", shop.slug));
+    let text = mail.text();
+    assert!(text.contains(&format!("https://app.shelfwise.example/#tenant={}\n", shop.slug)), "{text}");
+    assert!(text.contains("on the plan `business`"), "{text}");
+    // The invitation alone lets in.
+    assert!(!mail.data.contains("sw_"), "{}", mail.data);
+    server.assert_quiet();
+    site.end().await;
+}
+
+#[tokio::test]
 async fn one_owner_who_is_refused_does_not_keep_the_notice_from_the_others() {
     let mut server = SmtpServer::start(Offer::StartTls).await;
     let site = Site::start(&server).await;

@@ -80,6 +80,28 @@ pub async fn tree_lock(tx: &mut TenantTx) -> Result<(), DbError> {
     tx.execute(diesel::sql_query("LOCK TABLE categories IN SHARE ROW EXCLUSIVE MODE")).await.map(drop)
 }
 
+/// Adds categories that are within none, by id, name and folded name.
+pub async fn roots_insert(
+    tx: &mut TenantTx,
+    roots: Vec<(CategoryId, &'static str, String)>,
+    now: DateTime<Utc>,
+) -> Result<(), DbError> {
+    let rows: Vec<_> = roots
+        .into_iter()
+        .map(|(id, name, name_key)| {
+            (
+                categories::id.eq(id.0),
+                categories::name.eq(name),
+                categories::name_key.eq(name_key),
+                categories::path.eq(vec![id.0]),
+                categories::created_at.eq(now),
+                categories::updated_at.eq(now),
+            )
+        })
+        .collect();
+    tx.execute(diesel::insert_into(categories::table).values(rows)).await.map(drop)
+}
+
 /// Adds a category.
 pub async fn category_insert(
     tx: &mut TenantTx,

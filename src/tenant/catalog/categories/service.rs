@@ -23,11 +23,16 @@ const DEFAULTS: &[&str] = &["Fiction", "Non-fiction", "Children", "Young adult",
 /// # Errors
 /// The database failed.
 pub async fn defaults_create(tx: &mut TenantTx, clock: &dyn Clock) -> Result<(), DbError> {
-    for name in DEFAULTS {
-        let id = CategoryId(clock.new_id());
-        repo::category_insert(tx, id, name, &fold(name), vec![id.0], clock.now()).await?;
-    }
-    Ok(())
+    let defaults = DEFAULTS.iter().map(|name| (CategoryId(clock.new_id()), *name, fold(name))).collect();
+    repo::roots_insert(tx, defaults, clock.now()).await
+}
+
+/// Looks at what a new shop has of them.
+///
+/// # Errors
+/// The database failed.
+pub async fn defaults_look(read: &TenantRead) -> Result<i64, DbError> {
+    repo::category_count(read, &CategoryFilter::default()).await
 }
 
 /// A category by id.

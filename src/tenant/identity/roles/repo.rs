@@ -32,11 +32,6 @@ pub async fn role_by_id(read: &TenantRead, id: RoleId) -> Result<Option<RoleRow>
     read.first(roles::table.filter(roles::id.eq(id.0)).select(RoleRow::as_select())).await
 }
 
-/// A default role.
-pub async fn role_by_key(read: &TenantRead, role: Role) -> Result<RoleRow, DbError> {
-    read.one(roles::table.filter(roles::key.eq(role.as_str())).select(RoleRow::as_select())).await
-}
-
 /// The roles of each user, by name.
 pub async fn role_list_by_user(read: &TenantRead, users: &[UserId]) -> Result<Vec<(Uuid, RoleRow)>, DbError> {
     let users: Vec<Uuid> = users.iter().map(|id| id.0).collect();

@@ -2,12 +2,13 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{Text, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::model::{User, UserStatus};
 use crate::db::keyset::keyset;
 use crate::db::schema::tenant::{roles, tenant_head, tenant_stamp, user_roles, users};
-use crate::db::statement::kept;
+use crate::db::statement::{kept, statement};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::Role;
 use crate::kernel::email::Email;
@@ -19,6 +20,44 @@ use crate::tenant::idempotency::Recall;
 pub async fn head_insert(tx: &mut TenantTx, tenant: TenantId) -> Result<(), DbError> {
     tx.execute(diesel::insert_into(tenant_stamp::table).values(tenant_stamp::tenant_id.eq(tenant.0))).await?;
     tx.execute(diesel::insert_into(tenant_head::table).values(tenant_head::tenant_id.eq(tenant.0))).await.map(drop)
+}
+
+statement!(
+    /// Adds the first owner of a shop, who has yet to accept the invitation.
+    OwnerInsert {
+        /// The user.
+        id: Uuid => SqlUuid,
+        /// The address as it was given.
+        email: String => Text,
+        /// The address in lower case.
+        email_key: String => Text,
+        /// The time.
+        now: DateTime<Utc> => Timestamptz,
+        /// What the role is known by.
+        role: &'static str => Text,
+    } -> SqlUuid = "
+WITH owner AS (
+    INSERT INTO users (id, email, email_key, name, status, created_at, updated_at)
+    VALUES ({}, {}, {}, '', 'invited', {}, $4)
+    RETURNING id
+)
+INSERT INTO user_roles (user_id, role_id) SELECT owner.id, roles.id FROM owner JOIN roles ON roles.key = {}
+RETURNING user_id"
+);
+
+/// Adds the first owner of a shop, who has yet to accept the invitation.
+pub async fn owner_insert(tx: &mut TenantTx, id: UserId, email: &Email, now: DateTime<Utc>) -> Result<(), DbError> {
+    let (email, email_key, role) = (email.as_str().to_owned(), email.key(), Role::Owner.as_str());
+    tx.one::<_, Uuid, _>(OwnerInsert { id: id.0, email, email_key, now, role }).await.map(drop)
+}
+
+/// Whether whoever has an address, in lower case, has a default role.
+pub async fn has_role(read: &TenantRead, email_key: &str, role: Role) -> Result<bool, DbError> {
+    let query = users::table
+        .inner_join(user_roles::table.inner_join(roles::table))
+        .filter(users::email_key.eq(email_key.to_owned()))
+        .filter(roles::key.eq(role.as_str()));
+    Ok(read.one::<_, i64, _>(query.count()).await? > 0)
 }
 
 /// Adds a user who has yet to accept the invitation.

@@ -37,10 +37,24 @@ pub async fn head_create(tx: &mut TenantTx, tenant: TenantId) -> Result<(), DbEr
 /// The database failed.
 pub async fn owner_create(tx: &mut TenantTx, clock: &dyn Clock, email: &Email) -> Result<UserId, DbError> {
     let id = UserId(clock.new_id());
-    repo::user_insert(tx, id, email, "", clock.now()).await?;
-    let owner = roles::role_by_key(tx, Role::Owner).await?;
-    repo::roles_replace(tx, id, &[owner.id]).await?;
+    repo::owner_insert(tx, id, email, clock.now()).await?;
     Ok(id)
+}
+
+/// Whether whoever has an address owns the shop.
+///
+/// # Errors
+/// The database failed.
+pub async fn is_owner(read: &TenantRead, email: &Email) -> Result<bool, DbError> {
+    repo::has_role(read, &email.key(), Role::Owner).await
+}
+
+/// Whoever has an address, in lower case: to whom the platform writes.
+///
+/// # Errors
+/// The database failed.
+pub async fn user_by_email(read: &TenantRead, email_key: &str) -> Result<Option<User>, DbError> {
+    repo::user_by_email(read, email_key).await
 }
 
 /// The first owner of the shop: for whom an operator's token is made out.
