@@ -11,6 +11,7 @@ pub mod jobs;
 pub mod migrations;
 pub mod notices;
 pub mod provisioning;
+pub mod sandboxes;
 pub mod spares;
 pub mod tenants;
 pub mod webhooks;

@@ -8,6 +8,7 @@ pub mod bell;
 pub mod catalogue;
 pub mod connection;
 pub mod control;
+pub mod copy;
 pub mod error;
 pub mod keyset;
 pub mod listen;

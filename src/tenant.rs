@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod identity;
 pub mod journal;
 pub mod orders;
+pub mod sandbox;
 pub mod seed;
 pub mod tables;
 pub mod webhooks;

@@ -102,6 +102,7 @@ const VERBS: &[&str] = &[
     "Unarchive",
     "Import",
     "Provision",
+    "Clone",
     "Suspend",
     "Resume",
     "RotateKey",

@@ -131,6 +131,8 @@ const RULES: &[Rule] = &[
             "crate::tenant::seed",
             "crate::tenant::audit::head",
             "crate::tenant::webhooks",
+            "crate::tenant::sandbox",
+            "crate::tenant::tables",
         ],
     },
     Rule {

@@ -29,6 +29,8 @@ pub enum ControlErrorCode {
     ReasonInvalid,
     /// The tenant has as many keys as it may have.
     TenantKeyLimit,
+    /// The tenant's schema is not at the newest version yet.
+    TenantBehind,
     /// There is no tenant with this slug.
     TenantNotFound,
     /// The tenant's status does not allow this.

@@ -15,6 +15,7 @@ use crate::control::drift::graphql::DriftQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::control::provisioning::graphql::ProvisioningMutation;
+use crate::control::sandboxes::graphql::SandboxMutation;
 use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
@@ -110,6 +111,7 @@ pub struct PlatformMutation(
     AdminAccountMutation,
     AdminMutation,
     ProvisioningMutation,
+    SandboxMutation,
     TenantWebhookMutation,
     JobMutation,
 );

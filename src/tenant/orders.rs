@@ -8,6 +8,7 @@ pub mod error;
 pub mod order;
 pub mod payments;
 pub mod sales;
+pub mod sandbox;
 pub mod status;
 
 pub use error::{OrderError, OrderErrorCode};

@@ -6,6 +6,7 @@ mod keys;
 mod notices;
 mod provision;
 mod provision_failures;
+mod sandboxes;
 mod spares;
 mod status;
 mod tenants;

@@ -61,6 +61,17 @@ pub async fn customer_erase(tx: &TenantTx, id: CustomerId, now: DateTime<Utc>) -
     tx.one(kept(update)).await
 }
 
+/// The next customers after one, in the order of their ids.
+pub async fn customer_list_after(
+    read: &TenantRead,
+    after: Option<CustomerId>,
+    limit: i64,
+) -> Result<Vec<Customer>, DbError> {
+    let after = after.map_or(Uuid::nil(), |id| id.0);
+    let query = customers::table.filter(customers::id.gt(after)).order(customers::id).limit(limit);
+    read.load(query.select(Customer::as_select())).await
+}
+
 /// The next customers after one who are not erased, in the order of their ids.
 pub async fn customer_list_kept(
     read: &TenantRead,

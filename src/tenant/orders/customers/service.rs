@@ -18,7 +18,7 @@ use crate::tenant::orders::order::service::Desk;
 use crate::vault::{KeyError, Subject, Vault};
 
 /// What the place of an order's customer data is called.
-const SEALED: &str = "orders.customer_sealed";
+pub(in crate::tenant::orders) const SEALED: &str = "orders.customer_sealed";
 
 /// What the hash of an address is called.
 const EMAIL: &str = "customers.email";

@@ -51,6 +51,24 @@ pub async fn order_by_id(read: &TenantRead, id: OrderId) -> Result<Option<Order>
     read.first(orders::table.filter(orders::id.eq(id.0)).select(Order::as_select())).await
 }
 
+/// The next orders of some customers after one, in the order of their ids, each with its customer.
+pub async fn order_list_of_customers(
+    read: &TenantRead,
+    customers: &[CustomerId],
+    after: Option<OrderId>,
+    limit: i64,
+) -> Result<Vec<(OrderId, CustomerId)>, DbError> {
+    let customers: Vec<Uuid> = customers.iter().map(|id| id.0).collect();
+    let query = orders::table
+        .filter(orders::customer_id.eq_any(customers))
+        .filter(orders::id.gt(after.map_or(Uuid::nil(), |id| id.0)))
+        .order(orders::id)
+        .limit(limit)
+        .select((orders::id, orders::customer_id));
+    let rows: Vec<(Uuid, Uuid)> = read.load(query).await?;
+    Ok(rows.into_iter().map(|(order, customer)| (OrderId(order), CustomerId(customer))).collect())
+}
+
 /// One page's rows of orders, read in the page's direction.
 pub async fn order_list(
     read: &TenantRead,
