@@ -9,6 +9,7 @@ mod jobs;
 mod keys;
 mod migrate;
 mod output;
+mod provision;
 pub mod schema;
 mod serve;
 mod tenant;

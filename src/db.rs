@@ -22,6 +22,7 @@ mod scope;
 pub(crate) mod statement;
 pub mod tenant;
 pub mod tls;
+pub mod vacuum;
 
 pub use bell::Bell;
 pub use control::{ControlDb, ControlTx};

@@ -17,7 +17,8 @@ BEGIN
         CREATE ROLE shelfwise LOGIN NOINHERIT NOCREATEROLE NOCREATEDB;
     END IF;
     EXECUTE format('REVOKE CREATE, TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT CREATE ON DATABASE %I TO shelfwise_owner', current_database());
+    -- Whoever owns the database may vacuum its catalogues, which is due after very many tenants were made.
+    EXECUTE format('ALTER DATABASE %I OWNER TO shelfwise_owner', current_database());
 END
 $$;
 

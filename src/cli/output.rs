@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::kernel::tenant::SchemaName;
 
 /// A tenant as JSON.
-fn tenant_json(tenant: &Tenant) -> serde_json::Value {
+pub fn tenant_json(tenant: &Tenant) -> serde_json::Value {
     serde_json::json!({
         "id": tenant.id.to_string(),
         "slug": tenant.slug,

@@ -12,12 +12,10 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{audit, documents, drift, operator, webhooks};
-use crate::app::{owner, urls};
+use super::{audit, documents, drift, operator, provision, webhooks};
+use crate::app::urls;
 use crate::config::Config;
-use crate::control::graphql::DEFAULT_CURRENCY;
 use crate::control::isolation::verify;
-use crate::control::provisioning::{NewTenant, tenant_provision};
 use crate::control::tenants::keys::tenant_rotate_key;
 use crate::control::tenants::{Tenant, service};
 use crate::db::pool::Pool;
@@ -39,26 +37,10 @@ const PAGE_ROWS: usize = 500;
 /// What to do with tenants.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a tenant with its schema, first data and owner.
-    Provision {
-        /// The name in addresses.
-        slug: String,
-        /// The name for people.
-        #[arg(long)]
-        name: String,
-        /// The code of the plan.
-        #[arg(long)]
-        plan: String,
-        /// The address of the first owner.
-        #[arg(long)]
-        owner_email: String,
-        /// The currency of all prices.
-        #[arg(long, default_value = DEFAULT_CURRENCY)]
-        currency: String,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Make a tenant with its schema, first data and owner, or all tenants of a file.
+    Provision(provision::Args),
+    /// Copy a tenant as a sandbox, without its people.
+    Clone(provision::CloneArgs),
     /// List all tenants.
     List {
         /// Print JSON, one object a line.
@@ -169,14 +151,8 @@ pub enum InvalidIsbn {
 /// Does it.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Provision { slug, name, plan, owner_email, currency, json } => {
-            let owner = owner(urls(config)?)?;
-            let new = NewTenant { slug, name, plan, owner_email, currency };
-            print_tenant(
-                &tenant_provision(&owner, &vault(config), &SystemClock, &operator(), &new).await.map_err(error)?,
-                json,
-            )?;
-        }
+        Command::Provision(args) => provision::run(config, args).await?,
+        Command::Clone(args) => provision::clone(config, &args).await?,
         Command::List { json } => list(&databases(config)?.0, json).await?,
         Command::Suspend { slug, reason, json } => {
             let control = databases(config)?.0;

@@ -4,6 +4,7 @@
 //! slug meet at the unique index of the registry, before any schema is made. What takes long, the schema, is taken from
 //! the stock of [`spares`](super::spares) where there is one.
 
+pub mod bulk;
 pub mod graphql;
 pub mod model;
 pub(super) mod repo;

@@ -3,4 +3,5 @@
 mod commands;
 mod dev;
 mod jobs;
+mod provision;
 mod webhooks;

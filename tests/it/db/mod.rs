@@ -3,3 +3,4 @@
 mod pool;
 mod tls;
 mod unsafe_ways;
+mod vacuum;
