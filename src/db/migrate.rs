@@ -3,6 +3,11 @@
 //! The ledger is diesel's own table, so `diesel migration list` reads it. The files of a schema run as one batch with
 //! their ledger rows: a new tenant's tables are made in a single round trip.
 
+pub mod check;
+pub mod fleet;
+pub mod notes;
+mod split;
+
 use std::borrow::Cow;
 
 use diesel::sql_types::Text;
@@ -41,10 +46,14 @@ pub enum Plane {
 pub struct Migration {
     /// The sortable part of the folder's name, digits alone, as diesel's ledger has it.
     pub version: String,
+    /// The folder's name.
+    pub name: String,
     /// The statements that make the change.
     pub up: String,
     /// The statements that take it back.
     pub down: String,
+    /// A statement that fills in what the change has left open, a batch at a time: run until it touches nothing.
+    pub backfill: Option<String>,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -71,6 +80,8 @@ pub fn migrations(plane: Plane) -> Vec<Migration> {
             version: folder.split('_').next().unwrap_or_default().replace('-', ""),
             up: text(&format!("{folder}/up.sql")),
             down: text(&format!("{folder}/down.sql")),
+            backfill: Some(text(&format!("{folder}/backfill.sql"))).filter(|text| !text.is_empty()),
+            name: folder,
         })
         .collect();
     migrations.sort_by(|a, b| a.version.cmp(&b.version));
@@ -118,7 +129,12 @@ pub async fn revert_control(owner: &OwnerDb) -> Result<(), DbError> {
 pub async fn migrate_tenant(tx: &mut OwnerTx, schema: &SchemaName) -> Result<usize, DbError> {
     tx.enter_schema(schema).await?;
     let pending = pending(tx, Plane::Tenant, schema.as_str()).await?;
-    tx.batch(&script(&pending, schema.as_str(), "")).await?;
+    for migrations in pending.chunk_by(|migration, _| migration.backfill.is_none()) {
+        tx.batch(&script(migrations, schema.as_str(), "")).await?;
+        if let Some(backfill) = migrations.last().and_then(|migration| migration.backfill.as_deref()) {
+            fleet::fill(tx, backfill).await?;
+        }
+    }
     Ok(pending.len())
 }
 
@@ -208,8 +224,9 @@ fn create_ledger(schema: &str) -> String {
 fn script(migrations: &[Migration], schema: &str, runtime_login: &str) -> String {
     migrations
         .iter()
-        .map(|Migration { version, up, .. }| {
-            let up = up.replace("{runtime}", &quoted(runtime_login));
+        .map(|migration| {
+            let version = &migration.version;
+            let up = notes::within_transaction(&migration.up).replace("{runtime}", &quoted(runtime_login));
             format!("{up}\nINSERT INTO \"{schema}\".__diesel_schema_migrations (version) VALUES ('{version}');\n")
         })
         .collect()
@@ -223,7 +240,8 @@ fn revert_script(plane: Plane, schema: &str) -> String {
     migrations(plane)
         .iter()
         .rev()
-        .map(|Migration { version, down, .. }| {
+        .map(|migration| {
+            let (version, down) = (&migration.version, notes::within_transaction(&migration.down));
             format!("{down}\nDELETE FROM \"{schema}\".__diesel_schema_migrations WHERE version = '{version}';\n")
         })
         .collect()

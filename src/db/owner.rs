@@ -4,11 +4,16 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use diesel::deserialize::FromSqlRow;
+use diesel::expression::QueryMetadata;
+use diesel::pg::Pg;
+use futures_util::future::BoxFuture;
+
 use super::control::ControlTx;
 use super::error::DbError;
 use super::meter::Meter;
 use super::pool::Pool;
-use super::scope::Held;
+use super::scope::{Held, Query, Scope};
 use super::tenant::TenantTx;
 use super::tls::Target;
 use crate::kernel::ids::TenantId;
@@ -23,6 +28,10 @@ const CHECKOUT_TIMEOUT: Duration = Duration::from_secs(30);
 /// An owner's connection is retired after so many transactions' worth of schemas, as a runtime one is.
 const TENANTS_PER_CONNECTION_MAX: usize = 300;
 
+/// How long a statement outside of a transaction waits for others to end. Such statements keep nobody from reading or
+/// writing while they wait.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// The pool of the owner's connections.
 #[derive(Clone)]
 pub struct OwnerDb {
@@ -36,6 +45,17 @@ pub struct OwnerTx {
     runtime_login: Arc<str>,
 }
 
+/// The beginning of a transaction, in which statements share a round trip with each other and with the opening. So they
+/// read and lock, and write nothing.
+pub struct OwnerAsk(Scope);
+
+/// A connection in a tenant's schema without a transaction, for what PostgreSQL does not do in one. It is closed
+/// afterwards, unless all went well.
+pub struct OwnerBare {
+    scope: Scope,
+    is_clean: bool,
+}
+
 impl OwnerDb {
     /// The owner's pool. `runtime_login` is whom migrations and provisioning grant to.
     #[must_use]
@@ -47,6 +67,14 @@ impl OwnerDb {
     /// A connection outside of any transaction, for what PostgreSQL does in none.
     pub(super) async fn held(&self) -> Result<Arc<Held>, DbError> {
         Held::borrow(&self.pool, Arc::<Meter>::default()).await
+    }
+
+    /// The same database by connections of its own, so many at most: whoever uses them keeps nobody else waiting.
+    #[must_use]
+    pub fn apart(&self, connections_max: u32) -> Self {
+        let target = self.pool.target().clone();
+        let pool = Pool::new(target, connections_max, CHECKOUT_TIMEOUT, TENANTS_PER_CONNECTION_MAX);
+        Self { pool, runtime_login: Arc::clone(&self.runtime_login) }
     }
 
     /// The name of the runtime login.
@@ -103,6 +131,139 @@ impl OwnerDb {
         held.end("ROLLBACK").await?;
         result
     }
+
+    /// Runs `work` in a transaction that stands in a tenant's schema and waits no longer than this for any lock. The
+    /// question travels with the opening.
+    ///
+    /// The COMMIT is not waited for on the disk: should PostgreSQL itself crash, all of the transaction may be lost, or
+    /// nothing. So this is for what is done again where it is found undone.
+    ///
+    /// # Errors
+    /// What the question or `work` answers, or the failure of the transaction itself.
+    pub async fn write_in<Q, T>(
+        &self,
+        (tenant, schema): (TenantId, &SchemaName),
+        lock_timeout: Duration,
+        question: impl AsyncFnOnce(&OwnerAsk) -> Result<Q, DbError>,
+        work: impl AsyncFnOnce(&mut OwnerTx, Q) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        held.connection().saw(tenant);
+        let opening = format!(
+            r#"BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL synchronous_commit = off;
+               SET LOCAL search_path TO "{schema}", pg_temp"#,
+            lock_timeout.as_millis()
+        );
+        let ask = OwnerAsk(held.begin_pipelined(opening, None));
+        let result = match question(&ask).await {
+            Ok(answer) => {
+                let control = ControlTx(ask.0.opened());
+                let mut tx = OwnerTx { control, runtime_login: Arc::clone(&self.runtime_login) };
+                work(&mut tx, answer).await
+            }
+            Err(error) => Err(error),
+        };
+        held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        result
+    }
+
+    /// Runs `work` in a tenant's schema without a transaction, one at a time for each schema: whoever finds that another
+    /// session is at it, be it one whose process has died, gets [`DbError::Conflict`].
+    ///
+    /// # Errors
+    /// What `work` answers, or the failure of the connection.
+    pub async fn bare<T>(
+        &self,
+        (tenant, schema): (TenantId, &SchemaName),
+        work: impl AsyncFnOnce(&OwnerBare) -> Result<T, DbError>,
+    ) -> Result<T, DbError> {
+        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        held.connection().saw(tenant);
+        let mut bare = OwnerBare { scope: held.without_transaction(), is_clean: false };
+        bare.enter(schema).await?;
+        let result = work(&bare).await?;
+        bare.leave().await?;
+        Ok(result)
+    }
+}
+
+impl OwnerAsk {
+    /// Runs a query and reads all its rows. Queries that are awaited together share a round trip.
+    ///
+    /// # Errors
+    /// The statement's failure, or that of the transaction's opening.
+    pub fn load<Q, T, ST>(&self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
+    where
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
+    {
+        self.0.load(query)
+    }
+}
+
+impl OwnerBare {
+    /// Takes the schema's lock and points the session at it. A session, because there is no transaction: that is why the
+    /// connection is closed if it does not come back from here.
+    async fn enter(&self, schema: &SchemaName) -> Result<(), DbError> {
+        let lock =
+            diesel::sql_query("SELECT pg_catalog.pg_try_advisory_lock(pg_catalog.hashtextextended($1, 0)) AS had")
+                .bind::<diesel::sql_types::Text, _>(schema.as_str().to_owned());
+        let had: Vec<Had> = self.scope.load(lock).await?;
+        if !had.iter().all(|row| row.had) {
+            return Err(DbError::Conflict("another session is changing the schema".to_owned()));
+        }
+        let patience = PATIENCE.as_millis();
+        self.batch(&format!(r#"SET search_path TO "{schema}", pg_temp"#)).await?;
+        self.batch(&format!("SET lock_timeout = {patience}")).await
+    }
+
+    async fn leave(&mut self) -> Result<(), DbError> {
+        self.batch("RESET search_path").await?;
+        self.batch("RESET lock_timeout").await?;
+        self.batch("SELECT pg_catalog.pg_advisory_unlock_all()").await?;
+        self.is_clean = true;
+        self.scope.held.connection().set_dirty(false);
+        Ok(())
+    }
+
+    /// Runs one statement that has no parameters.
+    ///
+    /// # Errors
+    /// The statement's failure. What it had begun may be there.
+    pub async fn batch(&self, sql: &str) -> Result<(), DbError> {
+        self.scope.held.batch(sql).await
+    }
+
+    /// Runs a query and reads all its rows.
+    ///
+    /// # Errors
+    /// The statement's failure.
+    pub fn load<Q, T, ST>(&self, query: Q) -> BoxFuture<'_, Result<Vec<T>, DbError>>
+    where
+        Q: Query<T, ST>,
+        T: FromSqlRow<ST, Pg> + Send + 'static,
+        ST: 'static,
+        Pg: QueryMetadata<Q::SqlType>,
+    {
+        self.scope.load(query)
+    }
+}
+
+impl Drop for OwnerBare {
+    fn drop(&mut self) {
+        if !self.is_clean {
+            // Nobody else may get a session that stands in a schema.
+            self.scope.held.connection().poison();
+        }
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct Had {
+    #[diesel(sql_type = diesel::sql_types::Bool)]
+    had: bool,
 }
 
 impl OwnerTx {

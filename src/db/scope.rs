@@ -113,6 +113,12 @@ impl Held {
         Scope { held: Arc::clone(self), opening: Some(opening) }
     }
 
+    /// Statements outside of any transaction. The connection counts as dirty until it is said to be clean.
+    pub(super) fn without_transaction(self: &Arc<Self>) -> Scope {
+        self.connection().set_dirty(true);
+        Scope { held: Arc::clone(self), opening: None }
+    }
+
     /// Sends the opening and, right behind it, the question whose schema this is. The stamp is named without a schema and
     /// may be read by one role alone, so the right answer proves path, role and schema at once.
     async fn open(&self, opening: &str, tenant: Option<TenantId>) -> Result<(), DbError> {

@@ -130,6 +130,10 @@ id!(
     JobId, "job"
 );
 id!(
+    /// A run of the fleet's migrations, in the control plane.
+    MigrationRunId, "run"
+);
+id!(
     /// A book of one tenant's catalogue.
     BookId, "book"
 );

@@ -179,5 +179,61 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// Runs of the fleet from one version to another.
+    control.migration_runs (id) {
+        id -> Uuid,
+        direction -> Text,
+        target_version -> Text,
+        status -> Text,
+        pause_reason -> Nullable<Text>,
+        reverts -> Nullable<Uuid>,
+        wave_size -> Integer,
+        concurrency -> SmallInt,
+        error_rate_max -> Double,
+        attempts_max -> SmallInt,
+        lock_timeout_ms -> Integer,
+        hold_after_canaries -> Bool,
+        leader -> Nullable<Text>,
+        leader_until -> Nullable<Timestamptz>,
+        leader_fence -> BigInt,
+        requested_by -> Text,
+        created_at -> Timestamptz,
+        updated_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// What a run does to each schema.
+    control.migration_steps (run_id, tenant_id) {
+        run_id -> Uuid,
+        tenant_id -> Uuid,
+        is_spare -> Bool,
+        wave -> Integer,
+        status -> Text,
+        from_version -> Text,
+        to_version -> Text,
+        versions -> Array<Text>,
+        attempts -> SmallInt,
+        due_at -> Timestamptz,
+        error -> Nullable<Text>,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::table! {
+    /// What migrations leave to be filled in.
+    control.backfills (tenant_id, version) {
+        tenant_id -> Uuid,
+        version -> Text,
+        row_count -> BigInt,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(migration_steps, tenants);
+diesel::allow_tables_to_appear_in_same_query!(backfills, tenants);
 diesel::joinable!(admin_sessions -> admins (admin_id));
 diesel::allow_tables_to_appear_in_same_query!(admins, admin_sessions);
