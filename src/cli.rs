@@ -42,7 +42,7 @@ enum Command {
     Work,
     /// Run a whole installation for a developer: PostgreSQL where none is given, demo shops, the server.
     Dev,
-    /// Bring the control plane and every tenant's schema to the newest version.
+    /// Bring the control plane and every tenant's schema to the newest version; see and steer how.
     Migrate(migrate::Args),
     /// Provision, list, suspend and resume tenants and their webhooks, import their catalogues, and trust their documents.
     #[command(subcommand)]
@@ -92,7 +92,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Work => work::run(config).await,
         Command::Healthcheck => serve::healthcheck(&config).await,
         Command::Schema(command) => schema::run(config, &command).await,
-        Command::Migrate(args) => migrate::run(&dev::with_running(config)?, &args).await,
+        Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
         Command::Jobs(command) => jobs::run(&dev::with_running(config)?, command).await,
         Command::Admin(command) => admin::run(&dev::with_running(config)?, command).await,

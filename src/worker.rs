@@ -1,5 +1,6 @@
 //! The worker: every job that this release knows, and what runs them.
 
+pub mod fleet;
 pub mod gauges;
 mod keys;
 pub mod mail;
@@ -17,6 +18,7 @@ use futures_util::future::{FutureExt as _, join};
 use secrecy::ExposeSecret as _;
 
 use crate::app::{App, urls};
+use crate::control::migrations::MigrationSet;
 use crate::db::bell::CHANNEL;
 use crate::db::listen::{Liveness, Signal, listen};
 use crate::db::tls::Target;
@@ -40,6 +42,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
         None => Handlers::default(),
     };
     let handlers = provisioning::with_provisioning(handlers, app);
+    let handlers = fleet::with_fleet(handlers, app, MigrationSet::embedded());
     keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)
         .with(Patrol::new(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })

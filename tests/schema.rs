@@ -128,6 +128,10 @@ const VERBS: &[&str] = &[
     "Replay",
     "Discard",
     "Cancel",
+    "Start",
+    "Pause",
+    "Retry",
+    "Rollback",
 ];
 
 #[test]

@@ -18,13 +18,13 @@ use anyhow::{Context as _, ensure};
 use futures_util::future::FutureExt as _;
 use secrecy::ExposeSecret as _;
 
-use super::keys::vault;
 use super::migrate;
 use super::token;
 use crate::app::{App, owner, urls};
 use crate::config::auth::{DEV_KEY_PREFIX, JwtKey};
 use crate::config::crypto::MasterKey;
 use crate::config::{Config, Environment};
+use crate::control::migrations::{MigrationSet, Options};
 use crate::http::serve::{bind, serve, stop_signal};
 use crate::kernel::actor::Role;
 use crate::kernel::clock::SystemClock;
@@ -64,7 +64,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     }
     write_dev_env(&config)?;
     let owner = owner(urls(&config)?)?;
-    let (.., outcome) = migrate::all(&owner, &vault(&config), false).await?;
+    let outcome = migrate::all(&config, MigrationSet::embedded(), &Options::default(), false).await?;
     for (slug, error) in &outcome.failed {
         eprintln!("The tenant `{slug}` was not migrated: {error}");
     }

@@ -9,6 +9,18 @@ pub enum ControlErrorCode {
     JobNotFound,
     /// The job's state does not allow this.
     JobStateConflict,
+    /// There is nothing to do.
+    MigrationNothingToDo,
+    /// An option of the run breaks a bound.
+    MigrationOptionsInvalid,
+    /// There is no run with this id, or none at all.
+    MigrationRunNotFound,
+    /// The run's state does not allow this.
+    MigrationRunStatusConflict,
+    /// Another run has not ended.
+    MigrationRunUnfinished,
+    /// A migration does what it must not.
+    MigrationsUnsafe,
     /// The account is in use already.
     AdminIsActive,
     /// The slug breaks the rules of slugs.

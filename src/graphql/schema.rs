@@ -14,6 +14,7 @@ use crate::control::audit::graphql::AuditQuery;
 use crate::control::drift::graphql::DriftQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
+use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery};
 use crate::control::provisioning::graphql::ProvisioningMutation;
 use crate::control::sandboxes::graphql::SandboxMutation;
 use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
@@ -101,7 +102,15 @@ pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
 /// Reads the platform.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
-pub struct PlatformQuery(AdminAccountQuery, AdminQuery, DriftQuery, TenantWebhookQuery, JobQuery, AuditQuery);
+pub struct PlatformQuery(
+    AdminAccountQuery,
+    AdminQuery,
+    DriftQuery,
+    TenantWebhookQuery,
+    JobQuery,
+    MigrationQuery,
+    AuditQuery,
+);
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
@@ -114,6 +123,7 @@ pub struct PlatformMutation(
     SandboxMutation,
     TenantWebhookMutation,
     JobMutation,
+    MigrationMutation,
 );
 
 /// The operators' schema.

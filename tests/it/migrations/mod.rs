@@ -1,23 +1,24 @@
 //! Migrations of both planes, as data.
 
+mod api;
+mod backfill;
+mod command;
+mod crash;
 mod drift;
-
-use std::collections::BTreeMap;
+mod fleet;
+mod index;
+mod live;
+mod pauses;
+mod runs;
 
 use diesel::sql_types::Text;
 use shelfwise::app::owner;
-use shelfwise::control::migrations::migrate_all;
-use shelfwise::control::provisioning::tenant_provision;
-use shelfwise::db::migrate::{
-    Plane, migrate_control, migrate_tenant, migrations, newest_version, revert_control, revert_tenant,
-};
+use shelfwise::db::migrate::{Plane, migrate_control, migrate_tenant, migrations, revert_control, revert_tenant};
 use shelfwise::db::{DbError, OwnerDb, OwnerTx};
-use shelfwise::kernel::clock::SystemClock;
-use shelfwise::kernel::tenant::SchemaName;
 use shelfwise::tenant::tables::TABLES;
 
 use crate::harness::cluster::{own_database, psql, psql_of};
-use crate::harness::world::{app, fresh_slug, master_key, new_tenant, operator, shop, vault};
+use crate::harness::world::{app, shop};
 
 /// Everything the catalogue knows of a schema, with the schema's own name taken out.
 async fn fingerprint(psql: &tokio_postgres::Client, schema: &str) -> Vec<String> {
@@ -93,48 +94,6 @@ async fn a_tenant_goes_down_and_up_again_and_is_as_a_new_one() {
 
 async fn in_owner<T>(owner: &OwnerDb, work: impl AsyncFnOnce(&mut OwnerTx) -> Result<T, DbError>) -> T {
     owner.write(work).await.unwrap()
-}
-
-#[tokio::test]
-async fn one_failing_tenant_does_not_keep_the_others() {
-    let (name, urls) = own_database().await;
-    let owner = owner(&urls).unwrap();
-    migrate_control(&owner).await.unwrap();
-    let mut tenants = Vec::new();
-    for _ in 0..3 {
-        tenants.push(
-            tenant_provision(&owner, &vault(&[master_key()]), &SystemClock, &operator(), &new_tenant(&fresh_slug("f")))
-                .await
-                .unwrap(),
-        );
-    }
-    let psql = psql_of(&name).await;
-    psql.batch_execute("UPDATE control.tenants SET schema_version = '0'").await.unwrap();
-    for tenant in &tenants {
-        in_owner(&owner, async |tx| revert_tenant(tx, &SchemaName::from(tenant.id)).await).await;
-    }
-    // One schema has a table in the way.
-    let broken = SchemaName::from(tenants[1].id);
-    psql.batch_execute(&format!(r#"CREATE TABLE "{broken}".users (mine int)"#)).await.unwrap();
-
-    let outcome = migrate_all(&owner, &SystemClock, |_, _| {}).await.unwrap();
-
-    assert_eq!(outcome.migrated, 2);
-    assert_eq!(outcome.failed.len(), 1);
-    assert_eq!(outcome.failed[0].0, tenants[1].slug);
-    let versions: BTreeMap<String, String> = psql
-        .query("SELECT slug, schema_version FROM control.tenants", &[])
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| (row.get(0), row.get(1)))
-        .collect();
-    let newest = newest_version(Plane::Tenant);
-    assert_eq!((&versions[&tenants[0].slug], &versions[&tenants[1].slug]), (&newest, &"0".to_owned()));
-
-    psql.batch_execute(&format!(r#"DROP TABLE "{broken}".users"#)).await.unwrap();
-    let again = migrate_all(&owner, &SystemClock, |_, _| {}).await.unwrap();
-    assert_eq!((again.migrated, again.failed.len()), (1, 0), "a second run goes on with the one that is behind");
 }
 
 #[derive(diesel::QueryableByName)]
