@@ -2,6 +2,7 @@
 
 pub mod admins;
 pub mod anchors;
+pub mod archives;
 pub mod audit;
 pub mod drift;
 pub mod error;

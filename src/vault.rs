@@ -6,6 +6,9 @@
 //!
 //! The data of one person are sealed by a key of their own, which the tenant's key seals and the person's row keeps: to
 //! erase a person is to destroy those bytes.
+//!
+//! A tenant that was restored from an archive has a new id and keeps its values as they were sealed, so they stay bound to
+//! the id of old, which its entry tells. Its keys are wrapped for the new one: of no use in any other entry.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +26,9 @@ use crate::kernel::ids::TenantId;
 use crate::kernel::keys::{Purpose, TenantKeys, WrappedKey};
 use crate::kernel::seal::{Key, Place, SealError, sealed_by};
 use crate::kernel::tenant::TenantCtx;
+
+/// What the place of an archive's wrapped key is called.
+const ARCHIVE_KEY: &str = "archive_key";
 
 /// How long an unwrapped key is kept.
 const KEPT_FOR: Duration = Duration::from_secs(600);
@@ -98,7 +104,7 @@ impl Vault {
     /// The tenant's key cannot be used.
     pub fn seal(&self, tenant: &TenantCtx, place: Place, plain: &[u8]) -> Result<Vec<u8>, KeyError> {
         let key = self.current(tenant, Purpose::Data)?;
-        Ok(key.seal(self.clock.nonce(), tenant.id, place, plain)?)
+        Ok(key.seal(self.clock.nonce(), tenant.sealed_as, place, plain)?)
     }
 
     /// Opens what one of the tenant's data keys sealed, the one of now or an earlier one.
@@ -107,7 +113,7 @@ impl Vault {
     /// [`KeyError::Gone`] where that key was destroyed; the tenant's key cannot be used; or the value is not what was
     /// sealed at this place.
     pub fn open(&self, tenant: &TenantCtx, place: Place, sealed: &[u8]) -> Result<Vec<u8>, KeyError> {
-        Ok(self.sealing_key(tenant, sealed)?.open(tenant.id, place, sealed)?)
+        Ok(self.sealing_key(tenant, sealed)?.open(tenant.sealed_as, place, sealed)?)
     }
 
     /// The keyed hash by which a value is found that is stored sealed: equal values of a tenant have equal hashes. `label`
@@ -126,8 +132,8 @@ impl Vault {
     pub fn subject_new(&self, tenant: &TenantCtx, subject: Uuid) -> Result<(Subject<'_>, Vec<u8>), KeyError> {
         let key = Key::new(subject, Zeroizing::new(self.clock.secret()));
         let sealing = self.current(tenant, Purpose::Data)?;
-        let wrapped = sealing.seal_key(self.clock.nonce(), tenant.id, SUBJECT_KEY, &key)?;
-        Ok((Subject { vault: self, tenant: tenant.id, key }, wrapped))
+        let wrapped = sealing.seal_key(self.clock.nonce(), tenant.sealed_as, SUBJECT_KEY, &key)?;
+        Ok((Subject { vault: self, tenant: tenant.sealed_as, key }, wrapped))
     }
 
     /// The key of one person by the bytes that the person's row keeps.
@@ -137,8 +143,8 @@ impl Vault {
     pub fn subject(&self, tenant: &TenantCtx, subject: Uuid, wrapped: Option<&[u8]>) -> Result<Subject<'_>, KeyError> {
         let wrapped = wrapped.ok_or(KeyError::Gone)?;
         let place = Place { row: subject, column: SUBJECT_KEY };
-        let key = self.sealing_key(tenant, wrapped)?.open_key(tenant.id, place, wrapped)?;
-        Ok(Subject { vault: self, tenant: tenant.id, key })
+        let key = self.sealing_key(tenant, wrapped)?.open_key(tenant.sealed_as, place, wrapped)?;
+        Ok(Subject { vault: self, tenant: tenant.sealed_as, key })
     }
 
     /// One person's key under the tenant's key of now; `None` where it is sealed by that one already.
@@ -156,7 +162,7 @@ impl Vault {
             return Ok(None);
         }
         let Subject { key, .. } = self.subject(tenant, subject, Some(wrapped))?;
-        Ok(Some(sealing.seal_key(self.clock.nonce(), tenant.id, SUBJECT_KEY, &key)?))
+        Ok(Some(sealing.seal_key(self.clock.nonce(), tenant.sealed_as, SUBJECT_KEY, &key)?))
     }
 
     /// The key that a tenant uses now.
@@ -244,6 +250,82 @@ impl Vault {
     }
 }
 
+/// What archives do with keys.
+impl Vault {
+    /// A new key for an archive, whose id is the key's; its wrapped bytes, and the id of the master key that wraps it.
+    ///
+    /// # Errors
+    /// There is no master key.
+    pub fn archive_key_new(&self, tenant: TenantId, archive: Uuid) -> Result<(Key, Vec<u8>, String), KeyError> {
+        let key = Key::new(archive, Zeroizing::new(self.clock.secret()));
+        let master = self.masters.first().ok_or(KeyError::NoMaster)?;
+        let wrapped = master.key.seal_key(self.clock.nonce(), tenant, ARCHIVE_KEY, &key)?;
+        Ok((key, wrapped, master.id.clone()))
+    }
+
+    /// The key of an archive.
+    ///
+    /// # Errors
+    /// The master key that wraps it is missing, or the bytes are not what it wrapped for this archive.
+    pub fn archive_key(&self, tenant: TenantId, archive: Uuid, wrapped: (&str, &[u8])) -> Result<Key, KeyError> {
+        let (id, wrapped) = wrapped;
+        let missing = || KeyError::MasterMissing { master: id.to_owned(), key: archive };
+        let master = self.masters.iter().find(|master| master.id == id).ok_or_else(missing)?;
+        let place = Place { row: archive, column: ARCHIVE_KEY };
+        master.key.open_key(tenant, place, wrapped).map_err(|_| KeyError::Damaged(archive))
+    }
+
+    /// The key of an archive under the first master key; `None` where it is wrapped by that one already.
+    ///
+    /// # Errors
+    /// As [`Vault::archive_key`], or there is no master key.
+    pub fn archive_key_rewrap(
+        &self,
+        tenant: TenantId,
+        archive: Uuid,
+        wrapped: (&str, &[u8]),
+    ) -> Result<Option<(Vec<u8>, String)>, KeyError> {
+        let master = self.masters.first().ok_or(KeyError::NoMaster)?;
+        if master.id == wrapped.0 {
+            return Ok(None);
+        }
+        let key = self.archive_key(tenant, archive, wrapped)?;
+        let anew = master.key.seal_key(self.clock.nonce(), tenant, ARCHIVE_KEY, &key)?;
+        Ok(Some((anew, master.id.clone())))
+    }
+
+    /// All keys of a tenant, sealed with an archive's key: what its values are worth nothing without.
+    ///
+    /// # Errors
+    /// A key cannot be unwrapped.
+    pub fn tenant_keys_pack(&self, tenant: TenantId, keys: &TenantKeys, archive: &Key) -> Result<TenantKeys, KeyError> {
+        let pack = |wrapped: &WrappedKey| {
+            let key = self.unwrap(tenant, wrapped)?;
+            let sealed = archive.seal_key(self.clock.nonce(), tenant, column(wrapped.purpose), &key)?;
+            Ok::<_, KeyError>(WrappedKey { master: archive.id.to_string(), wrapped: sealed, ..wrapped.clone() })
+        };
+        keys.0.iter().map(pack).collect::<Result<_, _>>().map(TenantKeys)
+    }
+
+    /// The keys that [`Vault::tenant_keys_pack`] sealed of a tenant, wrapped for the one that is restored from it.
+    ///
+    /// # Errors
+    /// A key is not what was sealed with the archive's, or there is no master key.
+    pub fn tenant_keys_unpack(
+        &self,
+        (of, to): (TenantId, TenantId),
+        packed: &TenantKeys,
+        archive: &Key,
+    ) -> Result<TenantKeys, KeyError> {
+        let unpack = |packed: &WrappedKey| {
+            let place = Place { row: packed.id, column: column(packed.purpose) };
+            let key = archive.open_key(of, place, &packed.wrapped)?;
+            self.wrap(to, packed.purpose, &key, packed.from)
+        };
+        packed.0.iter().map(unpack).collect::<Result<_, _>>().map(TenantKeys)
+    }
+}
+
 impl Subject<'_> {
     /// Seals a value of this person.
     ///
@@ -304,6 +386,7 @@ mod tests {
             plan: "free".to_owned(),
             currency: "EUR".parse().unwrap(),
             keys,
+            sealed_as: id,
         }
     }
 
@@ -322,6 +405,50 @@ mod tests {
         let thief = tenant(2, a.keys.clone());
         assert_eq!(vault.open(&thief, EMAIL, &sealed), Err(KeyError::Damaged(a.keys.0[0].id)));
         assert_ne!(vault.index_hash(&a, "x", b"1").unwrap(), vault.index_hash(&b, "x", b"1").unwrap());
+    }
+
+    #[test]
+    fn a_restored_tenant_opens_what_was_sealed_before_and_nobody_else_does() {
+        let vault = vault(&[&master_key("m1")]);
+        let a = new_tenant(&vault, 1);
+        let (subject, wrapped) = vault.subject_new(&a, Uuid::from_u128(9)).unwrap();
+        let (of_person, of_tenant) = (subject.seal(EMAIL, b"p").unwrap(), vault.seal(&a, EMAIL, b"t").unwrap());
+        let hash = vault.index_hash(&a, "x", b"1").unwrap();
+
+        let (archive, sealed, master) = vault.archive_key_new(a.id, Uuid::from_u128(7)).unwrap();
+        let packed = vault.tenant_keys_pack(a.id, &a.keys, &archive).unwrap();
+        let archive = vault.archive_key(a.id, Uuid::from_u128(7), (&master, &sealed)).unwrap();
+        let keys = vault.tenant_keys_unpack((a.id, TenantId(Uuid::from_u128(3))), &packed, &archive).unwrap();
+        let restored = TenantCtx { sealed_as: a.id, ..tenant(3, keys) };
+        assert_eq!(vault.open(&restored, EMAIL, &of_tenant).unwrap(), b"t");
+        let person = vault.subject(&restored, Uuid::from_u128(9), Some(&wrapped)).unwrap();
+        assert_eq!(person.open(EMAIL, &of_person).unwrap(), b"p");
+        assert_eq!(vault.index_hash(&restored, "x", b"1").unwrap(), hash);
+        let later = vault.seal(&restored, EMAIL, b"l").unwrap();
+        assert_eq!(vault.open(&restored, EMAIL, &later).unwrap(), b"l");
+
+        // Its keys are of no use in any other entry, not even in one that tells the same id of old.
+        let thief = TenantCtx { sealed_as: a.id, ..tenant(4, restored.keys.clone()) };
+        assert_eq!(vault.open(&thief, EMAIL, &of_tenant), Err(KeyError::Damaged(a.keys.0[0].id)));
+        let own = TenantCtx { sealed_as: restored.id, ..(restored.clone()) };
+        assert!(matches!(vault.open(&own, EMAIL, &of_tenant), Err(KeyError::Seal(_))));
+        let b = TenantCtx { sealed_as: a.id, ..new_tenant(&vault, 2) };
+        assert!(vault.open(&b, EMAIL, &of_tenant).is_err(), "who says so has not the keys");
+    }
+
+    #[test]
+    fn an_archives_key_is_for_one_archive_and_wrapped_anew_it_is_the_same() {
+        let (old, new) = (master_key("m1"), master_key("m2"));
+        let (of, id) = (TenantId(Uuid::from_u128(1)), Uuid::from_u128(7));
+        let (key, wrapped, master) = vault(&[&old]).archive_key_new(of, id).unwrap();
+        let sealed = key.seal([1; 12], of, EMAIL, b"x").unwrap();
+        let other = Uuid::from_u128(8);
+        assert_eq!(vault(&[&old]).archive_key(of, other, (&master, &wrapped)).unwrap_err(), KeyError::Damaged(other));
+        let (anew, master) = vault(&[&new, &old]).archive_key_rewrap(of, id, (&master, &wrapped)).unwrap().unwrap();
+        assert_eq!(master, "m2");
+        let key = vault(&[&new]).archive_key(of, id, (&master, &anew)).unwrap();
+        assert_eq!(key.open(of, EMAIL, &sealed).unwrap(), b"x");
+        assert_eq!(vault(&[&new]).archive_key_rewrap(of, id, (&master, &anew)), Ok(None));
     }
 
     #[test]

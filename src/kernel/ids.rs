@@ -134,6 +134,10 @@ id!(
     MigrationRunId, "run"
 );
 id!(
+    /// An archive of a tenant, in the control plane.
+    ArchiveId, "archive"
+);
+id!(
     /// A book of one tenant's catalogue.
     BookId, "book"
 );

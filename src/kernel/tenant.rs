@@ -173,6 +173,8 @@ pub struct TenantCtx {
     pub currency: Currency,
     /// Its keys, wrapped.
     pub keys: TenantKeys,
+    /// Under whose id its values are sealed: its own, or that of the tenant whose archive it was restored from.
+    pub sealed_as: TenantId,
 }
 
 #[cfg(test)]

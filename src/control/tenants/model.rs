@@ -41,6 +41,8 @@ pub struct Tenant {
     pub updated_at: DateTime<Utc>,
     /// Its keys, wrapped, as JSON.
     pub keys: Value,
+    /// Under whose id its values are sealed, where that is not its own: it was restored.
+    pub sealed_as: Option<Uuid>,
 }
 
 /// A tenant's state.
@@ -101,7 +103,14 @@ impl Tenant {
             plan: self.plan.clone(),
             currency: self.currency.parse().ok()?,
             keys: self.keys()?,
+            sealed_as: self.sealed_as(),
         }))
+    }
+
+    /// Under whose id its values are sealed: its own, or that of the tenant whose archive it was restored from.
+    #[must_use]
+    pub fn sealed_as(&self) -> TenantId {
+        self.sealed_as.map_or(self.id, TenantId)
     }
 
     /// The keys; `None` where they are in a form that this version cannot read.

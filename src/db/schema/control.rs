@@ -24,6 +24,31 @@ diesel::table! {
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
         keys -> Jsonb,
+        sealed_as -> Nullable<Uuid>,
+    }
+}
+
+diesel::table! {
+    /// Archives of tenants.
+    control.archives (id) {
+        id -> Uuid,
+        tenant_id -> Uuid,
+        slug -> Text,
+        purpose -> Text,
+        status -> Text,
+        object_key -> Nullable<Text>,
+        schema_version -> Nullable<Text>,
+        bytes -> Nullable<BigInt>,
+        sha256 -> Nullable<Binary>,
+        content_hash -> Nullable<Binary>,
+        manifest -> Nullable<Jsonb>,
+        key_wrapped -> Nullable<Binary>,
+        key_master -> Nullable<Text>,
+        error -> Nullable<Text>,
+        requested_by -> Text,
+        created_at -> Timestamptz,
+        finished_at -> Nullable<Timestamptz>,
+        expires_at -> Nullable<Timestamptz>,
     }
 }
 

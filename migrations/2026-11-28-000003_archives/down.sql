@@ -1,0 +1,2 @@
+DROP TABLE control.archives;
+ALTER TABLE control.tenants DROP COLUMN sealed_as;

@@ -1,0 +1,10 @@
+//! Archives of tenants: all that a shop has, in one file that is restored from, and that people can read.
+//!
+//! The file is a zip of NDJSON, sealed as a whole with a key of its own before it leaves the process. The row of an archive
+//! has that key, wrapped: without the row the object is noise, and to let an archive expire is to destroy the key.
+
+pub mod model;
+mod repo;
+pub mod service;
+
+pub use model::{Archive, ArchiveStatus, Purpose};
