@@ -22,6 +22,7 @@ use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
 use crate::mail::Mailer;
+use crate::objects::Objects;
 use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
 use crate::telemetry::metrics::Metrics;
@@ -49,6 +50,8 @@ pub struct App {
     pub external: External,
     /// Who sends mail, where there is a server that takes it.
     pub mailer: Option<Arc<Mailer>>,
+    /// Where archives are kept.
+    pub objects: Objects,
     /// What is counted.
     pub metrics: Metrics,
     /// Parsed documents.
@@ -118,6 +121,7 @@ impl App {
                 spares: config.provisioning.spares,
             }),
             mailer: Mailer::from_config(&config.mail)?,
+            objects: Objects::new(config.objects.clone()),
             metrics: Metrics::new()?,
             documents: Documents::new(config.http.trusted_documents),
             tenant_costs: Costs::new(&tenant_schema.sdl_with_options(sdl_options())),

@@ -10,6 +10,7 @@ pub mod http;
 pub mod jobs;
 pub mod log;
 pub mod mail;
+pub mod objects;
 pub mod payments;
 pub mod provisioning;
 mod reader;
@@ -44,6 +45,8 @@ pub struct Config {
     pub crypto: crypto::CryptoConfig,
     /// Who takes mail, and whom it is from.
     pub mail: mail::MailConfig,
+    /// Where archives are kept.
+    pub objects: objects::ObjectsConfig,
     /// Who takes payments.
     pub payments: payments::PaymentConfig,
     /// What is made in advance, and who is told of what was made.
@@ -126,9 +129,11 @@ impl Config {
     pub fn from_vars(vars: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(vars);
         let environment = reader.or("SHELFWISE_ENV", Environment::Development);
+        let home = reader.or("SHELFWISE_HOME", PathBuf::from(".shelfwise"));
         let config = Self {
             environment,
-            home: reader.or("SHELFWISE_HOME", PathBuf::from(".shelfwise")),
+            objects: objects::ObjectsConfig::read(&mut reader, &home),
+            home,
             worker_threads: reader.optional("WORKER_THREADS"),
             database: database::DatabaseConfig::read(&mut reader),
             http: http::HttpConfig::read(&mut reader),
@@ -187,6 +192,18 @@ pub const VARIABLES: &[&str] = &[
     "EVENTS_RETENTION_DAYS",
     "WEBHOOK_RETENTION_DAYS",
     "IDEMPOTENCY_RETENTION_HOURS",
+    "OBJECT_STORE_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ALLOW_HTTP",
+    "AWS_ROLE_ARN",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "ARCHIVE_RETENTION_DAYS",
+    "AUDIT_RETENTION_YEARS",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];

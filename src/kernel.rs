@@ -17,5 +17,6 @@ pub mod page;
 pub mod partial_date;
 pub mod password;
 pub mod seal;
+pub mod stream;
 pub mod tenant;
 pub mod text;

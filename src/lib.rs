@@ -178,6 +178,7 @@ pub mod http;
 pub mod jobs;
 pub mod kernel;
 pub mod mail;
+pub mod objects;
 pub mod outbound;
 pub mod payments;
 pub mod telemetry;

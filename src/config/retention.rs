@@ -1,6 +1,8 @@
 //! - `EVENTS_RETENTION_DAYS` (30): how long a shop's events are kept for whoever catches up.
 //! - `WEBHOOK_RETENTION_DAYS` (30): how long deliveries that have ended are kept.
 //! - `IDEMPOTENCY_RETENTION_HOURS` (24): how long answers to requests that may come again are kept.
+//! - `ARCHIVE_RETENTION_DAYS` (90): how long archives of tenants are kept.
+//! - `AUDIT_RETENTION_YEARS` (7): how long the trail of a tenant who left is kept.
 
 use chrono::TimeDelta;
 
@@ -15,7 +17,14 @@ pub struct RetentionConfig {
     pub deliveries: TimeDelta,
     /// How long answers to requests that may come again are kept.
     pub idempotency: TimeDelta,
+    /// How long archives of tenants are kept.
+    pub archives: TimeDelta,
+    /// How long the trail of a tenant who left is kept.
+    pub audit: TimeDelta,
 }
+
+/// A year and its share of leap days, in hours.
+const YEAR_HOURS: i64 = 8_766;
 
 impl RetentionConfig {
     /// Reads the variables of this file.
@@ -24,6 +33,8 @@ impl RetentionConfig {
             events: TimeDelta::days(reader.at_least_one::<u16>("EVENTS_RETENTION_DAYS", 30).into()),
             deliveries: TimeDelta::days(reader.at_least_one::<u16>("WEBHOOK_RETENTION_DAYS", 30).into()),
             idempotency: TimeDelta::hours(reader.at_least_one::<u16>("IDEMPOTENCY_RETENTION_HOURS", 24).into()),
+            archives: TimeDelta::days(reader.at_least_one::<u16>("ARCHIVE_RETENTION_DAYS", 90).into()),
+            audit: TimeDelta::hours(YEAR_HOURS * i64::from(reader.at_least_one::<u8>("AUDIT_RETENTION_YEARS", 7))),
         }
     }
 }

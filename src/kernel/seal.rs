@@ -145,7 +145,7 @@ impl Key {
         mac.finalize().into_bytes().into()
     }
 
-    fn cipher(&self) -> Aes256Gcm {
+    pub(super) fn cipher(&self) -> Aes256Gcm {
         Aes256Gcm::new(self.bytes.as_slice().into())
     }
 
