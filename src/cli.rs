@@ -1,6 +1,7 @@
 //! The command line: one file for each command.
 
 mod admin;
+mod archives;
 mod audit;
 pub mod dev;
 mod documents;

@@ -7,6 +7,7 @@
 pub mod bell;
 pub mod catalogue;
 pub mod connection;
+pub mod contents;
 pub mod control;
 pub mod copy;
 pub mod error;

@@ -5,6 +5,7 @@ pub mod admission;
 pub mod answer;
 mod client_address;
 pub mod documents;
+mod exports;
 pub mod graphql;
 pub mod health;
 pub mod jwks;

@@ -10,6 +10,7 @@ pub mod events;
 pub mod idempotency;
 pub mod identity;
 pub mod journal;
+pub mod opened;
 pub mod orders;
 pub mod sandbox;
 pub mod seed;

@@ -1,5 +1,6 @@
 //! The worker: every job that this release knows, and what runs them.
 
+mod archives;
 pub mod fleet;
 pub mod gauges;
 mod keys;
@@ -31,7 +32,7 @@ use patrol::Patrol;
 use webhooks::webhook_handlers;
 
 /// What workers enqueue by themselves, whatever the settings.
-const PERIODIC: [Periodic; 2] = [Patrol::PERIODIC, Prune::PERIODIC];
+const PERIODIC: [Periodic; 3] = [Patrol::PERIODIC, Prune::PERIODIC, archives::Sweep::PERIODIC];
 
 /// The jobs that every worker knows. Where no server takes mail, jobs that mail wait for a worker that has one.
 #[must_use]
@@ -43,6 +44,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
     };
     let handlers = provisioning::with_provisioning(handlers, app);
     let handlers = fleet::with_fleet(handlers, app, MigrationSet::embedded());
+    let handlers = archives::with_archives(handlers, app);
     keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)
         .with(Patrol::new(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })

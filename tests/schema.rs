@@ -103,6 +103,8 @@ const VERBS: &[&str] = &[
     "Import",
     "Provision",
     "Clone",
+    "Export",
+    "Restore",
     "Suspend",
     "Resume",
     "RotateKey",

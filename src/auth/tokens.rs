@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::auth::{AuthConfig, JwtKey, KeyAlgorithm};
 use crate::kernel::actor::Role;
-use crate::kernel::ids::{AdminId, SessionId, TenantId, UserId};
+use crate::kernel::ids::{AdminId, ArchiveId, SessionId, TenantId, UserId};
 use crate::kernel::tenant::TenantSlug;
 
 /// Who issues our tokens.
@@ -21,6 +21,9 @@ const AUDIENCE_TENANT: &str = "shelfwise/tenant";
 
 /// Tokens of platform administrators.
 const AUDIENCE_ADMIN: &str = "shelfwise/admin";
+
+/// Links to archives.
+const AUDIENCE_ARCHIVE: &str = "shelfwise/archive";
 
 /// The longest token that is looked at, in bytes.
 pub const TOKEN_LEN_MAX: usize = 4_096;
@@ -112,6 +115,16 @@ struct Payload {
     role: Option<String>,
 }
 
+/// The claims of a link.
+#[derive(Serialize, Deserialize)]
+struct Link {
+    iss: String,
+    aud: String,
+    sub: String,
+    iat: i64,
+    exp: i64,
+}
+
 impl Tokens {
     /// Signs with the first key and verifies with all. Without keys every token is refused.
     ///
@@ -171,6 +184,40 @@ impl Tokens {
             },
         };
         Ok(encode(header, &payload, key)?)
+    }
+
+    /// Makes a token that opens one archive until a time.
+    ///
+    /// # Errors
+    /// There is no key to sign with.
+    pub fn mint_link(&self, archive: ArchiveId, now: DateTime<Utc>, until: DateTime<Utc>) -> anyhow::Result<String> {
+        let (header, key) = self.signer.as_ref().ok_or_else(|| anyhow::anyhow!("JWT_KEYS holds no key"))?;
+        let (iat, exp) = (now.timestamp(), until.timestamp());
+        let link =
+            Link { iss: ISSUER.to_owned(), aud: AUDIENCE_ARCHIVE.to_owned(), sub: archive.to_string(), iat, exp };
+        Ok(encode(header, &link, key)?)
+    }
+
+    /// Reads a token of a link: which archive it opens.
+    ///
+    /// # Errors
+    /// It is none, or no longer.
+    pub fn verify_link(&self, token: &str, now: DateTime<Utc>) -> Result<ArchiveId, InvalidToken> {
+        if token.len() > TOKEN_LEN_MAX {
+            return Err(InvalidToken);
+        }
+        let key_id = decode_header(token).map_err(|_| InvalidToken)?.kid.ok_or(InvalidToken)?;
+        let verifier = self.verifiers.iter().find(|verifier| verifier.id == key_id).ok_or(InvalidToken)?;
+        let mut validation = Validation::new(verifier.algorithm);
+        validation.validate_exp = false;
+        validation.set_issuer(&[ISSUER]);
+        validation.set_audience(&[AUDIENCE_ARCHIVE]);
+        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
+        let link = decode::<Link>(token, &verifier.key, &validation).map_err(|_| InvalidToken)?.claims;
+        if now.timestamp() >= link.exp {
+            return Err(InvalidToken);
+        }
+        link.sub.parse().map_err(|_| InvalidToken)
     }
 
     /// Reads a token: its signature, algorithm, issuer, audience and times must all be right.

@@ -22,7 +22,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Wrap all tenants' keys under the first master key. Run it again where it was broken off.
+    /// Wrap the keys of all tenants and archives under the first master key. Run it again where it was broken off.
     Rewrap {
         /// Print JSON.
         #[arg(long)]

@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{audit, documents, drift, operator, provision, webhooks};
+use super::{archives, audit, documents, drift, operator, provision, webhooks};
 use crate::app::urls;
 use crate::config::Config;
 use crate::control::isolation::verify;
@@ -24,6 +24,7 @@ use crate::db::tls::Target;
 use crate::db::{ControlDb, TenantDb, TenantTx};
 use crate::kernel::actor::Actor;
 use crate::kernel::clock::SystemClock;
+use crate::kernel::ids::ArchiveId;
 use crate::kernel::page::{Direction, PageRequest};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::import::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn};
@@ -125,6 +126,47 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make an archive of a tenant: all that it has, in one sealed file in the object store.
+    Export {
+        /// The tenant.
+        slug: String,
+        /// Write the archive, opened, to this file as well.
+        #[arg(long)]
+        out: Option<PathBuf>,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Bring an archive back as a tenant, all of it or nothing.
+    Restore {
+        /// The archive's id, or its file.
+        archive: String,
+        /// The new tenant's name in addresses.
+        #[arg(long = "as", value_name = "SLUG")]
+        slug: String,
+        /// Its name for people; the one in the archive where none is said.
+        #[arg(long)]
+        name: Option<String>,
+        /// Print JSON and no progress.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List archives, the newest first.
+    Archives {
+        /// Only those of this tenant.
+        slug: Option<String>,
+        /// Print JSON, one object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read an archive back, all of it, and fail if it is not what was written.
+    VerifyArchive {
+        /// The archive.
+        id: ArchiveId,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Suspend, resume and list a tenant's webhooks, replay their deliveries, and list those of all tenants that are not well.
     #[command(subcommand)]
     Webhooks(webhooks::Command),
@@ -192,6 +234,12 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             import(&tenants, &vault(config), context, &file, options, json).await?;
         }
         Command::Documents { slug, file, replace, json } => documents::run(config, &slug, &file, replace, json).await?,
+        Command::Export { slug, out, json } => archives::export(config, &slug, out.as_deref(), json).await?,
+        Command::Restore { archive, slug, name, json } => {
+            archives::restore(config, &archive, slug, name, json).await?;
+        }
+        Command::Archives { slug, json } => archives::list(config, slug.as_deref(), json).await?,
+        Command::VerifyArchive { id, json } => archives::verify(config, id, json).await?,
         Command::Webhooks(command) => webhooks::run(config, command).await?,
     }
     Ok(())

@@ -54,7 +54,7 @@ impl ObjectsConfig {
             Ok(url) if url.scheme() == "file" => match url.to_file_path() {
                 Ok(path) => return Self::Folder { path, is_made: false },
                 Err(()) => {
-                    reader.problem("OBJECT_STORE_URL", "the folder must be told from the root: file:///a/folder")
+                    reader.problem("OBJECT_STORE_URL", "the folder must be told from the root: file:///a/folder");
                 }
             },
             Ok(url) if url.scheme() == "s3" && url.has_host() && url.password().is_none() => {

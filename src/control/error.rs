@@ -5,6 +5,12 @@ use crate::failure::{Failure, Refusal};
 /// What is wrong with a request to the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum ControlErrorCode {
+    /// There is no archive with this id.
+    ArchiveNotFound,
+    /// The archive's state does not allow this.
+    ArchiveStatusConflict,
+    /// No tenant can be made of the archive, or not by this release.
+    ArchiveUnsuitable,
     /// There is no job with this id, or none any more.
     JobNotFound,
     /// The job's state does not allow this.

@@ -11,5 +11,5 @@ pub(super) mod repo;
 pub mod service;
 pub mod steps;
 
-pub use model::NewTenant;
+pub use model::{NewTenant, name_valid, slug_valid};
 pub use service::{Desk, Provisioned, WELCOME, tenant_provision, warm};

@@ -158,6 +158,17 @@ pub fn tenants_script(schemas: &[SchemaName], runtime_login: &str) -> String {
     format!("{made}{}", grant(schemas, runtime_login))
 }
 
+/// As [`tenants_script`] for one tenant, with tables as they were at a version: by its migrations, one after the other.
+#[must_use]
+pub fn tenant_script_at(schema: &SchemaName, runtime_login: &str, version: &str) -> String {
+    if version == newest_version(Plane::Tenant) {
+        return tenants_script(std::slice::from_ref(schema), runtime_login);
+    }
+    let until: Vec<_> =
+        migrations(Plane::Tenant).into_iter().filter(|migration| *migration.version <= *version).collect();
+    make_schema(schema, runtime_login, &replay_script(schema, &until))
+}
+
 /// The newest migration that the baseline holds, as its first line tells.
 fn baseline_version() -> &'static str {
     BASELINE.lines().next().and_then(|line| line.strip_prefix("-- version ")).unwrap_or_default()

@@ -10,6 +10,7 @@ use super::payload::into_error;
 use super::user_error::UserError;
 use crate::control::admins::graphql::{AdminAccountMutation, AdminAccountQuery};
 use crate::control::admins::sessions::graphql::AdminSessionMutation;
+use crate::control::archives::graphql::{ArchiveMutation, ArchiveQuery};
 use crate::control::audit::graphql::AuditQuery;
 use crate::control::drift::graphql::DriftQuery;
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
@@ -105,6 +106,7 @@ pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
 pub struct PlatformQuery(
     AdminAccountQuery,
     AdminQuery,
+    ArchiveQuery,
     DriftQuery,
     TenantWebhookQuery,
     JobQuery,
@@ -121,6 +123,7 @@ pub struct PlatformMutation(
     AdminMutation,
     ProvisioningMutation,
     SandboxMutation,
+    ArchiveMutation,
     TenantWebhookMutation,
     JobMutation,
     MigrationMutation,

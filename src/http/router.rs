@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
 use super::parameters::REQUIRE_PREFLIGHT;
-use super::{graphql, health, jwks, observe, page};
+use super::{exports, graphql, health, jwks, observe, page};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -26,6 +26,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(page::asset))
         .route("/graphql", any(graphql::tenant))
         .route("/admin/graphql", any(graphql::admin))
+        .route("/exports/{archive}", get(exports::export))
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -11,15 +11,16 @@ use chrono::{DateTime, NaiveDate, Utc};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde::Deserialize;
 use serde_json::Value;
-use url::Url;
+use uuid::Uuid;
 
 use super::provisioning::with_operations_mail;
 use super::tenants::{ForTenant, TenantHandler};
 use crate::app::App;
+use crate::control::archives::service::{LINK_LIFETIME, archive_by_id};
 use crate::control::provisioning::WELCOME;
 use crate::db::{DbError, TenantTx};
 use crate::jobs::{Answer, Handlers, Job, Setback};
-use crate::kernel::ids::base32_encode;
+use crate::kernel::ids::{ArchiveId, base32_encode};
 use crate::kernel::tenant::TenantCtx;
 use crate::mail::letter::{self, Letter};
 use crate::mail::{Mail, MailError, Mailer};
@@ -195,10 +196,8 @@ struct OfField {
 
 /// What `mail.export_ready` is about.
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct OfExport {
-    url: String,
-    expires_at: DateTime<Utc>,
+    archive: Uuid,
 }
 
 impl Notice {
@@ -211,27 +210,6 @@ impl Notice {
             Self::ExportReady => "mail.export_ready",
         }
     }
-
-    /// The letter that a job's payload asks for.
-    fn letter(self, shop: &str, of: &Value) -> Result<Letter, Setback> {
-        written(match self {
-            Self::WebhookSuspended => {
-                let OfEndpoint { entity, data: EndpointFacts { url, reason } } = OfEndpoint::deserialize(of)?;
-                letter::webhook_suspended(shop, &entity, &url, &reason)
-            }
-            Self::FieldDeprecated => {
-                let OfField { field, replacement, removal_on, operations } = OfField::deserialize(of)?;
-                letter::deprecation_notice(shop, &field, &replacement, removal_on, &operations)
-            }
-            Self::ExportReady => {
-                let OfExport { url, expires_at } = OfExport::deserialize(of)?;
-                if !Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "https" | "http")) {
-                    return Err(Setback::GiveUp("the payload's address is none of the web".to_owned()));
-                }
-                letter::export_ready(shop, url, expires_at)
-            }
-        })
-    }
 }
 
 /// Mails a notice to every active owner of a shop, one mail to each.
@@ -243,8 +221,41 @@ struct MailOwners {
 }
 
 impl MailOwners {
+    /// The letter that a job's payload asks for; none where there is nothing to tell any more.
+    async fn letter(&self, tenant: &TenantCtx, of: &Value) -> Result<Option<Letter>, Setback> {
+        let shop = &tenant.name;
+        let letter = match self.notice {
+            Notice::WebhookSuspended => {
+                let OfEndpoint { entity, data: EndpointFacts { url, reason } } = OfEndpoint::deserialize(of)?;
+                letter::webhook_suspended(shop, &entity, &url, &reason)
+            }
+            Notice::FieldDeprecated => {
+                let OfField { field, replacement, removal_on, operations } = OfField::deserialize(of)?;
+                letter::deprecation_notice(shop, &field, &replacement, removal_on, &operations)
+            }
+            Notice::ExportReady => {
+                let OfExport { archive } = OfExport::deserialize(of)?;
+                let Some((link, until)) = self.export_link(tenant, ArchiveId(archive)).await? else { return Ok(None) };
+                letter::export_ready(shop, link, until)
+            }
+        };
+        written(letter).map(Some)
+    }
+
+    /// A link to a shop's archive, and until when it is good; nothing where the archive is gone, or another's.
+    async fn export_link(&self, tenant: &TenantCtx, id: ArchiveId) -> Result<Option<(String, DateTime<Utc>)>, Setback> {
+        let Post { app, base, .. } = &self.post;
+        let now = app.services.clock.now();
+        let archive = archive_by_id(&app.control, id).await?;
+        let archive = archive.filter(|archive| archive.is_completed() && archive.tenant_id == tenant.id);
+        let Some(expires_at) = archive.and_then(|archive| archive.expires_at) else { return Ok(None) };
+        let until = expires_at.min(now + LINK_LIFETIME);
+        let token = app.services.tokens.mint_link(id, now, until)?;
+        Ok(Some((format!("{base}/exports/{id}?token={token}"), until)))
+    }
+
     async fn mail(&self, tenant: Arc<TenantCtx>, job: Job) -> Answer {
-        let letter = self.notice.letter(&tenant.name, &job.payload)?;
+        let Some(letter) = self.letter(&tenant, &job.payload).await? else { return Ok(()) };
         let session = self.post.app.services.tenants.session(Arc::clone(&tenant));
         let owners = owner_list_active(&session.read().await?).await?;
         drop(session);

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "a test awaits its tasks and reads its own environment")]
 
+mod archives;
 mod audit;
 mod cli;
 mod control;

@@ -29,7 +29,8 @@ impl AuditEntryNode {
         self.0.at
     }
 
-    /// Who: the id of an administrator, or `cli:` and the name of whoever had the platform's keys at hand.
+    /// Who: the id of an administrator, `cli:` and the name of whoever had the platform's keys at hand, or
+    /// `platform` where nobody asked.
     async fn operator(&self) -> &str {
         &self.0.operator
     }

@@ -11,7 +11,7 @@ use crate::kernel::ids::{AdminId, SessionId};
 /// Who acts on the platform. No service of the control plane writes without one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Operator {
-    /// What the trail calls them: `admin_…` of an account, or `cli:…` of whoever had the keys at hand.
+    /// What the trail calls them: `admin_…` of an account, `cli:…` of whoever had the keys at hand, or `platform`.
     pub name: String,
     /// The account and the log-in, where it is one.
     pub account: Option<(AdminId, SessionId)>,
@@ -22,6 +22,12 @@ pub struct Operator {
 }
 
 impl Operator {
+    /// The platform itself, where nobody asked.
+    #[must_use]
+    pub fn platform() -> Self {
+        Self { name: "platform".to_owned(), account: None, request_id: None, address: None }
+    }
+
     /// Whoever runs a command on a machine that has the platform's keys.
     #[must_use]
     pub fn cli(login: &str) -> Self {

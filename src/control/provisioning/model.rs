@@ -67,8 +67,7 @@ impl NewTenant {
             refuse(slug_code(error), format!("`{}`: {error}.", self.slug), "slug");
         });
         let name = tidy(&self.name);
-        let name_len = name.chars().count();
-        if name_len == 0 || name_len > NAME_LEN_MAX {
+        if !is_name(&name) {
             refuse(ControlErrorCode::NameInvalid, format!("A name has 1 to {NAME_LEN_MAX} characters."), "name");
         }
         let owner_email = self.owner_email.parse::<Email>().map_err(|error| {
@@ -86,6 +85,24 @@ impl NewTenant {
     }
 }
 
+/// A slug that was typed as the argument `field`.
+///
+/// # Errors
+/// It breaks a rule of slugs.
+pub fn slug_valid(slug: &str, field: &'static str) -> Result<TenantSlug, Refusal<ControlErrorCode>> {
+    slug.parse().map_err(|error| Refusal::new(slug_code(error), format!("`{slug}`: {error}."), &[field]))
+}
+
+/// A tenant's name that was typed as the argument `field`, as it is stored.
+///
+/// # Errors
+/// It is blank or too long.
+pub fn name_valid(name: &str, field: &'static str) -> Result<String, Refusal<ControlErrorCode>> {
+    let name = tidy(name);
+    let message = format!("A name has 1 to {NAME_LEN_MAX} characters.");
+    if is_name(&name) { Ok(name) } else { Err(Refusal::new(ControlErrorCode::NameInvalid, message, &[field])) }
+}
+
 /// The code for a text that is no slug.
 #[must_use]
 pub fn slug_code(error: SlugError) -> ControlErrorCode {
@@ -93,4 +110,8 @@ pub fn slug_code(error: SlugError) -> ControlErrorCode {
         SlugError::Reserved => ControlErrorCode::SlugReserved,
         SlugError::Length | SlugError::Characters => ControlErrorCode::SlugInvalid,
     }
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=NAME_LEN_MAX).contains(&name.chars().count())
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::model::Tenant;
 use super::registry::STALE_MAX;
 use super::{repo, service};
+use crate::control::archives::service::{archive_count_by_master, archive_rewrap_all};
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
@@ -40,7 +41,7 @@ const BATCH: usize = 200;
 /// How many keys a master key wraps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Wrapped {
-    /// Keys of tenants, by the id of the master key.
+    /// Keys of tenants and archives, by the id of the master key.
     pub by_master: BTreeMap<String, usize>,
     /// Tenants that have no keys.
     pub without: usize,
@@ -119,11 +120,15 @@ pub async fn wrapped(control: &ControlDb) -> Result<Wrapped, DbError> {
         Ok(())
     })
     .await?;
+    for (master, keys) in archive_count_by_master(control).await? {
+        *wrapped.by_master.entry(master).or_default() += usize::try_from(keys).unwrap_or_default();
+    }
     Ok(wrapped)
 }
 
-/// Wraps all tenants' keys under the first master key, a tenant a transaction: broken off, it is run again and goes on
-/// with those that are left. Servers that have both master keys notice nothing.
+/// Wraps the keys of all tenants and archives under the first master key, a tenant a transaction.
+///
+/// Broken off, it is run again and goes on with those that are left. Servers that have both master keys notice nothing.
 ///
 /// # Errors
 /// The list of tenants could not be read.
@@ -144,6 +149,12 @@ pub async fn rewrap_all(
         Ok(())
     })
     .await?;
+    match archive_rewrap_all(control, vault).await {
+        Ok(count) => outcome.rewrapped += count,
+        Err(ControlError::Db(error)) => return Err(error),
+        Err(ControlError::Key(error)) => outcome.failed.push(("archives".to_owned(), error.to_string())),
+        Err(other) => outcome.failed.push(("archives".to_owned(), format!("{other:?}"))),
+    }
     Ok(outcome)
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::model::{ADDRESS_LEN_MAX, Contact, Customer, NAME_LEN_MAX, NewCustomer};
 use super::repo;
-use crate::db::{DbError, TenantTx};
+use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::Permission;
 use crate::kernel::email::Email;
 use crate::kernel::ids::{CustomerId, OrderId};
@@ -108,13 +108,34 @@ pub fn contact(
     order: &Order,
     customer: &Customer,
 ) -> Result<Option<Contact>, KeyError> {
-    let place = Place { row: order.id.0, column: SEALED };
-    let plain = match subject(vault, tenant, customer).and_then(|key| key.open(place, &order.customer_sealed)) {
+    contact_open((vault, tenant), order.id, &order.customer_sealed, customer)
+}
+
+/// As [`contact`], of what an order has sealed.
+///
+/// # Errors
+/// As [`contact`].
+pub fn contact_open(
+    (vault, tenant): (&Vault, &TenantCtx),
+    order: OrderId,
+    sealed: &[u8],
+    customer: &Customer,
+) -> Result<Option<Contact>, KeyError> {
+    let place = Place { row: order.0, column: SEALED };
+    let plain = match subject(vault, tenant, customer).and_then(|key| key.open(place, sealed)) {
         Ok(plain) => plain,
         Err(KeyError::Gone) => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(serde_json::from_slice(&plain).ok())
+}
+
+/// Customers by their ids, in no order.
+///
+/// # Errors
+/// The database failed.
+pub async fn customer_list_by_id(read: &TenantRead, ids: &[CustomerId]) -> Result<Vec<Customer>, DbError> {
+    repo::customer_list_by_id(read, ids).await
 }
 
 /// Erases all that is known of the customer with an address, in all orders at once, by destroying the customer's key.
