@@ -1,5 +1,6 @@
 //! How callers show who they are: signed tokens, passwords, the keys of other issuers; and what those cost who do not.
 
+pub mod attest;
 pub mod external;
 pub mod passwords;
 pub mod strangers;

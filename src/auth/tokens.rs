@@ -150,6 +150,13 @@ impl Tokens {
         JwkSet { keys: self.verifiers.iter().map(|verifier| verifier.jwk.clone()).collect() }
     }
 
+    /// The header and the key that sign, with the public key that belongs to it.
+    pub(super) fn signer(&self) -> Option<(&Header, &EncodingKey, &Jwk)> {
+        // The first key signs, and is the first to verify.
+        let ((header, key), verifier) = self.signer.as_ref().zip(self.verifiers.first())?;
+        Some((header, key, &verifier.jwk))
+    }
+
     /// Makes a token.
     ///
     /// # Errors
