@@ -2,7 +2,7 @@
 //!
 //! There are three doors. [`tenant`] opens a transaction in one tenant's schema, under that tenant's role; it takes a
 //! `TenantCtx` and nothing less. [`control`] reaches the control schema and has no search path. [`owner`] is the login
-//! that changes schemas, used by provisioning and migrations.
+//! that changes schemas, used by provisioning, migrations and offboarding.
 
 pub mod bell;
 pub mod catalogue;
@@ -18,6 +18,7 @@ pub mod migrate;
 pub mod owner;
 pub mod pool;
 pub mod probe;
+mod removal;
 pub mod schema;
 mod scope;
 pub(crate) mod statement;

@@ -243,7 +243,7 @@ fn script(migrations: &[Migration], schema: &str, runtime_login: &str) -> String
         .collect()
 }
 
-fn quoted(identifier: &str) -> String {
+pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 

@@ -1,4 +1,5 @@
-//! The owner's door: the login that makes schemas, roles and tables. Provisioning and migrations alone go through it.
+//! The owner's door: the login that makes schemas, roles and tables. Provisioning, migrations and
+//! offboarding alone go through it.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
