@@ -91,15 +91,18 @@ impl App {
         .with_bell(bell.clone());
         let liveness = Liveness::default();
         let registry = Registry::new(control.clone(), liveness.clone());
-        let heard = registry.clone();
+        let vault = Vault::new(&config.crypto, Arc::clone(&clock));
+        let (heard, keys) = (registry.clone(), vault.clone());
         let name = base32_encode(clock.new_id());
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let listener =
-            tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| heard.on_signal(signal)));
+        let listener = tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| {
+            heard.on_signal(signal);
+            // Whoever's keys were destroyed is among those whose entry has changed.
+            keys.forget();
+        }));
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let ringer = tokio::spawn(bell.clone().carry(control.clone()));
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
-        let vault = Vault::new(&config.crypto, Arc::clone(&clock));
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
             principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock)),

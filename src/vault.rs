@@ -195,6 +195,14 @@ impl Vault {
 
 /// What the control plane does with tenants' keys.
 impl Vault {
+    /// Lets go of all unwrapped keys: a tenant's may have been destroyed. Those that are needed are unwrapped anew, which takes
+    /// microseconds.
+    pub fn forget(&self) {
+        self.unwrapped.invalidate_all();
+        // Not when the next key is looked up, but now: what is dropped is overwritten.
+        self.unwrapped.run_pending_tasks();
+    }
+
     /// The id of the master key that wraps; `None` where there is none.
     #[must_use]
     pub fn master_first(&self) -> Option<&str> {
@@ -476,6 +484,21 @@ mod tests {
         );
         assert_eq!(vault(&[]).tenant_keys_new(a.id), Err(KeyError::NoMaster));
         assert_eq!(vault(&[&old]).seal(&tenant(1, TenantKeys::default()), EMAIL, b"x"), Err(KeyError::NoKeys));
+    }
+
+    #[test]
+    fn what_was_unwrapped_is_let_go_of_and_a_context_without_keys_opens_nothing() {
+        let vault = vault(&[&master_key("m1")]);
+        let a = new_tenant(&vault, 1);
+        let sealed = vault.seal(&a, EMAIL, b"ann@example.org").unwrap();
+        assert_eq!(vault.unwrapped.iter().count(), 1);
+        vault.forget();
+        assert_eq!(vault.unwrapped.iter().count(), 0);
+        // The key is in memory again, and of no use to who has not got it from the registry.
+        vault.open(&a, EMAIL, &sealed).unwrap();
+        let shredded = tenant(1, TenantKeys::default());
+        assert_eq!(vault.open(&shredded, EMAIL, &sealed), Err(KeyError::Gone));
+        assert_eq!(vault.seal(&shredded, EMAIL, b"x"), Err(KeyError::NoKeys));
     }
 
     #[test]
