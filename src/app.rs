@@ -117,6 +117,7 @@ impl App {
                 registry,
                 tenants,
                 answers_kept: config.retention.idempotency,
+                offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
                 bell,
                 clock,

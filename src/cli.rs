@@ -9,6 +9,7 @@ mod drift;
 mod jobs;
 mod keys;
 mod migrate;
+mod offboard;
 mod output;
 mod provision;
 pub mod schema;

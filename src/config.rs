@@ -53,7 +53,7 @@ pub struct Config {
     pub provisioning: provisioning::ProvisioningConfig,
     /// How webhooks are sent.
     pub webhooks: webhooks::WebhooksConfig,
-    /// How long shops' tables keep things.
+    /// How long shops' tables keep things, and the platform those who leave.
     pub retention: retention::RetentionConfig,
     /// What is logged, and how.
     pub log: log::LogConfig,
@@ -204,6 +204,8 @@ pub const VARIABLES: &[&str] = &[
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "ARCHIVE_RETENTION_DAYS",
     "AUDIT_RETENTION_YEARS",
+    "OFFBOARDING_GRACE_DAYS",
+    "BACKUP_HORIZON_DAYS",
     "LOG_LEVEL",
     "LOG_FORMAT",
 ];

@@ -11,6 +11,7 @@ pub mod isolation;
 pub mod jobs;
 pub mod migrations;
 pub mod notices;
+pub mod offboarding;
 pub mod provisioning;
 pub mod sandboxes;
 pub mod spares;

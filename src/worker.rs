@@ -5,6 +5,7 @@ pub mod fleet;
 pub mod gauges;
 mod keys;
 pub mod mail;
+mod offboarding;
 mod patrol;
 mod payments;
 mod provisioning;
@@ -28,11 +29,12 @@ use crate::jobs::runner::Room;
 use crate::jobs::{Handlers, Pace, Periodic, Runner};
 use crate::kernel::ids::base32_encode;
 use crate::outbound::Outbound;
+use offboarding::{LookAfter, with_offboarding};
 use patrol::Patrol;
 use webhooks::webhook_handlers;
 
 /// What workers enqueue by themselves, whatever the settings.
-const PERIODIC: [Periodic; 3] = [Patrol::PERIODIC, Prune::PERIODIC, archives::Sweep::PERIODIC];
+const PERIODIC: [Periodic; 4] = [Patrol::PERIODIC, Prune::PERIODIC, archives::Sweep::PERIODIC, LookAfter::PERIODIC];
 
 /// The jobs that every worker knows. Where no server takes mail, jobs that mail wait for a worker that has one.
 #[must_use]
@@ -44,7 +46,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
     };
     let handlers = provisioning::with_provisioning(handlers, app);
     let handlers = fleet::with_fleet(handlers, app, MigrationSet::embedded());
-    let handlers = archives::with_archives(handlers, app);
+    let handlers = with_offboarding(archives::with_archives(handlers, app), app);
     keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)
         .with(Patrol::new(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })

@@ -110,6 +110,7 @@ const VERBS: &[&str] = &[
     "RotateKey",
     "RotateSecret",
     "Test",
+    "Offboard",
     "Invite",
     "Reinvite",
     "Disable",

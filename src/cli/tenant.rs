@@ -12,8 +12,8 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{archives, audit, documents, drift, operator, provision, webhooks};
-use crate::app::urls;
+use super::{archives, audit, documents, drift, offboard, operator, provision, webhooks};
+use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::isolation::verify;
 use crate::control::tenants::keys::tenant_rotate_key;
@@ -67,6 +67,8 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Close a tenant, archive it, and delete it after a grace period; call that off; tell how far it is; print its certificate.
+    Offboard(offboard::Offboard),
     /// Give a tenant a new data key; what earlier ones sealed, they open.
     RotateKey {
         /// The tenant.
@@ -209,6 +211,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
                 json,
             )?;
         }
+        Command::Offboard(asked) => offboard::run(config, asked).await?,
         Command::RotateKey { slug, json } => {
             let control = databases(config)?.0;
             let tenant = tenant_rotate_key(&control, &vault(config), &SystemClock, &operator(), &slug).await;

@@ -3,12 +3,15 @@
 //! - `IDEMPOTENCY_RETENTION_HOURS` (24): how long answers to requests that may come again are kept.
 //! - `ARCHIVE_RETENTION_DAYS` (90): how long archives of tenants are kept.
 //! - `AUDIT_RETENTION_YEARS` (7): how long the trail of a tenant who left is kept.
+//! - `OFFBOARDING_GRACE_DAYS` (30): how long a tenant who leaves is kept before it is deleted; 0 for no longer than its
+//!   archives take.
+//! - `BACKUP_HORIZON_DAYS` (35): how long backups of the database are kept. Nothing here deletes them: certificates say it.
 
 use chrono::TimeDelta;
 
 use super::Reader;
 
-/// How long shops' tables keep what is not theirs for good.
+/// How long things are kept that are not kept for good.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionConfig {
     /// How long events are kept.
@@ -21,6 +24,10 @@ pub struct RetentionConfig {
     pub archives: TimeDelta,
     /// How long the trail of a tenant who left is kept.
     pub audit: TimeDelta,
+    /// How long a tenant who leaves is kept before it is deleted.
+    pub offboarding_grace: TimeDelta,
+    /// How long backups of the database are kept.
+    pub backup_horizon: TimeDelta,
 }
 
 /// A year and its share of leap days, in hours.
@@ -35,6 +42,8 @@ impl RetentionConfig {
             idempotency: TimeDelta::hours(reader.at_least_one::<u16>("IDEMPOTENCY_RETENTION_HOURS", 24).into()),
             archives: TimeDelta::days(reader.at_least_one::<u16>("ARCHIVE_RETENTION_DAYS", 90).into()),
             audit: TimeDelta::hours(YEAR_HOURS * i64::from(reader.at_least_one::<u8>("AUDIT_RETENTION_YEARS", 7))),
+            offboarding_grace: TimeDelta::days(reader.or::<u16>("OFFBOARDING_GRACE_DAYS", 30).into()),
+            backup_horizon: TimeDelta::days(reader.at_least_one::<u16>("BACKUP_HORIZON_DAYS", 35).into()),
         }
     }
 }

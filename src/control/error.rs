@@ -49,6 +49,8 @@ pub enum ControlErrorCode {
     TenantKeyLimit,
     /// The tenant's schema is not at the newest version yet.
     TenantBehind,
+    /// The tenant's keys are destroyed, and its deletion cannot be called off.
+    TenantDeletionBegun,
     /// There is no tenant with this slug.
     TenantNotFound,
     /// The tenant's status does not allow this.

@@ -43,6 +43,8 @@ pub struct Services {
     pub vault: Vault,
     /// How long answers to requests that may come again are kept.
     pub answers_kept: TimeDelta,
+    /// How long a tenant who leaves is kept before it is deleted.
+    pub offboarding_grace: TimeDelta,
     /// Who takes payments, if anybody does.
     pub payments: Option<Arc<dyn PaymentProvider>>,
     /// Wakes workers.

@@ -18,6 +18,7 @@ use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery};
 use crate::control::provisioning::graphql::ProvisioningMutation;
 use crate::control::sandboxes::graphql::SandboxMutation;
+use crate::control::offboarding::graphql::{OffboardingMutation, OffboardingQuery};
 use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
@@ -108,6 +109,7 @@ pub struct PlatformQuery(
     AdminQuery,
     ArchiveQuery,
     DriftQuery,
+    OffboardingQuery,
     TenantWebhookQuery,
     JobQuery,
     MigrationQuery,
@@ -124,6 +126,7 @@ pub struct PlatformMutation(
     ProvisioningMutation,
     SandboxMutation,
     ArchiveMutation,
+    OffboardingMutation,
     TenantWebhookMutation,
     JobMutation,
     MigrationMutation,

@@ -138,6 +138,10 @@ id!(
     ArchiveId, "archive"
 );
 id!(
+    /// A tenant's way out, in the control plane.
+    OffboardingId, "offboarding"
+);
+id!(
     /// A book of one tenant's catalogue.
     BookId, "book"
 );

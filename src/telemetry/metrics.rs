@@ -40,6 +40,8 @@ pub struct Metrics {
     pub jobs: JobMetrics,
     /// What is counted of webhooks.
     pub webhooks: WebhookMetrics,
+    /// Tenants on their way out by how far they have come, and, as `failed`, those of them that something has failed for.
+    pub offboardings: IntGaugeVec,
     /// Passwords that were hashed.
     pub password_hashes: IntGauge,
     /// Transactions that stood in another schema than they were opened for; anything but zero is an incident.
@@ -82,10 +84,7 @@ impl Metrics {
                 "Round trips to PostgreSQL of an operation.",
                 COUNT_BUCKETS,
             ))?,
-            pool_connections: IntGaugeVec::new(
-                Opts::new("shelfwise_pool_connections", "Connections of the tenants' pool by state."),
-                &["state"],
-            )?,
+            pool_connections: by_state("shelfwise_pool_connections", "Connections of the tenants' pool by state.")?,
             pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
             isolation_probes: IntCounterVec::new(
                 Opts::new("shelfwise_isolation_probes_total", "Attempts to break the wall, by outcome."),
@@ -93,6 +92,10 @@ impl Metrics {
             )?,
             jobs: JobMetrics::new(&registry)?,
             webhooks: WebhookMetrics::new(&registry)?,
+            offboardings: by_state(
+                "shelfwise_offboardings",
+                "Offboardings that have not ended by state, and those that something failed for.",
+            )?,
             password_hashes: IntGauge::new("shelfwise_password_hashes", "Passwords that were hashed since the start.")?,
             isolation_violations: IntGauge::new(
                 "shelfwise_isolation_violations",
@@ -100,7 +103,7 @@ impl Metrics {
             )?,
             registry,
         };
-        let families: [Box<dyn Collector>; 10] = [
+        let families: [Box<dyn Collector>; 11] = [
             Box::new(metrics.http_requests.clone()),
             Box::new(metrics.http_duration.clone()),
             Box::new(metrics.graphql_errors.clone()),
@@ -109,6 +112,7 @@ impl Metrics {
             Box::new(metrics.pool_connections.clone()),
             Box::new(metrics.pool_permits.clone()),
             Box::new(metrics.isolation_probes.clone()),
+            Box::new(metrics.offboardings.clone()),
             Box::new(metrics.password_hashes.clone()),
             Box::new(metrics.isolation_violations.clone()),
         ];
@@ -127,4 +131,9 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// A family of gauges, one for each state.
+fn by_state(name: &str, help: &str) -> Result<IntGaugeVec, prometheus::Error> {
+    IntGaugeVec::new(Opts::new(name, help), &["state"])
 }

@@ -7,6 +7,8 @@ use tokio::time::sleep;
 
 use crate::app::App;
 use crate::control::jobs::service::tenant_depths;
+use crate::control::offboarding::OffboardingStatus::{self, Deleting, Exporting, Waiting};
+use crate::control::offboarding::service::offboarding_counts;
 use crate::control::webhooks::service::{TROUBLE_STATES, trouble_counts};
 use crate::db::{ControlDb, DbError};
 use crate::telemetry::metrics::Metrics;
@@ -16,6 +18,9 @@ const COUNT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tenants that are told of by name: as many series a family at most, however many tenants there are.
 pub const TENANTS_TOLD_MAX: i64 = 10;
+
+/// The states of an offboarding that has not ended.
+const LIVE: [OffboardingStatus; 3] = [Exporting, Waiting, Deleting];
 
 /// Counts for as long as the worker runs. What could not be counted stays as it was last.
 pub(super) async fn keep(app: &App) -> Infallible {
@@ -27,7 +32,7 @@ pub(super) async fn keep(app: &App) -> Infallible {
     }
 }
 
-/// Counts once: endpoints that are not well, what waits for them, and the queue of the tenants who have the most jobs.
+/// Counts once: endpoints that are not well, what waits for them, tenants on their way out, and the queue of the tenants who have the most jobs.
 ///
 /// # Errors
 /// The database failed.
@@ -39,6 +44,13 @@ pub async fn count(control: &ControlDb, metrics: &Metrics) -> Result<(), DbError
         metrics.webhooks.troubled.with_label_values(&[state]).set(count);
     }
     metrics.webhooks.backlog.set(troubles.iter().map(|(.., backlog)| backlog).sum());
+    let offboardings = offboarding_counts(control).await?;
+    for state in LIVE {
+        let count = offboardings.iter().find(|(name, ..)| name == state.as_str()).map_or(0, |(_, count, _)| *count);
+        metrics.offboardings.with_label_values(&[state.as_str()]).set(count);
+    }
+    let failed = offboardings.iter().map(|(.., failed)| failed).sum();
+    metrics.offboardings.with_label_values(&["failed"]).set(failed);
     let jobs = &metrics.jobs;
     // Who was among them before and is not any more would stay for ever, and the number of series had no bound.
     jobs.tenant_depth.reset();

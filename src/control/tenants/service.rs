@@ -99,11 +99,9 @@ async fn change_status(
     reason: Option<&str>,
 ) -> Result<Tenant, ControlError> {
     let (_, slug) = act;
-    let not_found =
-        || ControlError::refused(ControlErrorCode::TenantNotFound, format!("There is no tenant `{slug}`."), &["slug"]);
     control
         .write(async |tx: &mut ControlTx| {
-            let tenant = repo::tenant_lock(tx, slug).await?.ok_or_else(not_found)?;
+            let tenant = tenant_locked(tx, slug).await?;
             if !from.contains(&tenant.status()) {
                 return Err(ControlError::refused(
                     ControlErrorCode::TenantStatusConflict,
@@ -115,7 +113,28 @@ async fn change_status(
                 return Ok(tenant);
             }
             record(tx, clock, operator, act, json!({ "reason": reason })).await?;
-            repo::tenant_update_status(tx, &tenant, to, reason, clock.now()).await?.ok_or_else(not_found)
+            tenant_set_status(tx, clock, &tenant, to, reason).await
         })
         .await
+}
+
+/// The tenant with a slug, locked until the transaction ends.
+pub(in crate::control) async fn tenant_locked(tx: &mut ControlTx, slug: &str) -> Result<Tenant, ControlError> {
+    repo::tenant_lock(tx, slug).await?.ok_or_else(|| not_found(slug))
+}
+
+/// Changes the state of a tenant that is locked, for a reason or for none.
+pub(in crate::control) async fn tenant_set_status(
+    tx: &mut ControlTx,
+    clock: &dyn Clock,
+    tenant: &Tenant,
+    to: TenantStatus,
+    reason: Option<&str>,
+) -> Result<Tenant, ControlError> {
+    let changed = repo::tenant_update_status(tx, tenant, to, reason, clock.now()).await?;
+    changed.ok_or_else(|| not_found(&tenant.slug))
+}
+
+fn not_found(slug: &str) -> ControlError {
+    ControlError::refused(ControlErrorCode::TenantNotFound, format!("There is no tenant `{slug}`."), &["slug"])
 }

@@ -262,3 +262,35 @@ diesel::allow_tables_to_appear_in_same_query!(migration_steps, tenants);
 diesel::allow_tables_to_appear_in_same_query!(backfills, tenants);
 diesel::joinable!(admin_sessions -> admins (admin_id));
 diesel::allow_tables_to_appear_in_same_query!(admins, admin_sessions);
+diesel::table! {
+    /// Tenants on their way out.
+    control.offboardings (id) {
+        id -> Uuid,
+        tenant_id -> Uuid,
+        slug -> Text,
+        status -> Text,
+        reason -> Text,
+        prior_status -> Text,
+        prior_reason -> Nullable<Text>,
+        requested_by -> Text,
+        requested_at -> Timestamptz,
+        delete_after -> Timestamptz,
+        archive_id -> Uuid,
+        audit_archive_id -> Uuid,
+        error -> Nullable<Text>,
+        failures -> Integer,
+        retry_at -> Nullable<Timestamptz>,
+        keys_destroyed_at -> Nullable<Timestamptz>,
+        keys_destroyed -> Nullable<Jsonb>,
+        audit_sequence -> Nullable<BigInt>,
+        audit_hash -> Nullable<Binary>,
+        tables_dropped -> Jsonb,
+        rows_purged -> Jsonb,
+        certificate -> Nullable<Text>,
+        certificate_key -> Nullable<Jsonb>,
+        completed_at -> Nullable<Timestamptz>,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(tenants, offboardings);
