@@ -9,7 +9,7 @@ use super::tenant::{databases, tenants_of};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::drift::Comparison;
-use crate::control::tenants::{Tenant, TenantStatus};
+use crate::control::tenants::Tenant;
 use crate::db::catalogue::Difference;
 use crate::kernel::clock::SystemClock;
 
@@ -17,7 +17,7 @@ use crate::kernel::clock::SystemClock;
 pub async fn run(config: &Config, slug: Option<&str>, json: bool) -> anyhow::Result<()> {
     let (owner, (control, _)) = (owner(urls(config)?)?, databases(config)?);
     let mut tenants = tenants_of(&control, slug).await?;
-    tenants.retain(|tenant| tenant.status() != TenantStatus::Deleted);
+    tenants.retain(|tenant| !tenant.is_going());
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(tenants.len() as u64) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} tenants {per_sec} {eta}")?);
     let mut comparison = Comparison::new(&owner, &SystemClock);

@@ -41,7 +41,7 @@ impl Patrol {
         let (services, clock) = (&self.app.services, &*self.app.services.clock);
         let from = self.from.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (tenants, next) = patrol_page(&self.app.control, from).await?;
-        let report = try_all(&services.tenants, &tenants).await?;
+        let report = try_all(&self.app.control, &services.tenants, &tenants).await?;
         let count = |outcome: &str, attempts: usize| {
             self.app.metrics.isolation_probes.with_label_values(&[outcome]).inc_by(attempts as u64);
         };

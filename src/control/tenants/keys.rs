@@ -112,6 +112,10 @@ pub async fn tenant_rotate_key(
 pub async fn wrapped(control: &ControlDb) -> Result<Wrapped, DbError> {
     let mut wrapped = Wrapped::default();
     each(control, async |tenant: &Tenant| {
+        // The keys of one that is gone, or going, are destroyed.
+        if tenant.is_going() {
+            return Ok(());
+        }
         let keys = keys(tenant)?;
         wrapped.without += usize::from(keys.0.is_empty());
         for key in keys.0 {

@@ -113,6 +113,13 @@ impl Tenant {
         self.sealed_as.map_or(self.id, TenantId)
     }
 
+    /// Whether it is gone, or has lost its keys and loses its tables one by one.
+    #[must_use]
+    pub fn is_going(&self) -> bool {
+        let has_no_keys = self.keys.as_array().is_some_and(Vec::is_empty);
+        self.status() == TenantStatus::Deleted || self.status() == TenantStatus::Offboarding && has_no_keys
+    }
+
     /// The keys; `None` where they are in a form that this version cannot read.
     #[must_use]
     pub fn keys(&self) -> Option<TenantKeys> {

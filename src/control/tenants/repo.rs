@@ -1,11 +1,12 @@
 //! SQL of the registry.
 
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 
 use super::model::{Tenant, TenantStatus};
-use crate::db::schema::control::tenants;
+use crate::db::schema::control::{offboardings, tenants};
 use crate::db::statement::kept;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::ids::TenantId;
@@ -41,14 +42,40 @@ pub async fn tenant_lock(tx: &mut ControlTx, slug: &str) -> Result<Option<Tenant
 
 /// One page's rows of tenants in the order of their slugs, read in the page's direction.
 pub async fn tenant_list(control: &ControlDb, page: &PageRequest<String>) -> Result<Vec<Tenant>, DbError> {
-    let query = tenants::table.select(Tenant::as_select()).limit(page.rows()).into_boxed();
-    let query = match (&page.direction, page.from.clone()) {
+    control.load(paged(page).select(Tenant::as_select())).await
+}
+
+/// The same of tenants that have a schema, all of it.
+pub async fn standing_list(control: &ControlDb, page: &PageRequest<String>) -> Result<Vec<Tenant>, DbError> {
+    let query = paged(page)
+        .filter(tenants::status.ne(TenantStatus::Deleted.as_str()))
+        .filter(tenants::id.ne_all(going().select(offboardings::tenant_id)));
+    control.load(query.select(Tenant::as_select())).await
+}
+
+/// How many of some tenants have a schema, all of it.
+pub async fn standing_count(control: &ControlDb, ids: &[TenantId]) -> Result<i64, DbError> {
+    let query = tenants::table
+        .filter(tenants::id.eq_any(ids.iter().map(|id| id.0).collect::<Vec<_>>()))
+        .filter(tenants::status.ne(TenantStatus::Deleted.as_str()))
+        .filter(tenants::id.ne_all(going().select(offboardings::tenant_id)));
+    Ok(control.load(query.count()).await?.pop().unwrap_or(0))
+}
+
+/// Offboardings whose tenant has no keys any more, and loses its tables one by one.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn going() -> _ {
+    offboardings::table.filter(offboardings::status.eq("deleting"))
+}
+
+fn paged(page: &PageRequest<String>) -> tenants::BoxedQuery<'static, Pg> {
+    let query = tenants::table.limit(page.rows()).into_boxed();
+    match (&page.direction, page.from.clone()) {
         (Direction::Forward, None) => query.order(tenants::slug.asc()),
         (Direction::Forward, Some(slug)) => query.filter(tenants::slug.gt(slug)).order(tenants::slug.asc()),
         (Direction::Backward, None) => query.order(tenants::slug.desc()),
         (Direction::Backward, Some(slug)) => query.filter(tenants::slug.lt(slug)).order(tenants::slug.desc()),
-    };
-    control.load(query).await
+    }
 }
 
 /// How many tenants there are.
@@ -61,6 +88,8 @@ pub async fn tenants_without_keys(tx: &mut ControlTx, limit: i64) -> Result<Vec<
     let query = tenants::table
         .filter(tenants::keys.eq(json!([])))
         .filter(tenants::status.ne(TenantStatus::Deleted.as_str()))
+        // Nor those whose keys were destroyed.
+        .filter(tenants::id.ne_all(going().select(offboardings::tenant_id)))
         .order(tenants::id)
         .limit(limit)
         .select(Tenant::as_select())

@@ -40,6 +40,22 @@ pub async fn tenant_list(control: &ControlDb, page: PageRequest<String>) -> Resu
     Ok(page.cut(repo::tenant_list(control, &page).await?))
 }
 
+/// The same of tenants that have a schema, all of it: neither deleted nor being deleted.
+///
+/// # Errors
+/// The database failed.
+pub async fn standing_list(control: &ControlDb, page: PageRequest<String>) -> Result<Page<Tenant>, DbError> {
+    Ok(page.cut(repo::standing_list(control, &page).await?))
+}
+
+/// Whether all of some tenants have a schema, all of it.
+///
+/// # Errors
+/// The database failed.
+pub async fn all_stand(control: &ControlDb, ids: &[TenantId]) -> Result<bool, DbError> {
+    Ok(usize::try_from(repo::standing_count(control, ids).await?).is_ok_and(|count| count == ids.len()))
+}
+
 /// How many tenants there are.
 ///
 /// # Errors
