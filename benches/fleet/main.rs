@@ -18,7 +18,7 @@ use shelfwise::control::audit::Operator;
 use shelfwise::control::migrations::drive::{Driver, Ended, Lease};
 use shelfwise::control::migrations::service::{Bridge, progress};
 use shelfwise::control::migrations::{MigrationSet, Options};
-use shelfwise::db::migrate::{Migration, Plane, migrate_control, migrations, newest_version, tenant_script};
+use shelfwise::db::migrate::{Migration, Plane, migrate_control, migrations, newest_version, tenants_script};
 use shelfwise::db::pool::Pool;
 use shelfwise::db::tls::Target;
 use shelfwise::db::{ControlDb, DbError, OwnerDb, OwnerTx};
@@ -108,7 +108,7 @@ async fn provision(site: &Site) {
         let make = async |tx: &mut OwnerTx| {
             for tenant in batch {
                 let schema = SchemaName::from(*tenant);
-                tx.batch(&tenant_script(&schema, site.owner.runtime_login())).await?;
+                tx.batch(&tenants_script(std::slice::from_ref(&schema), site.owner.runtime_login())).await?;
                 let id = tenant.0;
                 tx.batch(&format!(
                     "INSERT INTO control.tenants

@@ -13,7 +13,7 @@ use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
 use super::{archives, audit, documents, drift, offboard, operator, provision, webhooks};
-use crate::app::{owner, urls};
+use crate::app::urls;
 use crate::config::Config;
 use crate::control::isolation::verify;
 use crate::control::tenants::keys::tenant_rotate_key;

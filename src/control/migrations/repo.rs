@@ -1,5 +1,7 @@
 //! SQL of runs. What happens to one schema is in [`steps`](super::steps).
 
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
@@ -9,6 +11,20 @@ use crate::db::schema::control::{migration_runs, migration_steps, tenants};
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::page::{Direction, PageRequest};
+
+/// Tenants that have a schema, in SQL: one that has lost its keys on its way out is losing its tables one by one.
+macro_rules! alive {
+    () => {
+        "status <> 'deleted' AND (status <> 'offboarding' OR keys <> '[]')"
+    };
+}
+
+pub(super) use alive;
+
+/// The same as a filter.
+fn is_alive() -> SqlLiteral<Bool> {
+    sql(concat!("(", alive!(), ")"))
+}
 
 /// A run.
 pub async fn run_by_id(control: &ControlDb, id: Uuid) -> Result<Option<Run>, DbError> {
@@ -158,13 +174,13 @@ statement!(
         first: i32 => Integer,
         wave_size: i32 => Integer,
         canaries: Vec<String> => Array<Text>,
-    } -> () = "
+    } -> () = concat!("
         WITH asked AS (SELECT {} AS run, {} AS target, {} AS spares, {} AS first, {} AS wave_size, {} AS canaries),
         fleet AS (
             SELECT id, true AS is_spare, false AS is_canary, schema_version FROM control.spare_schemas
             UNION ALL
             SELECT id, false, slug = ANY (asked.canaries), schema_version FROM control.tenants, asked
-            WHERE status <> 'deleted' AND schema_version < asked.target
+            WHERE ", alive!(), " AND schema_version < asked.target
         )
         INSERT INTO control.migration_steps (run_id, tenant_id, is_spare, wave, from_version, to_version)
         SELECT asked.run, id, is_spare,
@@ -174,7 +190,7 @@ statement!(
             schema_version, asked.target
         FROM fleet, asked
         WHERE schema_version < asked.target
-        ON CONFLICT (run_id, tenant_id) DO NOTHING"
+        ON CONFLICT (run_id, tenant_id) DO NOTHING")
 );
 
 /// Enters steps for schemas that are behind, and answers how many.
@@ -209,8 +225,9 @@ statement!(
     StepsOvertaken {
         run: Uuid => SqlUuid,
         target: String => Text,
-    } -> BigInt = "SELECT count(*) FROM control.migration_steps s JOIN control.tenants t ON t.id = s.tenant_id
-        WHERE s.run_id = {} AND cardinality(s.versions) > 0 AND t.status <> 'deleted' AND t.schema_version > {}"
+    } -> BigInt = concat!("SELECT count(*) FROM control.migration_steps s
+        JOIN (SELECT id, schema_version FROM control.tenants WHERE ", alive!(), ") t ON t.id = s.tenant_id
+        WHERE s.run_id = {} AND cardinality(s.versions) > 0 AND t.schema_version > {}")
 );
 
 /// How many tenants that a run has brought somewhere are further by now.
@@ -243,10 +260,7 @@ pub async fn steps_retry(tx: &mut ControlTx, run: Uuid) -> Result<usize, DbError
 
 /// Slugs among these that no tenant has.
 pub async fn slugs_unknown(tx: &mut ControlTx, slugs: &[String]) -> Result<Vec<String>, DbError> {
-    let query = tenants::table
-        .filter(tenants::slug.eq_any(slugs.to_vec()))
-        .filter(tenants::status.ne("deleted"))
-        .select(tenants::slug);
+    let query = tenants::table.filter(tenants::slug.eq_any(slugs.to_vec())).filter(is_alive()).select(tenants::slug);
     let known: Vec<String> = tx.load(query).await?;
     Ok(slugs.iter().filter(|slug| !known.contains(slug)).cloned().collect())
 }
@@ -255,13 +269,13 @@ statement!(
     /// Schemas that are below a version, by version.
     BehindCount {
         target: String => Text,
-    } -> (Text, BigInt, BigInt) = "
+    } -> (Text, BigInt, BigInt) = concat!("
         SELECT schema_version, count(*) FILTER (WHERE NOT is_spare), count(*) FILTER (WHERE is_spare) FROM (
             SELECT schema_version, false AS is_spare FROM control.tenants
-            WHERE status <> 'deleted' AND schema_version < {}
+            WHERE ", alive!(), " AND schema_version < {}
             UNION ALL
             SELECT schema_version, true FROM control.spare_schemas WHERE schema_version < $1
-        ) fleet GROUP BY 1 ORDER BY 1"
+        ) fleet GROUP BY 1 ORDER BY 1")
 );
 
 /// Schemas that are below a version, by version.
@@ -272,7 +286,7 @@ pub async fn behind(control: &ControlDb, target: &str) -> Result<Vec<Behind>, Db
 /// Tenants that are below a version, with theirs, so many at most.
 pub async fn tenants_below(control: &ControlDb, version: &str, limit: i64) -> Result<Vec<(String, String)>, DbError> {
     let query = tenants::table
-        .filter(tenants::status.ne("deleted"))
+        .filter(is_alive())
         .filter(tenants::schema_version.lt(version.to_owned()))
         .order(tenants::slug)
         .limit(limit)

@@ -14,9 +14,6 @@ use crate::db::{DbError, OwnerDb, OwnerTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::tenant::SchemaName;
 
-/// The state of a tenant whose schema is gone.
-const DELETED: &str = "deleted";
-
 /// How an attempt of a step ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Attempt {
@@ -116,12 +113,11 @@ impl Steps<'_> {
         let ((standing, spare), (tenant, (backfills, ledger))) =
             join(join(standing, spare), join(tenant, join(backfills, ledger(ask)))).await;
         let (standing, spare, tenant) = (standing?, spare?, tenant?);
-        let tenant = tenant.filter(|(status, _)| status != DELETED);
         let is_there = spare.is_some() || tenant.is_some();
         // Without a schema there is no ledger to read, and the transaction is good for nothing any more.
         let (backfills, ledger) = if is_there { (backfills?, ledger?) } else { (Vec::new(), Vec::new()) };
         let is_spare = spare.is_some();
-        let version = spare.or(tenant.map(|(_, version)| version)).unwrap_or_default();
+        let version = spare.or(tenant).unwrap_or_default();
         Ok(Found { standing, is_spare, is_there, version, ledger, backfills })
     }
 

@@ -6,8 +6,9 @@ use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uu
 use uuid::Uuid;
 
 use super::model::DueStep;
+use super::repo::alive;
 use crate::db::owner::OwnerAsk;
-use crate::db::schema::control::{backfills, migration_steps, tenants};
+use crate::db::schema::control::{backfills, migration_steps};
 use crate::db::statement::statement;
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::ids::TenantId;
@@ -112,11 +113,16 @@ statement!(
     } -> Text = "SELECT schema_version FROM control.spare_schemas WHERE id = {} FOR UPDATE"
 );
 
-/// The state and version of a tenant, locked; `None` where there is no such tenant. What only refers to the row, as new
-/// jobs do, does not wait.
-pub async fn tenant_lock(ask: &OwnerAsk, tenant: TenantId) -> Result<Option<(String, String)>, DbError> {
-    let query = tenants::table.find(tenant.0).select((tenants::status, tenants::schema_version)).for_no_key_update();
-    Ok(ask.load(query).await?.pop())
+statement!(
+    /// Locks a tenant that has a schema. What only refers to the row, as new jobs do, does not wait.
+    TenantLock {
+        id: Uuid => SqlUuid,
+    } -> Text = concat!("SELECT schema_version FROM control.tenants WHERE id = {} AND ", alive!(), " FOR NO KEY UPDATE")
+);
+
+/// The version of a tenant, locked; `None` where there is no such tenant, or it is losing its schema.
+pub async fn tenant_lock(ask: &OwnerAsk, tenant: TenantId) -> Result<Option<String>, DbError> {
+    Ok(ask.load::<_, String, _>(TenantLock { id: tenant.0 }).await?.pop())
 }
 
 /// The versions whose backfills are not done in a tenant's schema.

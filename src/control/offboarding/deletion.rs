@@ -136,6 +136,7 @@ async fn purge(offboarder: &Offboarder<'_>, tx: &mut OwnerTx, live: &Offboarding
     let purged = [
         ("jobs".to_owned(), repo::jobs_purge(tx, live.tenant_id, JOBS_BATCH).await?),
         ("audit_anchors".to_owned(), repo::anchors_purge(tx, live.tenant_id).await?),
+        ("backfills".to_owned(), repo::backfills_purge(tx, live.tenant_id).await?),
         ("webhook_troubles".to_owned(), repo::troubles_purge(tx, live.tenant_id).await?),
     ];
     let total = purged.iter().map(|(_, count)| count).sum();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::model::{NewOffboarding, Offboarding, OffboardingStatus};
 use crate::control::tenants::{Tenant, TenantStatus};
-use crate::db::schema::control::{audit_anchors, offboardings, tenants, webhook_troubles};
+use crate::db::schema::control::{audit_anchors, backfills, offboardings, tenants, webhook_troubles};
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError, OwnerTx};
 use crate::kernel::ids::{ArchiveId, OffboardingId, TenantId};
@@ -281,4 +281,9 @@ pub async fn offboarding_complete(
         offboardings::updated_at.eq(now),
     ));
     tx.execute(kept(update)).await.map(drop)
+}
+
+/// Removes what migrations have left to be filled in, and answers how much.
+pub async fn backfills_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    tx.execute(diesel::delete(backfills::table.filter(backfills::tenant_id.eq(tenant.0)))).await
 }

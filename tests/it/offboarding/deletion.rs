@@ -122,7 +122,10 @@ async fn every_table_of_the_control_plane_that_names_a_tenant_is_purged_or_kept_
     let site = Site::start().await;
     let query = "SELECT string_agg(table_name, ',' ORDER BY table_name) FROM information_schema.columns
         WHERE table_schema = 'control' AND column_name = 'tenant_id'";
-    // Kept: the archives until they expire, and the offboarding with its certificate.
-    assert_eq!(site.queue.ask(query).await, "archives,audit_anchors,jobs,offboardings,webhook_troubles");
+    // Kept: the archives until they expire, the offboarding with its certificate, and what runs of migrations did when.
+    assert_eq!(
+        site.queue.ask(query).await,
+        "archives,audit_anchors,backfills,jobs,migration_steps,offboardings,webhook_troubles"
+    );
     site.end().await;
 }
