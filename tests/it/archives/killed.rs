@@ -56,6 +56,7 @@ impl Site {
             .env("MASTER_KEYS", master_key().to_setting())
             .env("JWT_KEYS", JwtKey::generate("test-1").unwrap().to_setting())
             .env("PORT", "0")
+            .env("SPARE_SCHEMAS", "0")
             .env("LOG_LEVEL", "error")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
