@@ -99,6 +99,27 @@
 //! costs one row of the queue. The sign that a look is asked for is set and taken down under the lock of the head, and which job
 //! looks after an endpoint is told by the endpoint's row under its own: no event is committed that nobody will look for.
 //!
+//! # The life of a tenant
+//!
+//! ```text
+//! control::spares                 schemas with their roles and final names, made in batches before anybody asks
+//!   control::provisioning         a sign-up takes one, or builds one: registry, owner, mails, trail, in one transaction
+//! control::migrations::service    a run, and a step for each schema: spare schemas, canaries, waves
+//!   drive::Driver                 whoever has the lease in the run's row: the command, or the job fleet.migrate
+//!     step                        locks and ledger in the trip of the opening; one batch; COMMIT
+//!       db::migrate::fleet        scripts, ledger, registry and the step's own row: all of it, or nothing
+//!   worker::fleet                 shop.backfill: what migrations have left open, batch by batch, as the shop
+//! control::drift                  db::catalogue: what is there, beside what the migrations make
+//! control::archives::export       the tenant's own door, a cursor, one moment ─ pack: zip, sealed in pieces ─ objects
+//!   archives::restore             the schema at the archive's version, tenant::tables from top to bottom, the migrations
+//! control::sandboxes              the same tables within PostgreSQL, about nobody
+//! control::offboarding            closed, archived, waiting; keys, tables, schema, rows; a certificate
+//! ```
+//!
+//! What lasts is a row, and whoever does the next step reads it off the row and the catalogue: a process may die anywhere, and
+//! the next one goes on. What must be all or nothing is one transaction, however long; what is too much for the lock table is
+//! many. New schemas are made from a baseline, all migrations squashed, which a test proves to be equal to them.
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -152,6 +173,15 @@
 //! - No endpoint of a shop has more than one job that does anything, and no job waits for an endpoint in the slots of others.
 //! - No delivery is sent but with the bytes that were stored when it was made, and no attempt with another's signature.
 //! - No event is passed over for an endpoint but by its filter, and none of a key is sent before those ahead of it have ended.
+//! - No sign-up from the stock makes a schema or grants a role, and no spare is two tenants'.
+//! - No step of a run is done but under its lease, and none twice: its row commits with what it did. None waits for a lock longer
+//!   than the run says.
+//! - No migration younger than `db::migrate::check` breaks one of its rules without saying why.
+//! - No byte of an archive reaches the store but sealed, none is completed that was not read back, and none outlives its key.
+//! - No value of a restored tenant is sealed anew: its entry tells whose seal it has, and its keys are of no use in any other
+//!   entry. No sandbox holds a byte that its shop has sealed.
+//! - No tenant's key is destroyed before both archives were read back and have the trail up to its end, and nothing else of the
+//!   tenant before its keys. No deletion is begun and no certificate written but by the owner's login.
 //! - No payload of a job in an answer, a log line or a trail.
 //!
 //! # What the wall promises

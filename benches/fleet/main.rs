@@ -1,10 +1,13 @@
 //! What migrating a fleet costs: tenants a second by an added column and by an added index, beside a bare loop that sends
-//! the same statements and keeps no books; and how much memory it takes.
+//! the same statements and keeps no books; and how much memory it takes. And what must not cost more for it: a dump of one
+//! tenant, and the start of a server.
 //!
 //! `FLEET_TENANTS` says how many tenants; 5,000 where it is unset.
 
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks and reads its one variable")]
+
+mod beside;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,6 +24,7 @@ use shelfwise::control::migrations::{MigrationSet, Options};
 use shelfwise::db::migrate::{Migration, Plane, migrate_control, migrations, newest_version, tenants_script};
 use shelfwise::db::pool::Pool;
 use shelfwise::db::tls::Target;
+use shelfwise::db::vacuum::vacuum;
 use shelfwise::db::{ControlDb, DbError, OwnerDb, OwnerTx};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::TenantId;
@@ -31,7 +35,7 @@ use tokio_postgres::{Client, NoTls};
 const TENANTS: usize = 5_000;
 
 /// Schemas that are made in one transaction: the lock table has room for them.
-const BATCH: usize = 10;
+const BATCH: usize = 6;
 
 /// Sessions of the bare loop: as many as a run changes schemas at once.
 const SESSIONS: usize = 4;
@@ -61,6 +65,18 @@ async fn main() {
     let started = Instant::now();
     provision(&site).await;
     println!("\nfleet: {count} tenants, made in {:.1} s", started.elapsed().as_secs_f64());
+    let vacuumed = vacuum(&site.owner).await.unwrap();
+    assert!(vacuumed.left.iter().all(|catalogue| catalogue.starts_with("pg_auth") || *catalogue == "pg_shdepend"));
+    let schema = SchemaName::from(site.tenants[count / 2]);
+    match beside::dump(&cluster, ("shelfwise", schema.as_str()), &major(&site).await, folder.path()) {
+        Some(time) => println!("  pg_dump of one of them: {:.2} s", time.as_secs_f64()),
+        None => println!("  pg_dump of one of them: there is none that suits this server"),
+    }
+    let alone = prepare(&cluster, "alone").await.unwrap();
+    let owner_alone = shelfwise::app::owner(&alone).unwrap();
+    migrate_control(&owner_alone).await.unwrap();
+    provision_of(&owner_alone, &[TenantId(SystemClock.new_id())]).await;
+    beside::starts(&alone, &urls, count, folder.path()).await;
     let before = peak_rss_mb();
     let column =
         |number| statement(number, "ALTER TABLE books ADD COLUMN extra text", "ALTER TABLE books DROP COLUMN extra");
@@ -101,27 +117,39 @@ fn statement(number: u32, up: &str, down: &str) -> Migration {
     Migration { version, name, up: up.to_owned(), down: down.to_owned(), backfill: None }
 }
 
-/// Makes schemas by the script that makes them for new tenants, and enters them in the registry.
+/// Makes all schemas, some batches at once.
 async fn provision(site: &Site) {
+    let batches = futures_util::stream::iter(site.tenants.chunks(BATCH).map(|batch| provision_of(&site.owner, batch)));
+    batches.buffer_unordered(3).collect::<Vec<()>>().await;
+}
+
+/// Makes schemas by the script that makes them for new tenants, and enters them in the registry.
+async fn provision_of(owner: &OwnerDb, batch: &[TenantId]) {
     let version = newest_version(Plane::Tenant);
-    for batch in site.tenants.chunks(BATCH) {
-        let make = async |tx: &mut OwnerTx| {
-            for tenant in batch {
-                let schema = SchemaName::from(*tenant);
-                tx.batch(&tenants_script(std::slice::from_ref(&schema), site.owner.runtime_login())).await?;
-                let id = tenant.0;
-                tx.batch(&format!(
-                    "INSERT INTO control.tenants
-                         (id, slug, schema_name, name, plan, currency, status, schema_version, created_at, updated_at)
-                     VALUES ('{id}', 'shop-{}', '{schema}', 'Shop', 'free', 'EUR', 'active', '{version}', now(), now())",
-                    id.simple()
-                ))
-                .await?;
-            }
-            Ok::<_, DbError>(())
-        };
-        site.owner.write(make).await.unwrap();
-    }
+    let schemas: Vec<SchemaName> = batch.iter().copied().map(SchemaName::from).collect();
+    let make = async |tx: &mut OwnerTx| {
+        tx.batch(&tenants_script(&schemas, owner.runtime_login())).await?;
+        for (tenant, schema) in batch.iter().zip(&schemas) {
+            let id = tenant.0;
+            tx.batch(&format!(
+                "INSERT INTO control.tenants
+                     (id, slug, schema_name, name, plan, currency, status, schema_version, created_at, updated_at)
+                 VALUES ('{id}', 'shop-{}', '{schema}', 'Shop', 'free', 'EUR', 'active', '{version}', now(), now())",
+                id.simple()
+            ))
+            .await?;
+        }
+        Ok::<_, DbError>(())
+    };
+    owner.write(make).await.unwrap();
+}
+
+/// The major version of the server.
+async fn major(site: &Site) -> String {
+    let (client, connection) = tokio_postgres::connect(&site.url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let version: String = client.query_one("SHOW server_version", &[]).await.unwrap().get(0);
+    version.split('.').next().unwrap_or_default().to_owned()
 }
 
 /// Brings the fleet to the newest of these migrations, as `shelfwise migrate run` does.

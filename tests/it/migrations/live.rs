@@ -1,13 +1,14 @@
 //! Shops that work while the fleet is migrated, and versions side by side.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 use shelfwise::control::migrations::drive::{Driver, Ended, Lease};
 use shelfwise::control::migrations::service::Bridge;
 use shelfwise::control::migrations::{MigrationSet, Options};
+use shelfwise::kernel::actor::Role;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::tenant::TenantCtx;
 
@@ -16,8 +17,11 @@ use crate::harness::World;
 use crate::harness::cluster::psql_of;
 use crate::harness::world::{operator, shop};
 
-/// Requests of each shop before the migration and during it, at least.
-const REQUESTS: usize = 20;
+/// Requests before the migration and during it, at least.
+const REQUESTS: usize = 80;
+
+/// People who work at a time.
+const CLIENTS: usize = 8;
 
 /// Leads a run in a world.
 async fn migrate(world: &World, set: &MigrationSet, options: &Options) -> Ended {
@@ -35,30 +39,64 @@ async fn migrate(world: &World, set: &MigrationSet, options: &Options) -> Ended 
     driver.drive(run.id, std::future::pending()).await.unwrap()
 }
 
-/// A shop's people read and write until they are told to stop, `REQUESTS` times at least; answers how long each took.
-async fn work_in(world: &World, shop: &TenantCtx, is_over: &AtomicBool, count: &AtomicUsize) -> Vec<Duration> {
-    let client = world.user(shop, shelfwise::kernel::actor::Role::Owner);
-    let mut times = Vec::new();
-    while !is_over.load(Ordering::Relaxed) || times.len() < REQUESTS {
-        let started = Instant::now();
-        if times.len() % 3 == 0 {
-            let create = "mutation($title: String!) { bookCreate(input: { title: $title }) { book { id } userErrors { code } } }";
-            let data = client.data(create, json!({ "title": format!("Book {}", times.len()) })).await;
-            assert_eq!(data["bookCreate"]["userErrors"], json!([]));
-        } else {
-            client.data("{ books(first: 5) { nodes { id title category { name } } } }", json!({})).await;
-        }
-        times.push(started.elapsed());
-        count.fetch_add(1, Ordering::Relaxed);
-    }
-    times
+/// Shops at work, and how long their requests take: while nothing else happens, and while the fleet is migrated.
+struct Load {
+    shops: Vec<Arc<TenantCtx>>,
+    /// Whose turn it is: every shop comes by.
+    turn: AtomicUsize,
+    is_migrated: AtomicBool,
+    is_over: AtomicBool,
+    /// Requests before and during.
+    times: [Mutex<Vec<Duration>>; 2],
 }
 
-#[tokio::test]
+impl Load {
+    fn count(&self, during: bool) -> usize {
+        self.times[usize::from(during)].lock().unwrap().len()
+    }
+
+    /// Somebody reads and writes, here and there, until the migration is over.
+    async fn work(&self, world: &World, pause: Option<Duration>) {
+        let mut pace = pause.map(tokio::time::interval);
+        while !self.is_over.load(Ordering::Relaxed) || self.count(true) < REQUESTS {
+            if let Some(pace) = &mut pace {
+                pace.tick().await;
+            }
+            let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+            let client = world.user(&self.shops[turn % self.shops.len()], Role::Owner);
+            let during = self.is_migrated.load(Ordering::Relaxed);
+            let started = Instant::now();
+            if turn % 3 == 0 {
+                let create = "mutation($title: String!) { bookCreate(input: { title: $title }) { book { id } userErrors { code } } }";
+                let data = client.data(create, json!({ "title": format!("Book {turn}") })).await;
+                assert_eq!(data["bookCreate"]["userErrors"], json!([]));
+            } else {
+                client.data("{ books(first: 5) { nodes { id title category { name } } } }", json!({})).await;
+            }
+            self.times[usize::from(during)].lock().unwrap().push(started.elapsed());
+        }
+    }
+
+    fn p99(&self, during: bool) -> Duration {
+        let mut times = self.times[usize::from(during)].lock().unwrap();
+        times.sort_unstable();
+        times[times.len() * 99 / 100]
+    }
+}
+
+fn setting(name: &str) -> Option<usize> {
+    std::env::var(name).ok().map(|text| text.parse().unwrap())
+}
+
+/// `FLEET_TENANTS` shops (4) with `FLEET_REQUESTS` a second of all of them (as many as go). Where both are set, as `script/soak
+/// fleet` does, it holds that the slowest requests take less than twice as long.
+#[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_while_the_fleet_is_migrated() {
     let (world, _) = World::start_alone(Arc::new(SystemClock), &[("DB_POOL_MAX", "8")]).await;
-    let others = [shop(&world.app, "c").await, shop(&world.app, "d").await];
-    let shops = [&world.a, &world.b, &others[0], &others[1]];
+    let mut shops = vec![Arc::clone(&world.a), Arc::clone(&world.b)];
+    while shops.len() < setting("FLEET_TENANTS").unwrap_or(4) {
+        shops.push(shop(&world.app, "c").await);
+    }
     let set = set_of([
         column(1),
         migration(
@@ -73,22 +111,41 @@ async fn no_request_fails_while_the_fleet_is_migrated() {
             "DROP TABLE extras",
         ),
     ]);
-    let (is_over, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    // All are at work when it begins, and have been for a while.
+    let before = REQUESTS.max(shops.len() * 2);
+    let load = Load {
+        shops,
+        turn: AtomicUsize::new(0),
+        is_migrated: AtomicBool::new(false),
+        is_over: AtomicBool::new(false),
+        times: Default::default(),
+    };
     let fleet = async {
-        // All are at work when it begins.
-        while count.load(Ordering::Relaxed) < shops.len() * 2 {
+        while load.count(false) < before {
             tokio::task::yield_now().await;
         }
+        load.is_migrated.store(true, Ordering::Relaxed);
+        let started = Instant::now();
         let ended = migrate(&world, &set, &Options { attempts_max: 100, ..Options::default() }).await;
-        is_over.store(true, Ordering::Relaxed);
-        ended
+        load.is_over.store(true, Ordering::Relaxed);
+        (ended, started.elapsed())
     };
-    let people = shops.map(|shop| work_in(&world, shop, &is_over, &count));
-    let (ended, times) = tokio::join!(fleet, futures_util::future::join_all(people));
+    let rate = setting("FLEET_REQUESTS");
+    let pause = rate.map(|rate| Duration::from_secs(CLIENTS as u64) / u32::try_from(rate).unwrap());
+    let people = (0..CLIENTS).map(|_| load.work(&world, pause));
+    let ((ended, took), _) = tokio::join!(fleet, futures_util::future::join_all(people));
     assert_eq!(ended, Ended::Completed);
-    let mut times: Vec<Duration> = times.into_iter().flatten().collect();
-    times.sort_unstable();
-    println!("{} requests, p99 {:?}", times.len(), times[times.len() * 99 / 100]);
+    let (quiet, during) = (load.p99(false), load.p99(true));
+    let ratio = during.as_secs_f64() / quiet.as_secs_f64();
+    println!(
+        "{} shops migrated in {took:?}; p99 of {} requests before {quiet:?}, of {} during {during:?}: {ratio:.2} times as long",
+        load.shops.len(),
+        load.count(false),
+        load.count(true),
+    );
+    if rate.is_some() && load.shops.len() > 100 {
+        assert!(ratio < 2.0, "requests took {ratio:.2} times as long");
+    }
     world.end().await;
 }
 
