@@ -1,17 +1,18 @@
 //! `shelfwise tenant export`, `restore`, `archives` and `verify-archive`.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use chrono::SubsecRound as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::keys::vault;
-use super::operator;
 use super::output::{error, print_line, print_tenant};
 use super::tenant::databases;
+use super::{note, operator};
 use crate::app::{owner, urls};
 use crate::config::Config;
 use crate::control::archives::contents::row::hex;
@@ -35,7 +36,12 @@ const PAGE_ROWS: usize = 500;
 pub async fn export(config: &Config, slug: &str, out: Option<&Path>, json: bool) -> anyhow::Result<()> {
     let (control, tenants) = databases(config)?;
     let (vault, objects) = (vault(config), Objects::new(config.objects.clone()));
+    // The row's time has fewer digits than the clock's.
+    let started = SystemClock.now().trunc_subsecs(6);
     let asked = tenant_export(&control, &SystemClock, &operator(), slug, true).await.map_err(error)?;
+    if asked.created_at < started {
+        bail!("archive {} is being made already; `shelfwise tenant archives {slug}` tells when it is done", asked.id);
+    }
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new_spinner() };
     bar.set_message(format!("Archiving {slug}"));
     bar.enable_steady_tick(std::time::Duration::from_millis(100));
@@ -50,6 +56,7 @@ pub async fn export(config: &Config, slug: &str, out: Option<&Path>, json: bool)
     };
     bar.finish_and_clear();
     if let Some(path) = out {
+        note(&control, ("archive.fetch", slug), json!({ "archive": archive.id.to_string() })).await?;
         write_out(&objects, config, &archive, path).await?;
     }
     print_archive(&archive, json)?;
@@ -72,18 +79,24 @@ async fn write_out(objects: &Objects, config: &Config, archive: &Archive, path: 
     let partial = path.with_added_extension("partial");
     let target = path.to_owned();
     let write = move || {
+        // What an earlier try has left may be readable for others.
+        match std::fs::remove_file(&partial) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = create(&partial)?;
-        io::copy(&mut opened, &mut file)?;
-        file.flush()?;
-        file.sync_all()?;
-        std::fs::rename(&partial, &target)
+        let written = io::copy(&mut opened, &mut file).and_then(|_| file.sync_all());
+        match written {
+            Ok(()) => std::fs::rename(&partial, &target),
+            Err(error) => std::fs::remove_file(&partial).and(Err(error)),
+        }
     };
     tokio::task::spawn_blocking(write).await?.with_context(|| format!("cannot write {}", path.display()))
 }
 
 fn create(path: &Path) -> io::Result<File> {
     let mut options = File::options();
-    options.write(true).create(true).truncate(true);
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)

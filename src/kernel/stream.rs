@@ -99,8 +99,9 @@ pub fn measure(sealed_len: u64) -> Option<(u32, u64)> {
     let body = sealed_len.checked_sub(HEAD_LEN as u64)?;
     let pieces = body.div_ceil((PIECE_LEN + TAG_LEN) as u64);
     let plain = body.checked_sub(pieces.checked_mul(TAG_LEN as u64)?)?;
-    // Even an empty file has a last piece.
-    (pieces > 0).then_some((u32::try_from(pieces).ok()?, plain))
+    // Even an empty file has a last piece; one of several has something in it. Else the end was cut off.
+    let is_whole = pieces == 1 || plain > pieces.checked_sub(1)? * PIECE_LEN as u64;
+    is_whole.then_some((u32::try_from(pieces).ok()?, plain))
 }
 
 fn stream(key: &Key, head: &[u8; HEAD_LEN]) -> StreamBE32<Aes256Gcm> {
@@ -158,5 +159,10 @@ mod tests {
         for no_file in [0, HEAD_LEN as u64, (HEAD_LEN + TAG_LEN - 1) as u64] {
             assert_eq!(measure(no_file), None, "{no_file}");
         }
+        let pieces = 2 * (PIECE_LEN + TAG_LEN);
+        for left in 1..=TAG_LEN {
+            assert_eq!(measure((HEAD_LEN + pieces + left) as u64), None, "cut off {left} bytes into its last piece");
+        }
+        assert_eq!(measure((HEAD_LEN + pieces + TAG_LEN + 1) as u64), Some((3, 2 * PIECE_LEN as u64 + 1)));
     }
 }

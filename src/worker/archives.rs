@@ -15,6 +15,7 @@ use crate::control::archives::restore::{self, From, RESTORE, Restoring, To, tena
 use crate::control::archives::service::{EXPORT, archive_fail, archive_make, archive_sweep};
 use crate::control::archives::{Archive, ArchiveError};
 use crate::control::audit::Operator;
+use crate::db::DbError;
 use crate::jobs::{Answer, Handler, Handlers, Job, Periodic, Setback};
 use crate::kernel::ids::{ArchiveId, TenantId};
 
@@ -191,6 +192,8 @@ fn full(app: &App) -> Setback {
 /// What becomes of a job whose archive failed. What an operator has to mend is not tried again.
 fn setback(error: &ArchiveError) -> Setback {
     match error {
+        // The tenant was changed meanwhile. One that always is must be told in the end.
+        ArchiveError::Db(error @ DbError::Conflict(_)) => Setback::Retry(error.to_string()),
         ArchiveError::Db(error) => error.clone().into(),
         ArchiveError::Refused(_) => Setback::GiveUp(error.to_string()),
         // A store that is read again may read better.

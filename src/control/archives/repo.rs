@@ -170,11 +170,16 @@ pub async fn archive_list_over(control: &ControlDb, now: DateTime<Utc>, limit: i
     control.load(query.select(Archive::as_select())).await
 }
 
-/// Archives that have ended without one, and may have an object yet.
-pub async fn archive_list_leftover(control: &ControlDb, limit: i64) -> Result<Vec<Archive>, DbError> {
+/// Archives that have ended without one, and may have an object yet: the next ones after an id.
+pub async fn archive_list_leftover(
+    control: &ControlDb,
+    after: Option<ArchiveId>,
+    limit: i64,
+) -> Result<Vec<Archive>, DbError> {
     let query = archives::table
         .filter(archives::status.eq_any([ArchiveStatus::Expired.as_str(), ArchiveStatus::Failed.as_str()]))
         .filter(archives::object_key.is_not_null())
+        .filter(archives::id.gt(after.map_or(Uuid::nil(), |after| after.0)))
         .order(archives::id)
         .limit(limit);
     control.load(query.select(Archive::as_select())).await

@@ -5,7 +5,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::error::ArchiveError;
-use super::export::{Desk, bytes_of, export, sha256};
+use super::export::{Desk, bytes_of, export};
 use super::manifest::Manifest;
 use super::model::{Archive, ArchiveStatus, Purpose};
 use super::repo::{self, Written};
@@ -40,8 +40,9 @@ const BATCH: i64 = 100;
 /// How long an archive may be without a job that makes it: whoever asked for it may be making it.
 const ORPHANED_AFTER: TimeDelta = TimeDelta::hours(2);
 
-/// When the job of an archive begins that is being made by whoever asked for it: should they not finish.
-const FALLBACK_AFTER: TimeDelta = TimeDelta::hours(1);
+/// When the job of an archive begins that is being made by whoever asked for it: should they not finish. What takes longer is
+/// made anew by a worker.
+const FALLBACK_AFTER: TimeDelta = TimeDelta::hours(4);
 
 /// Asks for an archive of a tenant, in the caller's transaction: it is made by a job.
 ///
@@ -250,7 +251,11 @@ pub async fn archive_verify(objects: &Objects, vault: &Vault, archive: &Archive)
 pub async fn archive_open(objects: &Objects, vault: &Vault, archive: &Archive) -> Result<SealedObject, ArchiveError> {
     let (name, key) = (archive.object_key.as_ref(), archive_key(vault, archive)?);
     let name = name.ok_or_else(|| ArchiveError::Damaged("its row lacks what an archive has".to_owned()))?;
-    SealedObject::open(objects, name, &key).await
+    let opened = SealedObject::open(objects, name, &key).await?;
+    if archive.bytes.and_then(|bytes| u64::try_from(bytes).ok()) != Some(opened.size()) {
+        return Err(ArchiveError::Damaged("it is not as long as what was written".to_owned()));
+    }
+    Ok(opened)
 }
 
 /// The key of a completed archive.
@@ -292,7 +297,7 @@ async fn verify(mut read: SealedObject, expected: Expected) -> Result<(), Archiv
                 return Err(ArchiveError::damaged(&table.entry(), "not what the manifest says"));
             }
         }
-        if sha256(&archive.whole("audit/anchors.ndjson")?) != expected.manifest.anchors.entry_sha256 {
+        if archive.lines("audit/anchors.ndjson", |_| Ok(()))? != expected.manifest.anchors.entry_sha256 {
             return Err(ArchiveError::damaged("audit/anchors.ndjson", "not what the manifest says"));
         }
         Ok(())
@@ -307,26 +312,50 @@ async fn verify(mut read: SealedObject, expected: Expected) -> Result<(), Archiv
 /// The database or the store failed; what is left is left to the next sweep.
 pub async fn archive_sweep(control: &ControlDb, objects: &Objects, clock: &dyn Clock) -> Result<(), ArchiveError> {
     let now = clock.now();
-    for archive in repo::archive_list_over(control, now, BATCH).await? {
-        let expire = async |tx: &mut ControlTx| {
-            let is_over = repo::archive_expire(tx, archive.id, now).await?;
-            if is_over {
-                let details = json!({ "archive": archive.id.to_string(), "purpose": archive.purpose });
-                record(tx, clock, &Operator::platform(), ("archive.expire", &archive.slug), details).await?;
-            }
-            Ok::<_, DbError>(())
-        };
-        control.write(expire).await?;
+    // Each page leaves fewer, so the loop ends; no key waits for the next sweep, however many are over.
+    loop {
+        let over = repo::archive_list_over(control, now, BATCH).await?;
+        for archive in &over {
+            let expire = async |tx: &mut ControlTx| {
+                let is_over = repo::archive_expire(tx, archive.id, now).await?;
+                if is_over {
+                    let details = json!({ "archive": archive.id.to_string(), "purpose": archive.purpose });
+                    record(tx, clock, &Operator::platform(), ("archive.expire", &archive.slug), details).await?;
+                }
+                Ok::<_, DbError>(())
+            };
+            control.write(expire).await?;
+        }
+        if (over.len() as i64) < BATCH {
+            break;
+        }
     }
     for id in repo::archive_list_orphaned(control, EXPORT, now - ORPHANED_AFTER).await? {
         archive_fail(control, clock, id, "nobody makes it any more", true).await?;
     }
-    for archive in repo::archive_list_leftover(control, BATCH).await? {
-        let Some(name) = &archive.object_key else { continue };
-        objects.delete(name).await?;
-        control.write::<_, DbError>(async |tx: &mut ControlTx| repo::archive_object_gone(tx, archive.id).await).await?;
+    leftovers_delete(control, objects).await
+}
+
+/// Removes objects that nobody can open any more. One that cannot be removed keeps no other, and is told at the end.
+async fn leftovers_delete(control: &ControlDb, objects: &Objects) -> Result<(), ArchiveError> {
+    let (mut after, mut failed) = (None, None);
+    loop {
+        let page = repo::archive_list_leftover(control, after, BATCH).await?;
+        for archive in &page {
+            let Some(name) = &archive.object_key else { continue };
+            match objects.delete(name).await {
+                Ok(()) => {
+                    let gone = async |tx: &mut ControlTx| repo::archive_object_gone(tx, archive.id).await;
+                    control.write::<_, DbError>(gone).await?;
+                }
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        match page.last() {
+            Some(archive) => after = Some(archive.id),
+            None => return failed.map_or(Ok(()), |error| Err(error.into())),
+        }
     }
-    Ok(())
 }
 
 /// Wraps the keys of all archives under the first master key, some a transaction, and answers how many were not yet.

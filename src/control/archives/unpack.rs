@@ -7,6 +7,7 @@ use std::io::{self, BufRead as _, BufReader, Read, Seek, SeekFrom};
 use sha2::{Digest as _, Sha256};
 use tokio::runtime::Handle;
 use zip::ZipArchive;
+use zip::result::ZipError;
 
 use super::contents::row::hex;
 use super::error::ArchiveError;
@@ -16,7 +17,7 @@ use crate::kernel::stream::{HEAD_LEN, Opener, PIECE_LEN, TAG_LEN, measure};
 use crate::objects::Objects;
 
 /// Bytes of an entry that is read whole, at most.
-const WHOLE_LEN_MAX: u64 = 16 << 20;
+const WHOLE_LEN_MAX: u64 = 64 << 20;
 
 /// Bytes that are read at once.
 const BUFFER_LEN: usize = 64 << 10;
@@ -60,15 +61,23 @@ impl SealedObject {
         self.len
     }
 
-    /// Opens one piece of it.
-    fn piece(&self, index: u32) -> io::Result<Vec<u8>> {
+    /// How many pieces it is read in.
+    #[must_use]
+    pub fn pieces(&self) -> u32 {
+        self.pieces
+    }
+
+    /// Fetches one piece of it and opens it.
+    ///
+    /// # Errors
+    /// The store failed, or the piece is not what was sealed there.
+    pub async fn piece(&self, index: u32) -> Result<Vec<u8>, ArchiveError> {
         let start = HEAD_LEN as u64 + u64::from(index) * (PIECE_LEN + TAG_LEN) as u64;
         let is_last = index + 1 == self.pieces;
         let whole = (PIECE_LEN + TAG_LEN) as u64;
         let rest = self.len - u64::from(index) * PIECE_LEN as u64 + TAG_LEN as u64;
-        let get = self.objects.get(&self.name, start..start + if is_last { rest } else { whole });
-        let sealed = self.runtime.block_on(get).map_err(io::Error::other)?;
-        self.opener.piece(index, is_last, &sealed).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+        let sealed = self.objects.get(&self.name, start..start + if is_last { rest } else { whole }).await?;
+        Ok(self.opener.piece(index, is_last, &sealed)?)
     }
 }
 
@@ -79,7 +88,8 @@ impl Read for SealedObject {
         }
         let index = u32::try_from(self.position / PIECE_LEN as u64).map_err(io::Error::other)?;
         if self.opened.as_ref().is_none_or(|(opened, _)| *opened != index) {
-            self.opened = Some((index, self.piece(index)?));
+            let piece = self.runtime.block_on(self.piece(index)).map_err(io::Error::other)?;
+            self.opened = Some((index, piece));
         }
         let Some((_, piece)) = &self.opened else { return Ok(0) };
         let within = (self.position % PIECE_LEN as u64) as usize;
@@ -114,7 +124,7 @@ impl Unpacked {
     /// It is no zip, or not whole.
     pub fn open(source: impl Source + 'static) -> Result<Self, ArchiveError> {
         let source: Box<dyn Source> = Box::new(source);
-        Ok(Self { zip: ZipArchive::new(source).map_err(damaged)? })
+        Ok(Self { zip: ZipArchive::new(source).map_err(|error| of_zip("the zip", error))? })
     }
 
     /// Opens an archive's file.
@@ -146,8 +156,11 @@ impl Unpacked {
     /// There is none, or it cannot be read.
     pub fn whole(&mut self, name: &str) -> Result<Vec<u8>, ArchiveError> {
         let mut bytes = Vec::new();
-        let entry = self.zip.by_name(name).map_err(|error| ArchiveError::damaged(name, error))?;
-        entry.take(WHOLE_LEN_MAX).read_to_end(&mut bytes).map_err(|error| ArchiveError::damaged(name, error))?;
+        let entry = self.zip.by_name(name).map_err(|error| of_zip(name, error))?;
+        entry.take(WHOLE_LEN_MAX + 1).read_to_end(&mut bytes).map_err(|error| of_io(name, error))?;
+        if bytes.len() as u64 > WHOLE_LEN_MAX {
+            return Err(ArchiveError::damaged(name, "longer than any such entry is"));
+        }
         Ok(bytes)
     }
 
@@ -160,12 +173,12 @@ impl Unpacked {
         name: &str,
         mut line: impl FnMut(&str) -> Result<(), ArchiveError>,
     ) -> Result<String, ArchiveError> {
-        let entry = self.zip.by_name(name).map_err(|error| ArchiveError::damaged(name, error))?;
+        let entry = self.zip.by_name(name).map_err(|error| of_zip(name, error))?;
         let (mut reader, mut hasher) = (BufReader::with_capacity(BUFFER_LEN, entry), Sha256::new());
         let mut text = String::new();
         loop {
             text.clear();
-            if reader.read_line(&mut text).map_err(|error| ArchiveError::damaged(name, error))? == 0 {
+            if reader.read_line(&mut text).map_err(|error| of_io(name, error))? == 0 {
                 return Ok(hex(&hasher.finalize()));
             }
             hasher.update(&text);
@@ -188,11 +201,22 @@ pub fn digest(source: &mut impl Read) -> Result<(Vec<u8>, u64), ArchiveError> {
                 len += read as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ArchiveError::Damaged(error.to_string())),
+            Err(error) => return Err(of_io("the object", error)),
         }
     }
 }
 
-fn damaged(error: zip::result::ZipError) -> ArchiveError {
-    ArchiveError::Damaged(error.to_string())
+fn of_zip(place: &str, error: ZipError) -> ArchiveError {
+    match error {
+        ZipError::Io(error) => of_io(place, error),
+        error => ArchiveError::damaged(place, error),
+    }
+}
+
+/// What went wrong underneath: a store that is away says nothing of the archive.
+fn of_io(place: &str, error: io::Error) -> ArchiveError {
+    match error.downcast::<ArchiveError>() {
+        Ok(error) => error,
+        Err(error) => ArchiveError::damaged(place, error),
+    }
 }

@@ -70,8 +70,8 @@ async fn a_tenant_is_exported_listed_verified_and_restored_at_the_command_line()
         let trail = "SELECT count(*) FROM control.admin_audit WHERE details ->> 'archive' = $1";
         assert_eq!(
             psql().await.query_one(trail, &[&id]).await.unwrap().get::<_, i64>(0),
-            3,
-            "one export, two restores"
+            4,
+            "one export that was written to a file, two restores"
         );
     })
     .await;

@@ -82,6 +82,10 @@ async fn operators_export_and_restore_by_jobs_and_owners_are_mailed_a_link_that_
         let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
         let sha256: String = sha256.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(sha256, archive["sha256"].as_str().unwrap());
+        let had = "SELECT string_agg(operator || ' ' || (details ->> 'archive'), ' ') FROM control.admin_audit
+            WHERE action = 'archive.download'";
+        let had: String = psql.query_one(had, &[]).await.unwrap().get(0);
+        assert_eq!(had, format!("link {id}"), "who had the link is told");
 
         let slug = fresh_slug("r");
         let input = json!({ "archive": id, "slug": slug, "name": "Again" });
