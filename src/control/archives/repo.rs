@@ -1,8 +1,10 @@
 //! SQL of the book of archives.
 
 use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Bool, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -146,12 +148,18 @@ pub async fn archive_fail(
     tx.execute(kept(diesel::update(of).set(ended))).await.map(drop)
 }
 
+/// Whether an archive is over by the database's clock too: a worker's alone destroys no key.
+fn is_over() -> SqlLiteral<Bool> {
+    sql("archives.expires_at <= clock_timestamp()")
+}
+
 /// Lets an archive that is to be kept no longer expire: destroys its key. False where it is to be kept.
 pub async fn archive_expire(tx: &mut ControlTx, id: ArchiveId, now: DateTime<Utc>) -> Result<bool, DbError> {
     let update = diesel::update(archives::table)
         .filter(archives::id.eq(id.0))
         .filter(archives::status.eq(ArchiveStatus::Completed.as_str()))
         .filter(archives::expires_at.le(now))
+        .filter(is_over())
         .set((
             archives::status.eq(ArchiveStatus::Expired.as_str()),
             archives::key_wrapped.eq(None::<Vec<u8>>),
@@ -165,6 +173,7 @@ pub async fn archive_list_over(control: &ControlDb, now: DateTime<Utc>, limit: i
     let query = archives::table
         .filter(archives::status.eq(ArchiveStatus::Completed.as_str()))
         .filter(archives::expires_at.le(now))
+        .filter(is_over())
         .order(archives::expires_at)
         .limit(limit);
     control.load(query.select(Archive::as_select())).await
@@ -266,6 +275,27 @@ statement!(
 /// How many archives' keys each master key wraps.
 pub async fn archive_count_by_master(control: &ControlDb) -> Result<Vec<(String, i64)>, DbError> {
     control.load(Wrapped {}).await
+}
+
+/// Archives by their ids, which nobody changes until the transaction ends.
+pub async fn archives_hold(tx: &mut ControlTx, ids: [ArchiveId; 2]) -> Result<Vec<Archive>, DbError> {
+    let query = archives::table.filter(archives::id.eq_any(ids.map(|id| id.0))).order(archives::id);
+    tx.load(query.select(Archive::as_select()).for_share()).await
+}
+
+/// Archives of a tenant that can be opened, or are not made yet, the oldest first.
+pub async fn archive_list_left(tx: &mut ControlTx, tenant: TenantId) -> Result<Vec<Archive>, DbError> {
+    let unfinished = [ArchiveStatus::Pending.as_str(), ArchiveStatus::Running.as_str()];
+    let query = archives::table
+        .filter(archives::tenant_id.eq(tenant.0))
+        .filter(archives::key_wrapped.is_not_null().or(archives::status.eq_any(unfinished)))
+        .order(archives::id);
+    tx.load(query.select(Archive::as_select())).await
+}
+
+/// The tenant with an id, whose state nobody changes until the transaction ends.
+pub async fn tenant_hold(tx: &mut ControlTx, id: TenantId) -> Result<Option<Tenant>, DbError> {
+    Ok(tx.load(tenants::table.filter(tenants::id.eq(id.0)).select(Tenant::as_select()).for_share()).await?.pop())
 }
 
 /// The tenant with an id, as the transaction sees it.

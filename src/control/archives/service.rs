@@ -85,7 +85,7 @@ async fn request(
 /// where the caller does not finish.
 ///
 /// # Errors
-/// There is no such tenant, or nothing of it is left.
+/// There is no such tenant, or nothing of it is left, or soon will be.
 pub async fn tenant_export(
     control: &ControlDb,
     clock: &dyn Clock,
@@ -97,7 +97,7 @@ pub async fn tenant_export(
     let tenant = tenant_by_slug(control, slug).await?;
     let tenant =
         tenant.ok_or_else(|| refused(ControlErrorCode::TenantNotFound, format!("There is no tenant `{slug}`.")))?;
-    if matches!(tenant.status(), TenantStatus::Deleted | TenantStatus::Provisioning) {
+    if tenant.is_going() || tenant.status() == TenantStatus::Provisioning {
         let message = format!("The tenant is {}; there is nothing to export.", tenant.status);
         return Err(refused(ControlErrorCode::TenantStatusConflict, message));
     }
@@ -135,7 +135,8 @@ pub async fn archive_list(
 /// Twice is safe: each try has a name and a key of its own, and the one that began last is kept.
 ///
 /// # Errors
-/// The tenant cannot be read, or the store failed; what was written is removed.
+/// The tenant cannot be read, or the store failed; what was written is removed. Or the tenant is being deleted: then the
+/// archive is given up as well.
 pub async fn archive_make(
     desk: Desk<'_>,
     retention: &RetentionConfig,
@@ -145,6 +146,9 @@ pub async fn archive_make(
     let Some(archive) = archive_by_id(control, id).await? else { return Ok(None) };
     let gone = || DbError::Other("the tenant is gone".to_owned());
     let tenant = tenant_by_id(control, archive.tenant_id).await?.ok_or_else(gone)?;
+    if tenant.is_going() {
+        return Err(given_up(desk, id).await?);
+    }
     let (key, wrapped, master) = vault.archive_key_new(archive.tenant_id, archive.id.0)?;
     let name = format!("archives/{}/{}", archive.id, crate::kernel::ids::base32_encode(clock.new_id()));
     let begin = async |tx: &mut ControlTx| repo::archive_begin(tx, id, &name, (wrapped, master)).await;
@@ -179,19 +183,57 @@ pub async fn archive_make(
             + if archive.purpose() == Purpose::Audit { retention.audit } else { retention.archives },
     };
     let completed = control.write::<_, DbError>(async |tx: &mut ControlTx| {
+        // What was read of a shop that is taken down is a part of it. One whose deletion has not begun by now was whole.
+        if repo::tenant_hold(tx, archive.tenant_id).await?.is_none_or(|tenant| tenant.is_going()) {
+            return Ok(Made::Going);
+        }
         let Some(archive) = repo::archive_complete(tx, (id, clock.now()), &name, written).await? else {
-            return Ok(None);
+            return Ok(Made::Superseded);
         };
         if archive.purpose() == Purpose::Export {
             job_enqueue(tx, ready_mail(clock, &archive)).await?;
         }
-        Ok(Some(archive))
+        Ok(Made::Archive(Box::new(archive)))
     });
-    let completed = completed.await?;
-    if completed.is_none() {
-        let _ = objects.delete(&name).await;
+    let made = completed.await?;
+    if let Made::Archive(archive) = made {
+        return Ok(Some(*archive));
     }
-    Ok(completed)
+    let _ = objects.delete(&name).await;
+    if matches!(made, Made::Going) { Err(given_up(desk, id).await?) } else { Ok(None) }
+}
+
+/// What became of an archive that was written.
+enum Made {
+    /// There is one.
+    Archive(Box<Archive>),
+    /// Another has begun it anew.
+    Superseded,
+    /// Its tenant is being deleted.
+    Going,
+}
+
+/// Gives up an archive whose tenant is being deleted, and answers why.
+async fn given_up(desk: Desk<'_>, id: ArchiveId) -> Result<ArchiveError, DbError> {
+    let message = "The tenant is being deleted; there is nothing to export.".to_owned();
+    archive_fail(desk.control, desk.clock, id, &message, true).await?;
+    Ok(ControlError::refused(ControlErrorCode::TenantStatusConflict, message, &["archive"]).into())
+}
+
+/// Archives by their ids, which nobody changes or lets expire until the transaction ends.
+///
+/// # Errors
+/// The database failed.
+pub async fn archives_hold(tx: &mut ControlTx, ids: [ArchiveId; 2]) -> Result<Vec<Archive>, DbError> {
+    repo::archives_hold(tx, ids).await
+}
+
+/// Archives of a tenant that can be opened, or are not made yet, the oldest first.
+///
+/// # Errors
+/// The database failed.
+pub async fn archive_list_left(tx: &mut ControlTx, tenant: TenantId) -> Result<Vec<Archive>, DbError> {
+    repo::archive_list_left(tx, tenant).await
 }
 
 fn ready_mail(clock: &dyn Clock, archive: &Archive) -> NewJob {

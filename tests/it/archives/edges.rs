@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use shelfwise::control::archives::service::archive_make;
+use shelfwise::control::archives::{ArchiveError, ArchiveStatus};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::ArchiveId;
 use shelfwise::worker::{handlers, work};
@@ -153,6 +154,43 @@ async fn what_operators_ask_wrongly_is_refused_and_nothing_is_enqueued() {
         assert_eq!(admin.data(list, json!({ "slug": "nobody" })).await["archives"]["nodes"], json!([]));
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_is_being_deleted_is_not_archived_any_more() {
+    let store = Store::new();
+    let (world, name) = World::start_alone(Arc::new(SystemClock), &store.settings()).await;
+    let (app, holder, psql) = (&world.app, psql_of(&name).await, psql_of(&name).await);
+    let make = |id| archive_make(app.archive_desk(), &app.config.retention, id);
+    let begin = format!("UPDATE control.tenants SET status = 'offboarding', keys = '[]' WHERE id = '{}'", world.a.id.0);
+
+    // The deletion begins after the shop was read, and before the archive is said to be there.
+    let id = asked(app, &world.a).await;
+    holder.batch_execute(&format!("BEGIN; {begin}")).await.unwrap();
+    let commit = async {
+        let waits = "SELECT count(*) > 0 FROM pg_locks
+            WHERE NOT granted AND pid IN (SELECT pid FROM pg_stat_activity WHERE datname = current_database())";
+        let started = std::time::Instant::now();
+        while !psql.query_one(waits, &[]).await.unwrap().get::<_, bool>(0) {
+            assert!(started.elapsed() < std::time::Duration::from_secs(20), "nobody waits for the tenant");
+        }
+        holder.batch_execute("COMMIT").await.unwrap();
+    };
+    let (made, ()) = tokio::join!(make(id), commit);
+    assert_eq!(made.unwrap_err().to_string(), "The tenant is being deleted; there is nothing to export.");
+    let given_up = row(app, id).await;
+    assert_eq!((given_up.status(), given_up.key_wrapped), (ArchiveStatus::Failed, None));
+    assert!(store.files().is_empty());
+
+    // Nor is one begun, or asked for.
+    psql.execute("UPDATE control.archives SET status = 'pending', finished_at = NULL, error = NULL", &[])
+        .await
+        .unwrap();
+    assert!(matches!(make(id).await.unwrap_err(), ArchiveError::Refused(_)));
+    assert_eq!((row(app, id).await.status(), store.files().len()), (ArchiveStatus::Failed, 0));
+    let payload = world.admin().data(EXPORT, json!({ "slug": world.a.slug.as_str() })).await["tenantExport"].clone();
+    assert_eq!(codes(&payload), ["TENANT_STATUS_CONFLICT"]);
+    world.end().await;
 }
 
 #[tokio::test]
