@@ -12,7 +12,8 @@ CREATE TABLE control.offboardings (
     prior_reason text,
     requested_by text NOT NULL,
     requested_at timestamptz NOT NULL,
-    -- Nothing is destroyed before.
+    -- Nothing is destroyed before. Servers enter it, as requested_at and the grace period; who may put it elsewhere later is
+    -- the owner alone. What the deletion relies on beside it are the archives, which it reads back.
     delete_after timestamptz NOT NULL,
     -- All that the shop had, and its trail alone, which is kept for longer.
     archive_id uuid NOT NULL REFERENCES control.archives (id),
@@ -46,7 +47,10 @@ CREATE TABLE control.offboardings (
 CREATE UNIQUE INDEX offboardings_live_key ON control.offboardings (tenant_id) WHERE completed_at IS NULL;
 CREATE INDEX offboardings_slug_idx ON control.offboardings (slug, id);
 
--- What destroys is the owner's: the runtime login can neither begin a deletion nor write a certificate.
-GRANT SELECT, INSERT ON control.offboardings TO {runtime};
+-- What destroys is the owner's: the runtime login can neither begin a deletion nor write a certificate, in a new row as
+-- little as in an old one.
+GRANT SELECT ON control.offboardings TO {runtime};
+GRANT INSERT (id, tenant_id, slug, status, reason, prior_status, prior_reason, requested_by, requested_at, delete_after,
+    archive_id, audit_archive_id, updated_at) ON control.offboardings TO {runtime};
 GRANT UPDATE (status, archive_id, audit_archive_id, error, failures, retry_at, completed_at, updated_at)
     ON control.offboardings TO {runtime};

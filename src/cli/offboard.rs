@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::operator;
 use super::output::{error, print_line};
 use super::tenant::databases;
+use crate::auth::Tokens;
 use crate::config::Config;
-use crate::control::offboarding::certificate::verified;
+use crate::control::offboarding::certificate::verified_by;
 use crate::control::offboarding::service::{offboarding_by_slug, tenant_offboard, tenant_offboard_cancel};
 use crate::control::offboarding::{Offboarding, OffboardingStatus};
 use crate::db::ControlDb;
@@ -57,7 +58,11 @@ pub async fn run(config: &Config, asked: Offboard) -> anyhow::Result<()> {
     } else {
         newest(&control, &slug).await?
     };
-    if act.certificate { print_certificate(&offboarding, json) } else { Ok(print_offboarding(&offboarding, json)?) }
+    if act.certificate {
+        print_certificate(&Tokens::new(&config.auth)?, &offboarding, json)
+    } else {
+        Ok(print_offboarding(&offboarding, json)?)
+    }
 }
 
 async fn newest(control: &ControlDb, slug: &str) -> anyhow::Result<Offboarding> {
@@ -105,11 +110,11 @@ fn print_offboarding(offboarding: &Offboarding, is_json: bool) -> std::io::Resul
 }
 
 /// Prints a certificate: the signature alone, or with what it says and the key that verifies it.
-fn print_certificate(offboarding: &Offboarding, is_json: bool) -> anyhow::Result<()> {
+fn print_certificate(tokens: &Tokens, offboarding: &Offboarding, is_json: bool) -> anyhow::Result<()> {
     let (Some(signed), Some(key)) = (&offboarding.certificate, &offboarding.certificate_key) else {
         anyhow::bail!("there is no certificate yet: the offboarding is {}", offboarding.status);
     };
-    let statement = verified(signed, key).context("the certificate was tampered with")?;
+    let statement = verified_by(tokens, signed, key).context("the certificate was tampered with")?;
     if is_json {
         let all = json!({ "signature": signed, "publicKey": key, "statement": statement });
         return Ok(print_line(format_args!("{all}"))?);

@@ -21,8 +21,9 @@ const LOOK_AFTER: &str = "offboarding.look_after";
 /// The pause between two looks.
 const EVERY: Duration = Duration::from_secs(10 * 60);
 
-/// How long an attempt may take: tables are counted, and archives are read back. The next one goes on where it ended.
-const TIMEOUT: Duration = Duration::from_secs(3_600);
+/// How long an attempt may take: tables are counted, and archives are read back, as large as they are. The next one goes on
+/// where it ended.
+const TIMEOUT: Duration = Duration::from_secs(12 * 3_600);
 
 /// Does the steps of an offboarding that are due. Twice is safe: each step finds what is done.
 struct Advance {

@@ -82,11 +82,11 @@ impl Offboarder<'_> {
         match step {
             // Somebody works with a table: a backup, an export, a migration. They are let finish.
             Err(Failure::Db(DbError::Cancelled(error))) => {
-                self.note(&offboarding, &error).await?;
+                self.note(&offboarding, &error).await;
                 Ok(Next::At(self.clock.now() + LOCK_PAUSE))
             }
             Err(failure) => {
-                self.note(&offboarding, &told(&failure)).await?;
+                self.note(&offboarding, &told(&failure)).await;
                 Err(failure)
             }
             done => done,
@@ -180,32 +180,55 @@ impl Offboarder<'_> {
     /// The end of the grace period: the archives are read back once more, and then there is no way back.
     async fn begin(&self, offboarding: &Offboarding) -> Result<Next, ControlError> {
         let found = self.archives(offboarding).await?;
-        let [Found::Whole(archive), Found::Whole(_)] = &found else {
+        let [Found::Whole(archive), Found::Whole(audit)] = &found else {
             return self.export_failed(offboarding, &found).await;
         };
         certificate::can_be_signed(self.tokens)?;
-        match deletion::begin(self, offboarding, archive).await? {
+        match deletion::begin(self, offboarding, [archive, audit]).await? {
             deletion::Begun::Yes => Ok(Next::Now),
             deletion::Begun::Ended => Ok(Next::Nothing),
+            deletion::Begun::Early(server) => {
+                tracing::warn!(
+                    tenant.slug = %offboarding.slug, offboarding.id = %offboarding.id, database.now = %server,
+                    "A deletion is not due by the database's clock; a worker's is ahead"
+                );
+                Ok(Next::At(offboarding.delete_after.min(server + LOOK_PAUSE_MAX)))
+            }
+            deletion::Begun::Busy => {
+                self.note(offboarding, "a job of the shop is running").await;
+                Ok(Next::At(self.clock.now() + LOCK_PAUSE))
+            }
             deletion::Begun::Outdated => {
-                let error = || Found::Not("the shop has changed since it was archived".to_owned());
+                let error = || {
+                    Found::Not("the shop has changed since it was archived, or an archive is near its end".to_owned())
+                };
                 self.ask_again(offboarding, [&error(), &error()]).await
             }
         }
     }
 
-    /// Both archives, read back.
+    /// Both archives, read back once neither is being written: that takes long, and one alone is not enough.
     async fn archives(&self, offboarding: &Offboarding) -> Result<[Found; 2], ControlError> {
-        Ok([self.archive(offboarding.archive_id).await?, self.archive(offboarding.audit_archive_id).await?])
+        let ids = [offboarding.archive_id, offboarding.audit_archive_id];
+        let rows = [archive_by_id(self.control, ids[0]).await?, archive_by_id(self.control, ids[1]).await?];
+        let is_unfinished = rows.iter().flatten().any(is_unfinished);
+        let [archive, audit] = rows;
+        Ok([self.archive(ids[0], archive, is_unfinished).await?, self.archive(ids[1], audit, is_unfinished).await?])
     }
 
-    async fn archive(&self, id: ArchiveId) -> Result<Found, ControlError> {
+    async fn archive(
+        &self,
+        id: ArchiveId,
+        archive: Option<Archive>,
+        is_unfinished: bool,
+    ) -> Result<Found, ControlError> {
         let not = |why: String| Found::Not(format!("{id}: {why}"));
-        let Some(archive) = archive_by_id(self.control, id).await? else { return Ok(not("there is none".to_owned())) };
+        let Some(archive) = archive else { return Ok(not("there is none".to_owned())) };
         Ok(match archive.status() {
             ArchiveStatus::Pending | ArchiveStatus::Running => Found::Unfinished,
             ArchiveStatus::Failed => not(archive.error.unwrap_or_else(|| "it failed".to_owned())),
             ArchiveStatus::Expired => not("it has expired".to_owned()),
+            ArchiveStatus::Completed if is_unfinished => Found::Unfinished,
             ArchiveStatus::Completed => match archive_verify(self.objects, self.vault, &archive).await {
                 Ok(()) => Found::Whole(Box::new(archive)),
                 Err(error) => not(error.to_string()),
@@ -213,11 +236,14 @@ impl Offboarder<'_> {
         })
     }
 
-    /// Notes why a step could not be done.
-    async fn note(&self, offboarding: &Offboarding, error: &str) -> Result<(), DbError> {
+    /// Notes why a step could not be done. Where even that cannot be, the log has it.
+    async fn note(&self, offboarding: &Offboarding, error: &str) {
         tracing::warn!(tenant.slug = %offboarding.slug, offboarding.id = %offboarding.id, error, "An offboarding waits");
         let now = self.clock.now();
-        self.control.write(async |tx: &mut ControlTx| repo::error_set(tx, offboarding.id, Some(error), now).await).await
+        let work = async |tx: &mut ControlTx| repo::error_set(tx, offboarding.id, error, now).await;
+        if let Err(failure) = self.control.write::<_, DbError>(work).await {
+            tracing::warn!(offboarding.id = %offboarding.id, error = %failure, "Why an offboarding waits was not noted");
+        }
     }
 }
 
@@ -225,7 +251,7 @@ impl Offboarder<'_> {
 enum Found {
     /// It was read back, and is what was written.
     Whole(Box<Archive>),
-    /// It is being written.
+    /// It is being written, or the other is and it was not read back.
     Unfinished,
     /// It cannot be had, and why.
     Not(String),
@@ -245,7 +271,12 @@ pub(super) fn is_before_deletion(offboarding: &Offboarding) -> bool {
     matches!(offboarding.status(), Some(OffboardingStatus::Exporting | OffboardingStatus::Waiting))
 }
 
-fn same_archives(a: &Offboarding, b: &Offboarding) -> bool {
+fn is_unfinished(archive: &Archive) -> bool {
+    matches!(archive.status(), ArchiveStatus::Pending | ArchiveStatus::Running)
+}
+
+/// Whether two states of an offboarding are about the same archives.
+pub(super) fn same_archives(a: &Offboarding, b: &Offboarding) -> bool {
     (a.archive_id, a.audit_archive_id) == (b.archive_id, b.audit_archive_id)
 }
 

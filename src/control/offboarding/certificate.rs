@@ -5,6 +5,7 @@
 //! it, because that one is rotated away some day. It says nothing of what the shop's tables held, but how much it was.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use jsonwebtoken::jwk::Jwk;
 use serde_json::{Value, json};
 
 use super::model::Offboarding;
@@ -32,8 +33,14 @@ pub(super) struct Facts<'a> {
     pub offboarding: &'a Offboarding,
     /// What is left of the shop, and of its trail.
     pub archives: (Option<&'a Archive>, Option<&'a Archive>),
+    /// All archives of it that can be opened, or are not made.
+    pub left: &'a [Archive],
     /// Other tenants that have what its keys have sealed, and the keys, by slug.
     pub copies: &'a [String],
+    /// Sandboxes that were made of it, by slug.
+    pub sandboxes: &'a [String],
+    /// How many entries of the trail were destroyed that no archive has, where that can be told.
+    pub unarchived: Option<i64>,
 }
 
 /// Whether this process can sign: asked before anything is destroyed.
@@ -58,13 +65,28 @@ pub fn verified(certificate: &str, key: &Value) -> Result<Value, NotAuthentic> {
     attest::verified(TYPE, certificate, key)
 }
 
+/// The same for a server that has keys of its own: where the key's id is one of theirs, it must be that very key. A key that
+/// was rotated away is taken as it lies there.
+///
+/// # Errors
+/// As [`verified`]; or the key calls itself one of the server's, and is not.
+pub fn verified_by(tokens: &Tokens, certificate: &str, key: &Value) -> Result<Value, NotAuthentic> {
+    let jwk: Jwk = serde_json::from_value(key.clone()).map_err(|_| NotAuthentic)?;
+    let jwks = tokens.jwks();
+    let ours = jwk.common.key_id.as_deref().and_then(|id| jwks.find(id));
+    if ours.is_some_and(|ours| *ours != jwk) {
+        return Err(NotAuthentic);
+    }
+    verified(certificate, key)
+}
+
 /// The sum of counts.
 pub(super) fn total(counts: &Value) -> i64 {
     counts.as_object().map_or(0, |counts| counts.values().filter_map(Value::as_i64).sum())
 }
 
 fn statement(facts: Facts<'_>, (now, backup_horizon): (DateTime<Utc>, TimeDelta)) -> Value {
-    let Facts { tenant, offboarding, archives, copies } = facts;
+    let Facts { tenant, offboarding, archives, unarchived, .. } = facts;
     let schema = SchemaName::from(tenant.id);
     json!({
         "version": VERSION,
@@ -88,18 +110,19 @@ fn statement(facts: Facts<'_>, (now, backup_horizon): (DateTime<Utc>, TimeDelta)
         },
         "auditTrailEnd": {
             "sequence": offboarding.audit_sequence, "hash": offboarding.audit_hash.as_deref().map(hex),
+            "unarchived": unarchived,
         },
         "archive": archives.0.map(archived),
         "auditArchive": archives.1.map(archived),
-        "notCovered": not_covered((archives, copies), now + backup_horizon),
+        "notCovered": not_covered(facts, now + backup_horizon),
     })
 }
 
 /// What of the shop may be elsewhere, and until when.
-fn not_covered(
-    (archives, copies): ((Option<&Archive>, Option<&Archive>), &[String]),
-    backups_until: DateTime<Utc>,
-) -> Value {
+fn not_covered(facts: Facts<'_>, backups_until: DateTime<Utc>) -> Value {
+    let Facts { archives, left, copies, sandboxes, offboarding, .. } = facts;
+    let named = [offboarding.archive_id, offboarding.audit_archive_id];
+    let others: Vec<Value> = left.iter().filter(|archive| !named.contains(&archive.id)).map(left_over).collect();
     let until = |archive: Option<&Archive>| archive.and_then(|archive| archive.expires_at);
     json!([
         {
@@ -111,14 +134,27 @@ fn not_covered(
         { "what": "archive", "until": until(archives.0), "note": "Sealed under a key of its own, which is destroyed then." },
         { "what": "auditArchive", "until": until(archives.1), "note": "The shop's trail, kept because the law asks for it." },
         {
+            "what": "otherArchives",
+            "until": null,
+            "archives": others,
+            "note": "Archives that were made before or beside: each is sealed under a key of its own, which is destroyed then. One \
+                without a time is not made any more.",
+        },
+        {
             "what": "copies",
             "until": null,
             "tenants": copies,
             "note": "Tenants that an archive of this shop was restored as, or that it was restored from: they have its keys.",
         },
+        {
+            "what": "sandboxes",
+            "until": null,
+            "tenants": sandboxes,
+            "note": "Tenants that were copied from this shop, about nobody: they have its books, and none of its people.",
+        },
         { "what": "tombstone", "until": null, "note": "The tenant's id, slug and name, the operators' trail, and this certificate." },
         { "what": "logs", "until": null, "note": "Log lines name tenants, ids and times; they hold no content of the shop." },
-        { "what": "delivered", "until": null, "note": "Mails and webhooks that were sent, and what providers of mail and payments keep." },
+        { "what": "delivered", "until": null, "note": "Mails and webhooks that were sent, files that were downloaded already, and what providers of mail and payments keep." },
         { "what": "memory", "until": null, "note": "Servers let go of unwrapped keys when they hear of the deletion, after ten minutes at the latest." },
     ])
 }
@@ -130,6 +166,16 @@ fn archived(archive: &Archive) -> Value {
         "sha256": archive.sha256.as_deref().map(hex),
         "contentHash": archive.content_hash.as_deref().map(hex),
         "expiresAt": archive.expires_at,
+    })
+}
+
+fn left_over(archive: &Archive) -> Value {
+    json!({
+        "id": archive.id.to_string(),
+        "purpose": archive.purpose,
+        "status": archive.status,
+        "sha256": archive.sha256.as_deref().map(hex),
+        "until": archive.expires_at,
     })
 }
 

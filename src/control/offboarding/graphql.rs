@@ -151,9 +151,10 @@ impl OffboardingNode {
     }
 
     /// The certificate of deletion; null before the tenant is gone.
-    async fn certificate(&self) -> ApiResult<Option<DeletionCertificate>> {
+    async fn certificate(&self, ctx: &Context<'_>) -> ApiResult<Option<DeletionCertificate>> {
         let (Some(signed), Some(key)) = (&self.0.certificate, &self.0.certificate_key) else { return Ok(None) };
-        let statement = certificate::verified(signed, key).map_err(|error| {
+        let (request, _) = AdminRequest::of(ctx)?;
+        let statement = certificate::verified_by(&request.services.tokens, signed, key).map_err(|error| {
             tracing::error!(offboarding.id = %self.0.id, %error, "A certificate of deletion was tampered with");
             ApiError::internal()
         })?;

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text, Uuid as SqlUuid};
+use diesel::sql_types::{BigInt, Text, Timestamptz, Uuid as SqlUuid};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -60,10 +60,24 @@ pub async fn live_lock(tx: &mut ControlTx, tenant: TenantId) -> Result<Option<Of
     Ok(tx.load(query).await?.pop())
 }
 
-/// The ids of offboardings that have not ended, the oldest first.
-pub async fn live_list(tx: &mut ControlTx, limit: i64) -> Result<Vec<Uuid>, DbError> {
-    let query = offboardings::table.filter(offboardings::completed_at.is_null()).order(offboardings::id);
-    tx.load(query.limit(limit).select(offboardings::id)).await
+statement!(
+    /// Offboardings that have not ended and have no job that does the next step, the oldest first.
+    Jobless {
+        /// The kind of the job.
+        kind: &'static str => Text,
+        /// How many at most.
+        limit: i64 => BigInt,
+    } -> SqlUuid = "SELECT offboardings.id FROM control.offboardings
+        WHERE offboardings.completed_at IS NULL AND NOT EXISTS (
+            SELECT FROM control.jobs
+            WHERE jobs.kind = {} AND jobs.tenant_id IS NULL AND jobs.finalized_at IS NULL
+                AND jobs.payload ->> 'offboarding' = offboardings.id::text
+        ) ORDER BY offboardings.id LIMIT {}"
+);
+
+/// The ids of offboardings that have not ended and have no job that does the next step, the oldest first.
+pub async fn jobless_list(tx: &mut ControlTx, kind: &'static str, limit: i64) -> Result<Vec<Uuid>, DbError> {
+    tx.load(Jobless { kind, limit }).await
 }
 
 /// The tenant of an offboarding, locked until the transaction ends. It is locked before the offboarding by everybody.
@@ -160,20 +174,38 @@ pub async fn archives_set(
     tx.execute(kept(update)).await.map(drop)
 }
 
-/// Notes why a step could not be done; one that could be takes the note back.
-pub async fn error_set(
-    tx: &mut ControlTx,
-    id: OffboardingId,
-    error: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<(), DbError> {
-    let failed = i32::from(error.is_some());
-    let update = diesel::update(offboardings::table.find(id.0)).set((
-        offboardings::error.eq(error.map(str::to_owned)),
-        offboardings::failures.eq(offboardings::failures + failed),
+/// Notes why a step could not be done; one that has ended meanwhile stays as it ended.
+pub async fn error_set(tx: &mut ControlTx, id: OffboardingId, error: &str, now: DateTime<Utc>) -> Result<(), DbError> {
+    let live = offboardings::table.filter(offboardings::id.eq(id.0)).filter(offboardings::completed_at.is_null());
+    let update = diesel::update(live).set((
+        offboardings::error.eq(Some(error.to_owned())),
+        offboardings::failures.eq(offboardings::failures + 1),
         offboardings::updated_at.eq(now),
     ));
     tx.execute(kept(update)).await.map(drop)
+}
+
+statement!(
+    /// What the database's clock says.
+    ServerNow {} -> Timestamptz = "SELECT clock_timestamp()"
+);
+
+/// What the database's clock says: a worker's alone destroys nothing.
+pub async fn server_now(tx: &mut OwnerTx) -> Result<DateTime<Utc>, DbError> {
+    let now = tx.load(ServerNow {}).await?.pop();
+    now.ok_or_else(|| DbError::Other("the database has told no time".to_owned()))
+}
+
+statement!(
+    /// A job of a tenant that a worker is at.
+    Running { tenant: Uuid => SqlUuid } -> SqlUuid = "
+SELECT jobs.id FROM control.jobs WHERE jobs.tenant_id = {} AND jobs.state = 'running' LIMIT 1"
+);
+
+/// Whether a worker is at a job of a tenant.
+pub async fn has_running_job(tx: &mut OwnerTx, tenant: TenantId) -> Result<bool, DbError> {
+    let running: Vec<Uuid> = tx.load(Running { tenant: tenant.0 }).await?;
+    Ok(!running.is_empty())
 }
 
 statement!(
@@ -260,6 +292,24 @@ pub async fn copies_list(tx: &mut OwnerTx, tenant: &Tenant) -> Result<Vec<String
         .filter(tenants::status.ne(TenantStatus::Deleted.as_str()))
         .order(tenants::slug);
     tx.load(query.select(tenants::slug)).await
+}
+
+statement!(
+    /// The slugs of sandboxes that were made of a tenant, and are there.
+    Sandboxes {
+        /// What the tenant is called.
+        slug: String => Text,
+        /// When it was made: who was called so before is another.
+        since: DateTime<Utc> => Timestamptz,
+    } -> Text = "
+SELECT DISTINCT tenants.slug FROM control.admin_audit JOIN control.tenants ON tenants.slug = admin_audit.target
+WHERE admin_audit.action = 'tenant.clone' AND admin_audit.details ->> 'from' = {} AND admin_audit.at >= {}
+    AND tenants.status <> 'deleted' ORDER BY tenants.slug"
+);
+
+/// The slugs of sandboxes that were made of a tenant, and are there.
+pub async fn sandboxes_list(tx: &mut OwnerTx, tenant: &Tenant) -> Result<Vec<String>, DbError> {
+    tx.load(Sandboxes { slug: tenant.slug.clone(), since: tenant.created_at }).await
 }
 
 /// Ends an offboarding: the tenant is deleted, and here is the certificate.

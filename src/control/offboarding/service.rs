@@ -18,12 +18,13 @@ use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::OffboardingId;
 use crate::kernel::page::{Page, PageRequest};
+use crate::vault::KeyError;
 
 /// The kind of the job that does the next step: the platform's own, because jobs of closed tenants wait. Its payload is the
 /// offboarding's id.
 pub const ADVANCE: &str = "offboarding.advance";
 
-/// Offboardings that are looked after at once: who has more looks again.
+/// Offboardings without a job that are looked after at once: who has more looks again.
 const LOOK_AFTER_MAX: i64 = 1_000;
 
 /// The offboarding with an id.
@@ -70,7 +71,7 @@ pub async fn offboarding_counts(control: &ControlDb) -> Result<Vec<(String, i64,
 /// grace period it is deleted. The caller rings the bell.
 ///
 /// # Errors
-/// There is no such tenant, it is neither active nor suspended, or the reason is blank or too long.
+/// There is no such tenant, it is neither active nor suspended, it has no keys, or the reason is blank or too long.
 pub async fn tenant_offboard(
     control: &ControlDb,
     clock: &dyn Clock,
@@ -83,6 +84,10 @@ pub async fn tenant_offboard(
         let tenant = tenant_locked(tx, slug).await?;
         if !matches!(tenant.status(), TenantStatus::Active | TenantStatus::Suspended) {
             return Err(conflict(format!("The tenant is {}; it cannot be offboarded.", tenant.status)));
+        }
+        // Who leaves and has no keys is taken for one whose deletion has begun: make the missing keys first.
+        if tenant.keys().is_none_or(|keys| keys.0.is_empty()) {
+            return Err(KeyError::NoKeys.into());
         }
         let now = clock.now();
         let new = NewOffboarding {
@@ -140,7 +145,7 @@ pub async fn tenant_offboard_cancel(
 /// The database failed.
 pub async fn look_after(tx: &mut ControlTx, clock: &dyn Clock) -> Result<usize, DbError> {
     let mut count = 0;
-    for id in repo::live_list(tx, LOOK_AFTER_MAX).await? {
+    for id in repo::jobless_list(tx, ADVANCE, LOOK_AFTER_MAX).await? {
         count += usize::from(advance_enqueue(tx, clock, OffboardingId(id)).await?);
     }
     Ok(count)

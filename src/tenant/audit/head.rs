@@ -31,6 +31,14 @@ pub async fn entry_hash(read: &TenantRead, sequence: i64) -> Result<Option<Vec<u
     repo::entry_hash(read, sequence).await
 }
 
+/// Where the trail ends, locked until the transaction ends: whoever is about to add an entry is waited for, and waits.
+///
+/// # Errors
+/// The database failed.
+pub async fn head_lock(tx: &mut TenantTx) -> Result<Head, DbError> {
+    repo::head_lock(tx).await
+}
+
 /// Where the trail ends, as the transaction sees it.
 ///
 /// # Errors

@@ -64,6 +64,13 @@ pub async fn entry_hash(read: &TenantRead, sequence: i64) -> Result<Option<Vec<u
     read.first(audit_log::table.filter(audit_log::sequence.eq(sequence)).select(audit_log::hash)).await
 }
 
+/// Where the trail ends, locked until the transaction ends.
+pub async fn head_lock(tx: &mut TenantTx) -> Result<Head, DbError> {
+    let query = tenant_head::table.select((tenant_head::audit_sequence, tenant_head::audit_hash)).for_update();
+    let (sequence, hash) = tx.one(query).await?;
+    Ok(Head { sequence, hash })
+}
+
 /// Where the trail ends.
 pub async fn head_first(read: &TenantRead) -> Result<Head, DbError> {
     let query = tenant_head::table.select((tenant_head::audit_sequence, tenant_head::audit_hash));

@@ -3,11 +3,14 @@
 use jsonwebtoken::jwk::{Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
 use serde_json::{Value, json};
-use shelfwise::config::auth::JwtKey;
-use shelfwise::control::offboarding::certificate::verified;
+use shelfwise::auth::Tokens;
+use shelfwise::config::auth::{AuthConfig, JwtKey};
+use shelfwise::control::archives::service::{archive_make, tenant_export};
+use shelfwise::control::offboarding::certificate::{verified, verified_by};
 
 use super::{GRACE, Site};
 use crate::harness::command::shelfwise;
+use crate::harness::world::operator;
 
 const QUERY: &str = "query($slug: String!) { offboarding(slug: $slug) { status tablesDroppedCount rowsDroppedCount
     keysDestroyedAt completedAt certificate { signature publicKey statement } } }";
@@ -22,6 +25,16 @@ async fn gone(settings: &[(&str, &str)]) -> (Site, Value) {
     // Shop B was restored from an archive of shop A.
     let (a, b) = (site.world.a.id.0, site.world.b.id.0);
     site.queue.sql(&format!("UPDATE control.tenants SET sealed_as = '{a}' WHERE id = '{b}'")).await;
+    // And a sandbox was made of shop A, and an archive that somebody wants beside the two.
+    let sandbox = format!(
+        "INSERT INTO control.admin_audit (id, at, operator, action, target, details)
+         VALUES (gen_random_uuid(), now(), 'cli:test', 'tenant.clone', '{1}', '{{\"from\": \"{0}\", \"slug\": \"{1}\"}}')",
+        site.world.a.slug, site.world.b.slug
+    );
+    site.queue.sql(&sandbox).await;
+    let app = &site.world.app;
+    let asked = tenant_export(&app.control, &*site.clock, &operator(), site.world.a.slug.as_str(), true).await.unwrap();
+    archive_make(app.archive_desk(), &app.config.retention, asked.id).await.unwrap().unwrap();
     site.pass(GRACE).await;
     site.until("completed").await;
     (site, counts)
@@ -92,9 +105,25 @@ async fn it_says_what_was_destroyed_and_verifies_by_the_key_beside_it() {
         said["notCovered"].as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
     assert_eq!(
         not_covered,
-        ["backups", "archive", "auditArchive", "copies", "tombstone", "logs", "delivered", "memory"]
+        [
+            "backups",
+            "archive",
+            "auditArchive",
+            "otherArchives",
+            "copies",
+            "sandboxes",
+            "tombstone",
+            "logs",
+            "delivered",
+            "memory"
+        ]
     );
-    assert_eq!(said["notCovered"][3]["tenants"], json!([site.world.b.slug.as_str()]), "who has its keys");
+    let others = said["notCovered"][3]["archives"].as_array().unwrap();
+    assert_eq!((others.len(), &others[0]["purpose"]), (1, &json!("export")), "{said}");
+    assert!(others[0]["until"].is_string() && others[0]["sha256"].is_string(), "{said}");
+    assert_eq!(said["notCovered"][4]["tenants"], json!([site.world.b.slug.as_str()]), "who has its keys");
+    assert_eq!(said["notCovered"][5]["tenants"], json!([site.world.b.slug.as_str()]), "who has its books");
+    assert_eq!(said["auditTrailEnd"]["unarchived"], 0);
     let horizon = at(&said["notCovered"][0]["until"]) - at(&said["deletion"]["completedAt"]);
     assert_eq!(horizon, chrono::TimeDelta::days(7));
     site.end().await;
@@ -131,6 +160,20 @@ async fn one_that_was_tampered_with_is_seen_by_everybody() {
     assert!(told.contains("the certificate was tampered with"), "{told}");
     let answer = site.world.admin().gql(QUERY, json!({ "slug": slug })).await;
     assert_eq!(answer.code(), "INTERNAL_ERROR");
+
+    // And signs that by a key of their own, which they call ours.
+    let own = Tokens::new(&AuthConfig { jwt_keys: vec![JwtKey::generate("test-1").unwrap()] }).unwrap();
+    let mut smaller = whole["statement"].clone();
+    smaller["destroyed"]["rows"] = json!(0);
+    let (signed, key) = own.attest("shelfwise-deletion-certificate+jws", &smaller).unwrap();
+    assert_eq!(verified(&signed, &key).unwrap(), smaller, "by itself it is in order");
+    let ours = &site.world.app.services.tokens;
+    assert!(verified_by(ours, &signed, &key).is_err());
+    assert_eq!(verified_by(ours, &signature, &whole["publicKey"]).unwrap(), whole["statement"]);
+    let forge = format!("UPDATE control.offboardings SET certificate = '{signed}', certificate_key = '{key}'");
+    site.queue.sql(&forge).await;
+    let answer = site.world.admin().gql(QUERY, json!({ "slug": slug })).await;
+    assert_eq!(answer.code(), "INTERNAL_ERROR");
     site.end().await;
 }
 
@@ -147,6 +190,46 @@ async fn servers_can_neither_begin_a_deletion_nor_write_a_certificate() {
     assert_eq!(error.as_db_error().unwrap().code().code(), "23514", "a check");
     let error = runtime.batch_execute("DELETE FROM control.offboardings").await.unwrap_err();
     assert!(error.as_db_error().unwrap().message().starts_with("permission denied"));
+
+    // In a row of their own as little.
+    let (b, slug) = (site.world.b.id.0, &site.world.b.slug);
+    let insert = |status: &str, more: &str, values: &str| {
+        format!(
+            "INSERT INTO control.offboardings (id, tenant_id, slug, status, reason, prior_status, requested_by, requested_at,
+                delete_after, archive_id, audit_archive_id, updated_at{more})
+             SELECT gen_random_uuid(), '{b}', '{slug}', '{status}', 'x', 'active', 'x', now(), now(), archive_id,
+                audit_archive_id, now(){values} FROM control.offboardings"
+        )
+    };
+    let begun = ", keys_destroyed_at, keys_destroyed, audit_sequence";
+    let signed = ", certificate, certificate_key, completed_at";
+    for (status, more, values) in [
+        ("deleting", begun, ", now(), '[]', 0"),
+        ("completed", &format!("{begun}{signed}"), ", now(), '[]', 0, 'x', '{}', now()"),
+    ] {
+        let error = runtime.batch_execute(&insert(status, more, values)).await.unwrap_err();
+        assert!(error.as_db_error().unwrap().message().starts_with("permission denied"), "{status}");
+        let error = runtime.batch_execute(&insert(status, "", "")).await.unwrap_err();
+        assert_eq!(error.as_db_error().unwrap().code().code(), "23514", "{status}");
+    }
+    assert_eq!(site.queue.ask("SELECT count(*) FROM control.offboardings").await, "1");
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_deletion_that_nobody_has_begun_destroys_nothing() {
+    let mut site = Site::start().await;
+    site.offboard("gone").await;
+    site.work();
+    site.until("waiting").await;
+    let before = counts(&site).await;
+    // Whoever wrote this had the owner's rights to the book alone: the keys are there.
+    let forge = "UPDATE control.offboardings SET status = 'deleting', keys_destroyed_at = now(), keys_destroyed = '[]',
+        audit_sequence = 0";
+    site.queue.sql(forge).await;
+    site.queue.pass_the_time().await;
+    site.queue.until("SELECT error LIKE '%has its keys%' FROM control.offboardings", "t").await;
+    assert_eq!((site.status().await.as_str(), counts(&site).await), ("deleting", before));
     site.end().await;
 }
 

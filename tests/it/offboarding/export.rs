@@ -67,7 +67,7 @@ async fn an_archive_that_is_lost_or_damaged_meanwhile_is_made_again_before_anyth
 }
 
 /// Changes a byte in the middle of every file below a folder.
-fn damage(folder: &std::path::Path) {
+pub(super) fn damage(folder: &std::path::Path) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -4,6 +4,7 @@ mod cancel;
 mod certificate;
 mod command;
 mod deletion;
+mod doubt;
 mod export;
 mod killed;
 mod life;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use shelfwise::kernel::clock::Clock as _;
 use shelfwise::kernel::tenant::TenantCtx;
 use shelfwise::worker::handlers;
 
@@ -96,6 +98,12 @@ impl Site {
     /// Lets time pass for the shops' clock and for jobs that wait for it.
     async fn pass(&self, time: TimeDelta) {
         self.clock.advance(time);
+        // Nobody can put the database's clock forward: what is due by the shops' clock is due by that one too.
+        let due = format!(
+            "UPDATE control.offboardings SET delete_after = now() WHERE completed_at IS NULL AND delete_after <= '{}'",
+            self.clock.now().to_rfc3339()
+        );
+        self.queue.sql(&due).await;
         self.queue.pass_the_time().await;
     }
 
