@@ -101,6 +101,15 @@ async fn it_says_what_was_destroyed_and_verifies_by_the_key_beside_it() {
         assert_eq!(said[archive]["sha256"].as_str().unwrap().len(), 64, "{said}");
         assert!(said[archive]["expiresAt"].is_string(), "{said}");
     }
+    assert_eq!(said["auditTrailEnd"]["unarchived"], 0);
+    tells_what_is_left(&site, &said);
+    let horizon = at(&said["notCovered"][0]["until"]) - at(&said["deletion"]["completedAt"]);
+    assert_eq!(horizon, chrono::TimeDelta::days(7));
+    site.end().await;
+}
+
+/// That a certificate tells what is left elsewhere.
+fn tells_what_is_left(site: &Site, said: &Value) {
     let not_covered: Vec<&str> =
         said["notCovered"].as_array().unwrap().iter().map(|entry| entry["what"].as_str().unwrap()).collect();
     assert_eq!(
@@ -123,10 +132,6 @@ async fn it_says_what_was_destroyed_and_verifies_by_the_key_beside_it() {
     assert!(others[0]["until"].is_string() && others[0]["sha256"].is_string(), "{said}");
     assert_eq!(said["notCovered"][4]["tenants"], json!([site.world.b.slug.as_str()]), "who has its keys");
     assert_eq!(said["notCovered"][5]["tenants"], json!([site.world.b.slug.as_str()]), "who has its books");
-    assert_eq!(said["auditTrailEnd"]["unarchived"], 0);
-    let horizon = at(&said["notCovered"][0]["until"]) - at(&said["deletion"]["completedAt"]);
-    assert_eq!(horizon, chrono::TimeDelta::days(7));
-    site.end().await;
 }
 
 #[tokio::test]
