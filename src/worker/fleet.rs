@@ -1,7 +1,7 @@
 //! Jobs of the fleet: one leads a run of migrations, others fill in, shop by shop, what migrations have left open.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt as _};
@@ -24,8 +24,14 @@ const RUN_TIMEOUT: Duration = Duration::from_secs(24 * 3600);
 /// How long it takes until somebody looks whether who leads a run is still there.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(10);
 
-/// Batches of a backfill in one go; then the shop's other jobs have a turn.
-const BATCHES_MAX: usize = 100;
+/// How long batches of a backfill follow each other in one go; then the shop's other jobs have a turn.
+const BATCHES_TIME: Duration = Duration::from_secs(20);
+
+/// How long one go may take: a batch that has begun in time is let end.
+const BACKFILL_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long a backfill is put off that only a newer release knows: its workers are about to come.
+const UNKNOWN_PAUSE: TimeDelta = TimeDelta::seconds(30);
 
 /// Leads a run. Twice is safe: a run has one leader, and a step is done once.
 struct Migrate(Driver);
@@ -86,18 +92,26 @@ impl TenantHandler for Backfill {
         BACKFILL
     }
 
+    fn timeout(&self) -> Duration {
+        BACKFILL_TIMEOUT
+    }
+
     fn run(&self, tenant: Arc<TenantCtx>, job: Job) -> BoxFuture<'_, Answer> {
         async move {
             let services = &self.app.services;
             let (id, fence) = (job.id, job.fence);
             let BackfillPayload { version } = serde_json::from_value(job.payload)?;
-            let unknown = || Setback::Retry(format!("this release does not know the backfill of {version}"));
-            let backfill = self.set.get(&version).and_then(|m| m.backfill.as_deref()).ok_or_else(unknown)?;
             if !backfills::is_open(&self.app.control, tenant.id, &version).await? {
                 return Ok(());
             }
+            // The fleet is migrated before the deploy, so it is not this job's fault.
+            let Some(backfill) = self.set.get(&version).and_then(|migration| migration.backfill.as_deref()) else {
+                tracing::info!(tenant.id = %tenant.id, version, "A backfill waits for a release that knows it");
+                return Err(Setback::Snooze(services.clock.now() + UNKNOWN_PAUSE));
+            };
             let session = services.tenants.session(Arc::clone(&tenant));
-            for _ in 0..BATCHES_MAX {
+            let begun = Instant::now();
+            while begun.elapsed() < BATCHES_TIME {
                 let batch = async |tx: &mut TenantTx| {
                     if !tx.hold_job(id, fence).await? {
                         return Ok(None);

@@ -30,11 +30,11 @@ struct Refill {
     owner: OwnerDb,
 }
 
-/// Tells operators what has happened: by mail, or in the log where nobody is named to be mailed. Twice is safe: what they
+/// Tells operators what has happened: by mail, or in the log where nobody is named or no server takes mail. Twice is safe: what they
 /// were told of is marked. A process that dies in between tells them again, by the same mail.
 struct Notices {
     app: Arc<App>,
-    /// Nobody where it is only logged.
+    /// None where it is only logged.
     mailer: Option<Arc<Mailer>>,
 }
 
@@ -50,7 +50,8 @@ pub(super) fn with_provisioning(mut handlers: Handlers, app: &Arc<App>) -> Handl
     if let Some(owner) = &app.owner {
         handlers = handlers.with(Refill { app: Arc::clone(app), owner: owner.clone() });
     }
-    if app.config.provisioning.operations_email.is_none() {
+    // Where nobody is named, or nothing can be mailed: what nobody is ever told of would pile up.
+    if app.config.provisioning.operations_email.is_none() || app.mailer.is_none() {
         handlers = handlers.with(Notices { app: Arc::clone(app), mailer: None });
     }
     handlers

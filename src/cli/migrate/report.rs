@@ -5,13 +5,16 @@ use serde_json::{Value, json};
 use crate::cli::output::print_line;
 use crate::control::migrations::Run;
 use crate::control::migrations::model::{Plan, Progress};
-use crate::control::migrations::service::{failed_list, progress};
+use crate::control::migrations::service::{failed_list, progress, skipped_list};
 use crate::db::{ControlDb, DbError};
 use crate::kernel::ids::{MigrationRunId, TenantId};
 use crate::kernel::page::{Direction, PageRequest};
 
 /// Failures that are printed at most.
 const FAILURES_MAX: usize = 1_000;
+
+/// Steps that were passed over and are printed at most.
+const SKIPPED_MAX: usize = 20;
 
 /// A plan as JSON.
 pub(super) fn plan_json(plan: &Plan) -> Value {
@@ -113,7 +116,7 @@ pub(super) async fn print_run(control: &ControlDb, run: &Run, as_json: bool) -> 
         print_line(format_args!("  {reason}"))?;
     }
     print_line(format_args!(
-        "  {total} schemas: {completed} done, {failures} failed, {skipped} gone, {pending} to do ({retrying} tried before)"
+        "  {total} schemas: {completed} done, {failures} failed, {skipped} passed over, {pending} to do ({retrying} tried before)"
     ))?;
     if let (Some(wave), Some(last)) = (progress.wave, progress.wave_last) {
         let eta = progress.eta_seconds().map_or("?".to_owned(), |seconds| format!("{seconds:.0} s"));
@@ -122,13 +125,27 @@ pub(super) async fn print_run(control: &ControlDb, run: &Run, as_json: bool) -> 
     for (slug, error) in &failed {
         print_line(format_args!("  {slug}: {error}"))?;
     }
+    print_skipped(control, run).await
+}
+
+/// Prints who was passed over, and why: the first of them.
+pub(super) async fn print_skipped(control: &ControlDb, run: &Run) -> anyhow::Result<()> {
+    let page = PageRequest { limit: SKIPPED_MAX, direction: Direction::Forward, from: None };
+    for step in skipped_list(control, run.id, page).await?.items {
+        let name = name(step.slug, step.tenant);
+        print_line(format_args!("  {name}: passed over: {}", step.error.unwrap_or_default()))?;
+    }
     Ok(())
 }
 
-/// The tenants whose step was given up, by slug, and why. A spare schema is called by its tenant's id to be.
+/// What a tenant is called. A spare schema is called by its tenant's id to be.
+fn name(slug: Option<String>, tenant: TenantId) -> String {
+    slug.unwrap_or_else(|| format!("spare {tenant}"))
+}
+
+/// The tenants whose step was given up, by slug, and why.
 pub(super) async fn failures(control: &ControlDb, run: MigrationRunId) -> Result<Vec<(String, String)>, DbError> {
     let page = PageRequest { limit: FAILURES_MAX, direction: Direction::Forward, from: None };
     let page = failed_list(control, run, page).await?;
-    let name = |slug: Option<String>, tenant: TenantId| slug.unwrap_or_else(|| format!("spare {tenant}"));
     Ok(page.items.into_iter().map(|step| (name(step.slug, step.tenant), step.error.unwrap_or_default())).collect())
 }

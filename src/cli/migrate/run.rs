@@ -8,7 +8,7 @@ use futures_util::future::{FutureExt as _, Shared};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::report::{failures, print_run, run_json};
+use super::report::{failures, print_run, print_skipped, run_json};
 use super::{Start, bridge};
 use crate::app::{owner, urls};
 use crate::cli::keys::vault;
@@ -23,6 +23,7 @@ use crate::control::migrations::service::{progress, run_by_id, run_current};
 use crate::control::migrations::{MigrationSet, Options, Run, RunStatus};
 use crate::control::tenants::keys::make_missing;
 use crate::db::migrate::migrate_control;
+use crate::db::migrate::notes::Direction;
 use crate::db::{ControlDb, OwnerDb};
 use crate::failure::Failure;
 use crate::http::serve::stop_signal;
@@ -71,6 +72,9 @@ pub(super) async fn everything(config: &Config, set: MigrationSet, json: bool) -
         print_line(format_args!("{answer}"))?;
     } else {
         print_line(format_args!("control plane: {control} migrations; tenants: {} migrated", progress.completed))?;
+        if let Some(run) = &run {
+            print_skipped(&databases(config)?.0, run).await?;
+        }
         if keys > 0 {
             print_line(format_args!("keys were made for {keys} tenants that had none"))?;
         }
@@ -125,7 +129,10 @@ pub(super) async fn start(config: &Config, set: MigrationSet, wanted: &Start) ->
 async fn begin(site: &Site, options: &Options, by_job: bool) -> anyhow::Result<Option<Run>> {
     if let Some(run) = run_current(&site.control).await? {
         match run.status() {
-            RunStatus::Running => return Ok(Some(run)),
+            RunStatus::Running => {
+                is_ours(&run, &site.set)?;
+                return Ok(Some(run));
+            }
             RunStatus::Paused if !options.supersede => bail!(
                 "the run {} is paused: {}; resume it, retry it or roll it back, or start another with --supersede",
                 run.id,
@@ -139,6 +146,23 @@ async fn begin(site: &Site, options: &Options, by_job: bool) -> anyhow::Result<O
         Err(Failure::Refused(refusals)) if refusals[0].code == ControlErrorCode::MigrationNothingToDo => Ok(None),
         Err(failure) => Err(error(failure)),
     }
+}
+
+/// Refuses to go on with a run that brings the fleet to somewhere else than here.
+fn is_ours(run: &Run, set: &MigrationSet) -> anyhow::Result<()> {
+    let id = run.id;
+    ensure!(
+        run.direction() == Direction::Up,
+        "the run {id} takes the fleet back: wait for its end, or pause it, and then `shelfwise migrate run --supersede`"
+    );
+    ensure!(
+        run.target_version == set.newest(),
+        "the run {id} goes to version {}, and this release to {}: wait for its end, or pause it, and then `shelfwise migrate \
+         run --supersede`",
+        run.target_version,
+        set.newest()
+    );
+    Ok(())
 }
 
 /// Leads a run, or watches another lead it, until it ends or is paused. Ctrl-C leaves it to whoever comes next.
@@ -202,8 +226,12 @@ pub(super) async fn judge(control: &ControlDb, run: &Run) -> anyhow::Result<()> 
 }
 
 fn verdict(run: &Run, progress: &Progress) -> anyhow::Result<()> {
-    if run.status() == RunStatus::Paused {
-        bail!("the run is paused: {}", run.pause_reason.as_deref().unwrap_or_default());
+    let reason = run.pause_reason.as_deref().unwrap_or_default();
+    match run.status() {
+        RunStatus::Completed => {}
+        RunStatus::Paused => bail!("the run is paused: {reason}"),
+        RunStatus::Abandoned => bail!("the run was abandoned: {reason}"),
+        RunStatus::Running => bail!("the run is still running"),
     }
     ensure!(progress.failed == 0, "{} tenants were not migrated; run it again", progress.failed);
     Ok(())

@@ -30,6 +30,7 @@ use crate::control::tenants::{Tenant, TenantStatus};
 use crate::db::contents::{
     column_list, cursor_close, cursor_next, cursor_open, rows_clear, rows_insert, settings_fix, stamp_insert,
 };
+use crate::db::migrate::fleet::fill_again;
 use crate::db::migrate::{Plane, migrate_tenant, migrations, newest_version, tenant_script_at};
 use crate::db::{ControlDb, ControlTx, DbError, OwnerDb, OwnerTx, TenantTx};
 use crate::kernel::clock::Clock;
@@ -367,6 +368,8 @@ async fn build(
         read_again(&shop, facts).await?;
     }
     drop(shop);
+    // An archive does not tell how far its backfills were.
+    fill_again(tx, &schema, &migrations(Plane::Tenant), &manifest.schema_version).await?;
     migrate_tenant(tx, &schema).await?;
     stamp_insert(&mut tx.as_tenant(&context).await?).await?;
     repo::anchors_insert(tx, to.id, &anchors, manifest.at).await?;

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use uuid::Uuid;
 
-use super::model::{DueStep, MigrationSet, Run, RunStatus, WAVE_CANARIES};
+use super::model::{DueStep, HOLD_REASON, MigrationSet, Run, RunStatus, WAVE_CANARIES};
 use super::step::{Attempt, Steps};
 use super::{repo, service, steps};
 use crate::db::{ControlDb, DbError, OwnerDb};
@@ -98,6 +98,10 @@ impl Driver {
     /// The database failed. The run goes on where it was when somebody leads it again.
     pub async fn drive(&self, id: MigrationRunId, stop: impl Future<Output = ()> + Send) -> Result<Ended, DbError> {
         let Some(run) = repo::run_by_id(&self.control, id.0).await? else { return Ok(Ended::Paused) };
+        // Of a run that is over nothing need be known.
+        if run.status() != RunStatus::Running {
+            return Ok(ended(run.status()));
+        }
         if self.set.get(&run.target_version).is_none() {
             tracing::error!(run.id = %id, run.target = run.target_version, "This release does not know the run's target");
             return Ok(Ended::Unknown);
@@ -123,11 +127,7 @@ impl Driver {
 
     async fn where_it_is(&self, run: Uuid) -> Result<Ended, DbError> {
         let run = repo::run_by_id(&self.control, run).await?;
-        Ok(match run.map(|run| run.status()) {
-            Some(RunStatus::Running) => Ended::Elsewhere,
-            Some(RunStatus::Completed) => Ended::Completed,
-            Some(RunStatus::Paused | RunStatus::Abandoned) | None => Ended::Paused,
-        })
+        Ok(run.map_or(Ended::Paused, |run| ended(run.status())))
     }
 
     /// How long a step waits before it is tried again, in seconds: longer each time, and never for as long as another.
@@ -135,6 +135,15 @@ impl Driver {
         let longest = (WAIT_MIN * 2_f64.powi(attempts.into())).min(WAIT_MAX);
         let [chance, ..] = self.clock.secret();
         longest * (0.5 + f64::from(chance) / 512.0)
+    }
+}
+
+/// What the state of a run means for one who does not lead it.
+fn ended(status: RunStatus) -> Ended {
+    match status {
+        RunStatus::Running => Ended::Elsewhere,
+        RunStatus::Completed => Ended::Completed,
+        RunStatus::Paused | RunStatus::Abandoned => Ended::Paused,
     }
 }
 
@@ -165,12 +174,15 @@ impl Led<'_> {
                 if service::latecomers_join(control, &self.run).await? {
                     continue;
                 }
-                repo::run_end(control, (run, self.fence), RunStatus::Completed.as_str(), None).await?;
-                return Ok(());
+                match repo::run_complete(control, (run, self.fence)).await? {
+                    // A retry has come in between.
+                    Some(false) => continue,
+                    Some(true) | None => return Ok(()),
+                }
             };
             let is_past_canaries = wave > WAVE_CANARIES && last.is_none_or(|last| last <= WAVE_CANARIES);
             if is_past_canaries && self.run.hold_after_canaries {
-                return self.pause("the canaries are done; resume to go on").await;
+                return self.pause(HOLD_REASON).await;
             }
             last = Some(wave);
             if self.wave(wave).await? == WaveEnd::Stopped {
@@ -240,6 +252,10 @@ impl Led<'_> {
             Attempt::Stopped => Ok(WaveEnd::Stopped),
             Attempt::Gone => {
                 steps::step_attempt(control, place, "skipped", Some("the schema is gone"), 0.0).await?;
+                Ok(WaveEnd::Done)
+            }
+            Attempt::Waiting(reason) => {
+                steps::step_attempt(control, place, "skipped", Some(&reason), 0.0).await?;
                 Ok(WaveEnd::Done)
             }
             Attempt::Again(error) if step.attempts + 1 < self.run.attempts_max => {

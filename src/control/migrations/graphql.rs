@@ -72,7 +72,7 @@ impl MigrationProgress {
         self.0.failed
     }
 
-    /// Schemas that are gone.
+    /// Schemas that were passed over: gone, or waiting for a backfill, which a later run finds done.
     async fn skipped_count(&self) -> i64 {
         self.0.skipped
     }

@@ -20,6 +20,9 @@ pub const WAVE_SPARES: i32 = 0;
 /// The wave of canaries.
 pub const WAVE_CANARIES: i32 = 1;
 
+/// Why a run has paused that was asked to after its canaries.
+pub const HOLD_REASON: &str = "the canaries are done; resume to go on";
+
 /// The migrations of tenants' schemas that a process knows. Clones are the same set.
 #[derive(Debug, Clone)]
 pub struct MigrationSet {
@@ -157,7 +160,7 @@ pub struct Progress {
     pub completed: i64,
     /// Given up; these schemas keep their version.
     pub failed: i64,
-    /// Of no use any more: the schema is gone.
+    /// Passed over: the schema is gone, or waits for its backfill and is a later run's.
     pub skipped: i64,
     /// To be done.
     pub pending: i64,

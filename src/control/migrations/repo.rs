@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Nullable, Text, Uuid as SqlUuid};
 use uuid::Uuid;
 
-use super::model::{Behind, Options, Run, StepRow};
+use super::model::{Behind, HOLD_REASON, Options, Run, StepRow};
 use crate::db::schema::control::{migration_runs, migration_steps, tenants};
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError};
@@ -143,22 +143,23 @@ statement!(
     RunMove {
         status: &'static str => Text,
         reason: Option<String> => Nullable<Text>,
-        keeps_hold: bool => Bool,
+        held_for: &'static str => Text,
         run: Uuid => SqlUuid,
     } -> () = "UPDATE control.migration_runs SET status = {}, pause_reason = {},
-            hold_after_canaries = hold_after_canaries AND {}, updated_at = now(),
+            hold_after_canaries = hold_after_canaries AND ($1 <> 'running' OR pause_reason IS DISTINCT FROM {}),
+            updated_at = now(),
             finished_at = CASE WHEN $1 IN ('completed', 'abandoned') THEN now() END
         WHERE id = {}"
 );
 
-/// Moves a run to a state, and answers it as it is then. One that goes on does not hold after its canaries again.
+/// Moves a run to a state, and answers it as it is then. One that has held after its canaries does not hold again.
 pub async fn run_move(
     tx: &mut ControlTx,
     run: Uuid,
     status: &'static str,
     reason: Option<String>,
 ) -> Result<Option<Run>, DbError> {
-    tx.execute(RunMove { status, reason, keeps_hold: status != "running", run }).await?;
+    tx.execute(RunMove { status, reason, held_for: HOLD_REASON, run }).await?;
     Ok(tx.load(migration_runs::table.find(run).select(Run::as_select())).await?.pop())
 }
 
@@ -402,11 +403,40 @@ statement!(
         run: Uuid => SqlUuid,
         fence: i64 => BigInt,
     } -> () = "UPDATE control.migration_runs SET status = {}, pause_reason = {}, updated_at = now(),
-            finished_at = CASE WHEN $1 = 'completed' THEN now() END
+            finished_at = NULL
         WHERE id = {} AND leader_fence = {} AND status = 'running'"
 );
 
-/// Has a run pause or be done, as its leader finds; answers false where it is not running under this lease any more.
+statement!(
+    /// Completes a run of which nothing is left to be done.
+    RunComplete {
+        run: Uuid => SqlUuid,
+    } -> () = "UPDATE control.migration_runs SET status = 'completed', pause_reason = NULL, updated_at = now(),
+            finished_at = now()
+        WHERE id = {} AND NOT EXISTS (
+            SELECT FROM control.migration_steps s WHERE s.run_id = migration_runs.id AND s.status = 'pending')"
+);
+
+/// Completes a run, and answers whether it is: not where a step is to be done again. `None` where it is not running under
+/// this lease any more.
+pub async fn run_complete(control: &ControlDb, (run, fence): (Uuid, i64)) -> Result<Option<bool>, DbError> {
+    let work = async |tx: &mut ControlTx| {
+        let led = migration_runs::table
+            .find(run)
+            .filter(migration_runs::leader_fence.eq(fence))
+            .filter(migration_runs::status.eq("running"))
+            .select(migration_runs::id)
+            .for_no_key_update();
+        if tx.load::<_, Uuid, _>(led).await?.is_empty() {
+            return Ok(None);
+        }
+        // A statement of its own: it sees what a retry has written that held the row until now.
+        Ok(Some(tx.execute(RunComplete { run }).await? == 1))
+    };
+    control.write(work).await
+}
+
+/// Has a run pause, as its leader finds; answers false where it is not running under this lease any more.
 pub async fn run_end(
     control: &ControlDb,
     (run, fence): (Uuid, i64),

@@ -74,6 +74,18 @@ pub async fn failed_list(
     Ok(page.cut(repo::step_list(control, run.0, "failed", &page).await?))
 }
 
+/// One page of a run's steps that were passed over, in the order of tenants.
+///
+/// # Errors
+/// The database failed.
+pub async fn skipped_list(
+    control: &ControlDb,
+    run: MigrationRunId,
+    page: PageRequest<Uuid>,
+) -> Result<Page<StepRow>, DbError> {
+    Ok(page.cut(repo::step_list(control, run.0, "skipped", &page).await?))
+}
+
 /// How far a run is.
 ///
 /// # Errors

@@ -23,6 +23,8 @@ pub enum Attempt {
     Gone,
     /// The run is not led under this lease any more, or not running; or the step was done by another.
     Stopped,
+    /// Not in this run: it waits for what is no step's to do, a shop's backfill. A later run picks the schema up.
+    Waiting(String),
     /// Not now: try again.
     Again(String),
     /// Not at all.
@@ -154,7 +156,7 @@ impl Steps<'_> {
             && let Some(waiting) = pending.first()
         {
             let after = waiting.after_backfill().unwrap_or_default();
-            return Ok(Next::End(Attempt::Again(format!("waits until the backfill of {after} is done"))));
+            return Ok(Next::End(Attempt::Waiting(format!("waits until the backfill of {after} is done"))));
         }
         let built = pending.first().is_some_and(|first| built == Some(first.version.as_str()));
         let count = if built { 1 } else { together(&pending[..ready], direction, found.is_spare) };
@@ -218,9 +220,15 @@ impl Steps<'_> {
 }
 
 /// How many of the migrations share the next transaction. In a spare schema a backfill ends it: what comes after may need
-/// the rows.
+/// the rows. One that validates a constraint begins it: reading a table may take long, and the locks of what was run before
+/// are let go first.
 fn together(ready: &[&Migration], direction: Direction, is_spare: bool) -> usize {
-    let transactional = ready.iter().take_while(|migration| migration.is_transactional(direction)).count();
+    let is_apart = |at: usize, migration: &Migration| at > 0 && migration.validates(direction);
+    let transactional = ready
+        .iter()
+        .enumerate()
+        .take_while(|(at, migration)| migration.is_transactional(direction) && !is_apart(*at, migration))
+        .count();
     let fills = ready[..transactional].iter().position(|migration| migration.backfill.is_some() && is_spare);
     fills.map_or(transactional, |at| at + 1)
 }

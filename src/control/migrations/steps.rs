@@ -143,15 +143,16 @@ statement!(
         run: Uuid => SqlUuid,
         tenant: Uuid => SqlUuid,
         fence: i64 => BigInt,
-    } -> () = "UPDATE control.migration_steps s SET status = {}, error = {}, attempts = s.attempts + 1,
+    } -> () = "UPDATE control.migration_steps s SET status = {}, error = {},
+            attempts = s.attempts + CASE WHEN $1 = 'skipped' THEN 0 ELSE 1 END,
             due_at = now() + {} * interval '1 second',
             finished_at = CASE WHEN $1 <> 'pending' THEN now() END
         FROM control.migration_runs r
         WHERE s.run_id = {} AND s.tenant_id = {} AND s.status = 'pending' AND r.id = s.run_id AND r.leader_fence = {}"
 );
 
-/// Writes down what became of an attempt that did not end well: tried again after a wait in seconds, given up, or of no use
-/// any more.
+/// Writes down what became of an attempt that did not end well: tried again after a wait in seconds, given up, or passed
+/// over, which counts as none.
 pub async fn step_attempt(
     control: &ControlDb,
     (run, fence, tenant): (Uuid, i64, TenantId),

@@ -34,8 +34,8 @@ const COUNTS: (&str, &[&str]) = ("tenant_head", &["order_number", "event_positio
 /// in.
 ///
 /// # Errors
-/// The slug is none or taken, the address is none, there is no such shop, it is on its way out, or its schema is not at the
-/// newest version; or there is no master key.
+/// The slug is none or taken, the address is none, there is no such shop, it is on its way out, its schema is not at the
+/// newest version or not filled in; or there is no master key.
 pub async fn tenant_clone(
     desk: Desk<'_>,
     slug: &str,
@@ -53,6 +53,7 @@ pub async fn tenant_clone(
         tx.hold_tables(&SchemaName::from(source.id), &tables).await?;
         let source = repo::tenant_by_id(tx, source.id).await?.ok_or_else(|| not_found(slug.as_str()))?;
         usable(&source)?;
+        filled(tx, source.id).await?;
         let tenant = register(desk, tx, &source, &copy).await?;
         let context = tenant.context().ok_or_else(|| DbError::Other("the copy has no context".to_owned()))?;
         schemas_make(tx, &[tenant.id]).await?;
@@ -98,6 +99,13 @@ fn usable(source: &Tenant) -> Result<(), ControlError> {
         return Err(ControlError::refused(ControlErrorCode::TenantBehind, message, &["slug"]));
     }
     Ok(())
+}
+
+/// Refuses a shop that a backfill is under way in: no job would do the rest of it in the copy.
+async fn filled(tx: &mut OwnerTx, source: TenantId) -> Result<(), ControlError> {
+    let Some(version) = repo::backfill_open(tx, source).await? else { return Ok(()) };
+    let message = format!("The tenant's backfill of {version} is not done; clone it when it is.");
+    Err(ControlError::refused(ControlErrorCode::TenantBehind, message, &["slug"]))
 }
 
 /// Enters the copy into the registry, with keys of its own.

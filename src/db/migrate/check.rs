@@ -7,7 +7,7 @@
 use std::fmt;
 
 use super::Migration;
-use super::notes::{index_change, is_transactional};
+use super::notes::{index_change, is_transactional, validates};
 use super::split::{Statement, statements};
 
 /// The newest migration that was released before there were these rules. It and those before it are as they are.
@@ -88,13 +88,15 @@ impl fmt::Display for Problem {
 /// What is wrong with migrations, but for those that are released.
 #[must_use]
 pub fn check(migrations: &[Migration]) -> Vec<Problem> {
-    migrations.iter().filter(|migration| migration.version.as_str() > RELEASED).flat_map(check_one).collect()
+    let is_ours = |migration: &&Migration| migration.version.as_str() > RELEASED;
+    migrations.iter().filter(is_ours).flat_map(|migration| check_one(migration, migrations)).collect()
 }
 
-fn check_one(migration: &Migration) -> Vec<Problem> {
+fn check_one(migration: &Migration, all: &[Migration]) -> Vec<Problem> {
     let mut file = File { name: format!("{}/up.sql", migration.name), problems: Vec::new() };
     let up = statements(&migration.up);
     file.check_all(&up, &migration.up);
+    file.check_waits(migration, all);
     file.name = format!("{}/down.sql", migration.name);
     let down = statements(&migration.down);
     if down.is_empty() && !up.is_empty() {
@@ -114,6 +116,13 @@ fn check_one(migration: &Migration) -> Vec<Problem> {
         if found.len() != 1 || !changes {
             file.problem(1, Rule::Backfill, "a backfill is one statement that changes rows");
         }
+        if found.iter().any(|s| s.words.windows(2).any(|pair| pair == ["SKIP", "LOCKED"])) {
+            file.problem(
+                1,
+                Rule::Backfill,
+                "rows that are SKIP LOCKED are not filled in, and the backfill counts as done",
+            );
+        }
         found.iter().for_each(|statement| file.check_names(statement));
     }
     file.problems
@@ -131,7 +140,9 @@ impl File {
     }
 
     fn check_all(&mut self, statements: &[Statement], sql: &str) {
-        let created: Vec<String> = statements.iter().filter_map(|s| created(&words(s))).collect();
+        // What a statement before has made; what may have been there is not new.
+        let mut made: Vec<String> = Vec::new();
+        let is_mixed = !statements.iter().all(|statement| validates_alone(&words(statement)));
         for statement in statements {
             self.check_names(statement);
             let is_concurrent = statement.words.iter().any(|word| word == "CONCURRENTLY");
@@ -150,10 +161,38 @@ impl File {
                 );
             }
             let allowed = self.allowed(statement);
-            for (rule, what) in broken(&words(statement), &created) {
+            let words = words(statement);
+            let mut found = broken(&words, &made);
+            if is_mixed && validates(statement) && name_after(&words, "TABLE").is_none_or(|name| !made.contains(&name))
+            {
+                let what = "validate in a migration of its own: the locks of all else are held meanwhile";
+                found.push((Rule::Lock, what.to_owned()));
+            }
+            for (rule, what) in found {
                 if !allowed.contains(&rule) {
                     self.problem(statement.line, rule, &what);
                 }
+            }
+            made.extend(created(&words));
+        }
+    }
+
+    /// Whether the backfill that a migration waits for is one.
+    fn check_waits(&mut self, migration: &Migration, all: &[Migration]) {
+        let mut count = 0;
+        for (at, line) in migration.up.lines().enumerate() {
+            let comment = line.trim().strip_prefix("--").map(|text| text.trim().to_ascii_lowercase());
+            if !comment.is_some_and(|text| text.starts_with("after backfill")) {
+                continue;
+            }
+            count += 1;
+            let version = line.trim().strip_prefix("-- after backfill:").map(str::trim);
+            let is_one = |version| {
+                all.iter().any(|m| m.version == version && m.version < migration.version && m.backfill.is_some())
+            };
+            if count > 1 || !version.is_some_and(is_one) {
+                let what = "write `-- after backfill: VERSION` once, of an earlier migration that has a backfill";
+                self.problem(at + 1, Rule::Backfill, what);
             }
         }
     }
@@ -216,9 +255,22 @@ fn created_kind<'a>(words: &[&'a str]) -> Option<&'a str> {
     rest.iter().copied().find(|word| !BETWEEN.contains(word))
 }
 
-/// The table that a statement makes.
+/// The table that a statement makes, where it cannot have been there before.
 fn created(words: &[&str]) -> Option<String> {
-    (created_kind(words)? == "TABLE").then(|| name_after(words, "TABLE")).flatten()
+    let may_be_there = words.windows(3).any(|three| three == ["IF", "NOT", "EXISTS"]);
+    (created_kind(words)? == "TABLE" && !may_be_there).then(|| name_after(words, "TABLE")).flatten()
+}
+
+/// The tables that a `DROP TABLE` names.
+fn dropped<'a>(words: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let between = ["IF", "EXISTS", ",", "CASCADE", "RESTRICT"];
+    words.iter().skip(2).copied().filter(move |word| !between.contains(word))
+}
+
+/// Whether a statement validates constraints and does nothing else.
+fn validates_alone(words: &[&str]) -> bool {
+    let is_one = |action: &Vec<&str>| matches!(action.as_slice(), ["VALIDATE", "CONSTRAINT", ..]);
+    matches!(words, ["ALTER", "TABLE", ..]) && actions(words).iter().all(is_one)
 }
 
 /// The name that follows a word, without what may stand between.
@@ -272,9 +324,10 @@ fn broken(words: &[&str], created: &[String]) -> Vec<(Rule, String)> {
         ["LOCK" | "CLUSTER" | "REINDEX", ..] | ["VACUUM", ..] | ["REFRESH", ..] => {
             one(Rule::Lock, "this closes a table for as long as it takes")
         }
-        ["DROP", "TABLE", ..] if !is_new(name_after(words, "TABLE")) => {
+        ["DROP", "TABLE", ..] if dropped(words).any(|table| !is_new(Some(table.to_owned()))) => {
             one(Rule::Contract, "the release before this one may use the table")
         }
+        ["DROP", "INDEX", ..] => one(Rule::Contract, "the release before this one may count on the index"),
         ["DROP", "VIEW" | "FUNCTION" | "PROCEDURE" | "MATERIALIZED", ..] => {
             one(Rule::Contract, "the release before this one may use it")
         }
@@ -328,6 +381,9 @@ fn broken_by_action(action: &[&str]) -> Vec<(Rule, String)> {
         ["ALTER", rest @ ..] if rest.windows(3).any(|three| three == ["SET", "NOT", "NULL"]) => {
             one(Rule::Lock, "SET NOT NULL reads the whole table under its lock, unless a validated CHECK says the same")
         }
+        ["ALTER", rest @ ..] if rest.ends_with(&["DROP", "DEFAULT"]) => {
+            one(Rule::Contract, "the release before this one may leave the column to its default")
+        }
         ["ADD", "CONSTRAINT" | "CHECK" | "FOREIGN" | "UNIQUE" | "PRIMARY" | "EXCLUDE", ..] => {
             if has("UNIQUE") || has("PRIMARY") || has("EXCLUDE") {
                 let is_by_index = action.windows(2).any(|pair| pair == ["USING", "INDEX"]);
@@ -340,7 +396,7 @@ fn broken_by_action(action: &[&str]) -> Vec<(Rule, String)> {
             }
         }
         ["ADD", ..] => broken_by_column(action),
-        ["DROP", "CONSTRAINT", ..] => Vec::new(),
+        ["DROP", "CONSTRAINT", ..] => one(Rule::Contract, "the release before this one may count on the constraint"),
         ["DROP", ..] => one(Rule::Contract, "the release before this one may use the column"),
         ["RENAME", "CONSTRAINT", ..] => Vec::new(),
         ["RENAME", ..] => one(Rule::Contract, "the release before this one knows the old name"),
@@ -354,6 +410,21 @@ const STABLE: [&str; 4] = ["NOW", "TRANSACTION_TIMESTAMP", "STATEMENT_TIMESTAMP"
 /// Words before a parenthesis that is no call.
 const NO_CALL: [&str; 9] =
     ["CHECK", "NUMERIC", "VARCHAR", "CHAR", "DECIMAL", "TIMESTAMP", "TIMESTAMPTZ", "IN", "INTERVAL"];
+
+/// Whether a column is declared so, and nobody computes it: what stands in parentheses is of a constraint.
+fn is_not_null(action: &[&str]) -> bool {
+    let mut depth = 0_i32;
+    let mut outside = Vec::new();
+    for word in action {
+        match *word {
+            "(" => depth += 1,
+            ")" => depth -= 1,
+            word if depth == 0 => outside.push(word),
+            _ => {}
+        }
+    }
+    outside.windows(2).any(|pair| pair == ["NOT", "NULL"]) && !outside.contains(&"GENERATED")
+}
 
 fn broken_by_column(action: &[&str]) -> Vec<(Rule, String)> {
     let mut found = Vec::new();
@@ -373,6 +444,10 @@ fn broken_by_column(action: &[&str]) -> Vec<(Rule, String)> {
     }
     if action.iter().any(|word| matches!(*word, "CHECK" | "REFERENCES" | "UNIQUE" | "PRIMARY")) {
         found.push((Rule::Lock, "add the column alone, and its constraint NOT VALID or USING INDEX".to_owned()));
+    }
+    if default.is_none() && is_not_null(action) {
+        let what = "rows that are there, and those of the release before, have no value for a column that is NOT NULL";
+        found.push((Rule::Contract, what.to_owned()));
     }
     found
 }

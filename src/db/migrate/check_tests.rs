@@ -64,6 +64,55 @@ fn each_rule_refuses_what_it_is_about() {
     check("-- no transaction\nCREATE TABLE t ()", &["concurrently"]);
     check("-- no transaction\nCREATE INDEX CONCURRENTLY ON books (title)", &["concurrently"]);
     check("ALTER TABLE books ADD x int CHECK (x > 0), ALTER y TYPE text, DROP z", &["lock", "rewrite", "contract"]);
+    check("ALTER TABLE books ADD COLUMN x text NOT NULL", &["contract"]);
+    check("ALTER TABLE books ALTER x DROP DEFAULT", &["contract"]);
+    check("ALTER TABLE books DROP CONSTRAINT c", &["contract"]);
+    check("DROP INDEX i", &["contract"]);
+    check("-- no transaction\nDROP INDEX CONCURRENTLY i", &["contract"]);
+}
+
+#[test]
+fn only_what_a_statement_before_has_made_is_new() {
+    let check = |up: &str, expected: &[&str]| assert_eq!(rules(up), expected, "{up}");
+    check("DROP TABLE books; CREATE TABLE books ()", &["contract"]);
+    check("CREATE TABLE IF NOT EXISTS books (); ALTER TABLE books DROP COLUMN x", &["contract"]);
+    check("CREATE TABLE t (); DROP TABLE t, books", &["contract"]);
+    check("CREATE TABLE t (); DROP TABLE IF EXISTS books, t CASCADE", &["contract"]);
+    check("CREATE TABLE t (); CREATE TABLE u (); DROP TABLE t, u", &[]);
+}
+
+#[test]
+fn a_table_is_read_under_no_lock_but_its_own() {
+    let check = |up: &str, expected: &[&str]| assert_eq!(rules(up), expected, "{up}");
+    check("ALTER TABLE books VALIDATE CONSTRAINT c; ALTER TABLE books ADD x int", &["lock"]);
+    check(
+        "ALTER TABLE books ADD CONSTRAINT c CHECK (x > 0) NOT VALID; ALTER TABLE books VALIDATE CONSTRAINT c",
+        &["lock"],
+    );
+    check("ALTER TABLE books VALIDATE CONSTRAINT c, ADD x int", &["lock"]);
+    check(
+        "ALTER TABLE books VALIDATE CONSTRAINT c, VALIDATE CONSTRAINT d; ALTER TABLE authors VALIDATE CONSTRAINT e",
+        &[],
+    );
+    check("-- allow: lock: few rows\nALTER TABLE books VALIDATE CONSTRAINT c, ADD x int", &[]);
+}
+
+#[test]
+fn a_migration_waits_for_a_backfill_that_there_is() {
+    let filled = Migration { backfill: Some("UPDATE books SET x = 1".to_owned()), ..migration("SELECT 1", "SELECT 1") };
+    let check = |comment: &str, expected: &[&str]| {
+        let up = format!("{comment}\nSELECT 1");
+        let later = Migration { version: "20991231000002".to_owned(), ..migration(&up, "SELECT 1") };
+        let found: Vec<&str> = check(&[filled.clone(), later]).iter().map(|problem| problem.rule.as_str()).collect();
+        assert_eq!(found, expected, "{comment}");
+    };
+    check("-- after backfill: 20991231000001", &[]);
+    check("-- after backfill: 20991231000003", &["backfill"]);
+    check("-- after backfill: 20991231000002", &["backfill"]);
+    check("-- after backfill: 20261124000005", &["backfill"]);
+    check("--after backfill: 20991231000001", &["backfill"]);
+    check("-- After backfill 20991231000001", &["backfill"]);
+    check("-- after backfill: 20991231000001\n-- after backfill: 20991231000001", &["backfill"]);
 }
 
 #[test]
@@ -77,9 +126,12 @@ fn what_hurts_nobody_passes() {
     check("ALTER TABLE books ADD CONSTRAINT c FOREIGN KEY (a) REFERENCES authors (id) NOT VALID");
     check("ALTER TABLE books VALIDATE CONSTRAINT c");
     check("ALTER TABLE books ADD CONSTRAINT c UNIQUE USING INDEX i");
-    check("ALTER TABLE books DROP CONSTRAINT c, RENAME CONSTRAINT a TO b");
+    check("ALTER TABLE books RENAME CONSTRAINT a TO b");
+    check("ALTER TABLE books ADD COLUMN x int NULL, ADD y int NOT NULL DEFAULT 1");
     check("ALTER TABLE books ALTER x DROP NOT NULL, ALTER y SET DEFAULT gen_random_uuid(), SET (fillfactor = 90)");
-    check("-- no transaction\nCREATE INDEX CONCURRENTLY i ON books (title);\nDROP INDEX CONCURRENTLY j;");
+    check(
+        "-- no transaction\nCREATE INDEX CONCURRENTLY i ON books (title);\n-- allow: contract: j is unused\nDROP INDEX CONCURRENTLY j;",
+    );
     check(
         "CREATE TABLE t (id uuid PRIMARY KEY, a uuid REFERENCES authors (id), b int CHECK (b > 0));
          CREATE INDEX i ON t (a); ALTER TABLE t ADD c int CHECK (c > 0); INSERT INTO t SELECT 1; UPDATE t SET b = 1;",
@@ -134,6 +186,10 @@ fn a_backfill_is_one_statement_that_changes_rows() {
     check("UPDATE books SET x = 1; UPDATE books SET y = 1", 1);
     check("SELECT 1", 1);
     check("UPDATE control.jobs SET x = 1", 1);
+    check(
+        "UPDATE books SET x = 1 WHERE id IN (SELECT id FROM books WHERE x IS NULL LIMIT 5 FOR UPDATE SKIP LOCKED)",
+        1,
+    );
 }
 
 #[test]

@@ -4,13 +4,14 @@
 use diesel::sql_types::{Bool, Text};
 use uuid::Uuid;
 
-use super::Migration;
 use super::notes::{Direction, IndexChange, index_changes};
+use super::{Migration, quoted};
 use crate::db::error::DbError;
 use crate::db::owner::{OwnerAsk, OwnerBare, OwnerTx};
 use crate::db::statement::statement;
 use crate::db::tenant::TenantTx;
 use crate::kernel::ids::TenantId;
+use crate::kernel::tenant::SchemaName;
 
 /// How often a batch that fills in is run in a schema that nobody works in, at most.
 const FILLS_MAX: usize = 10_000;
@@ -144,14 +145,7 @@ pub async fn run_bare(bare: &OwnerBare, sql: &str) -> Result<(), DbError> {
     for (statement, change) in index_changes(sql) {
         match change {
             None => return Err(DbError::Other(format!("not to be run outside of a transaction: {statement}"))),
-            Some(IndexChange::Create(index)) => match is_valid(bare, &index).await? {
-                Some(true) => {}
-                Some(false) => {
-                    bare.batch(&format!("DROP INDEX CONCURRENTLY \"{}\"", index.replace('"', "\"\""))).await?;
-                    bare.batch(&statement).await?;
-                }
-                None => bare.batch(&statement).await?,
-            },
+            Some(IndexChange::Create(index)) => build(bare, &index, &statement).await?,
             Some(IndexChange::Drop(index)) => {
                 if is_valid(bare, &index).await?.is_some() {
                     bare.batch(&statement).await?;
@@ -160,6 +154,23 @@ pub async fn run_bare(bare: &OwnerBare, sql: &str) -> Result<(), DbError> {
         }
     }
     Ok(())
+}
+
+/// Builds an index where there is none that is fit for use.
+async fn build(bare: &OwnerBare, index: &str, statement: &str) -> Result<(), DbError> {
+    let drop = format!("DROP INDEX CONCURRENTLY {}", quoted(index));
+    match is_valid(bare, index).await? {
+        Some(true) => return Ok(()),
+        Some(false) => bare.batch(&drop).await?,
+        None => {}
+    }
+    let built = bare.batch(statement).await;
+    // A unique index that could not be built refuses rows all the same: the shop is not left with it. Where that fails too,
+    // the next attempt drops it.
+    if built.is_err() && is_valid(bare, index).await.is_ok_and(|is_valid| is_valid == Some(false)) {
+        let _ = bare.batch(&drop).await;
+    }
+    built
 }
 
 /// Whether an index of the schema is fit for use; `None` where there is none.
@@ -183,6 +194,29 @@ pub async fn fill(tx: &mut OwnerTx, backfill: &str) -> Result<(), DbError> {
         }
     }
     Err(DbError::Other("a backfill touches rows without end".to_owned()))
+}
+
+/// Does what backfills may have been left to do in a schema at a version that came from elsewhere, in the caller's
+/// transaction: nobody knows how far they were, and doing them again touches nothing. One that a later migration has waited
+/// for was done.
+///
+/// # Errors
+/// A statement failed, or has no end.
+pub async fn fill_again(
+    tx: &mut OwnerTx,
+    schema: &SchemaName,
+    migrations: &[Migration],
+    version: &str,
+) -> Result<(), DbError> {
+    tx.enter_schema(schema).await?;
+    let there = || migrations.iter().filter(|migration| migration.version.as_str() <= version);
+    for migration in there() {
+        let is_done = there().any(|later| later.after_backfill() == Some(migration.version.as_str()));
+        if let Some(backfill) = migration.backfill.as_deref().filter(|_| !is_done) {
+            fill(tx, backfill).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Runs one batch of a migration's backfill as the shop's own role, and answers how many rows it touched.

@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::Migration;
-use super::split::{Statement, statements};
+use super::split::{Statement, statements, without_first};
 
 /// Which way a schema goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +55,24 @@ impl Migration {
         is_transactional(self.sql(direction))
     }
 
+    /// Whether it validates a constraint: that reads a whole table, so no lock of an earlier migration is held meanwhile.
+    #[must_use]
+    pub fn validates(&self, direction: Direction) -> bool {
+        let sql = self.sql(direction);
+        // Few do, and taking a file apart is not free.
+        sql.to_ascii_uppercase().contains("VALIDATE") && statements(sql).iter().any(validates)
+    }
+
     /// The version whose backfill must be done before this migration runs.
     #[must_use]
     pub fn after_backfill(&self) -> Option<&str> {
         self.up.lines().find_map(|line| line.trim().strip_prefix("-- after backfill:")).map(str::trim)
     }
+}
+
+/// Whether a statement validates a constraint.
+pub(super) fn validates(statement: &Statement) -> bool {
+    statement.words.windows(2).any(|pair| pair == ["VALIDATE", "CONSTRAINT"])
 }
 
 /// Whether a file runs in a transaction.
@@ -75,12 +88,8 @@ pub(super) fn within_transaction(sql: &str) -> Cow<'_, str> {
     if is_transactional(sql) {
         return Cow::Borrowed(sql);
     }
-    let plain = |statement: Statement| {
-        let text = statement.text.lines().filter(|line| !line.trim_start().starts_with("--"));
-        let words = text.flat_map(str::split_whitespace).filter(|word| !word.eq_ignore_ascii_case("CONCURRENTLY"));
-        words.collect::<Vec<_>>().join(" ") + ";\n"
-    };
-    Cow::Owned(statements(sql).into_iter().map(plain).collect())
+    // The last statement may lack its end, and what follows is not ours.
+    Cow::Owned(without_first(sql, "CONCURRENTLY") + "\n;\n")
 }
 
 /// The statements of a file that runs outside of a transaction, with what each does to which index; `None` for what is
@@ -139,7 +148,11 @@ mod tests {
     #[test]
     fn a_new_schema_builds_its_indexes_in_its_own_transaction() {
         let sql = "-- no transaction\n-- Why.\nCREATE INDEX CONCURRENTLY x\n    ON books (title);\n-- More.\nDROP INDEX CONCURRENTLY y;";
-        assert_eq!(within_transaction(sql), "CREATE INDEX x ON books (title);\nDROP INDEX y;\n");
+        let plain = "-- no transaction\n-- Why.\nCREATE INDEX  x\n    ON books (title);\n-- More.\nDROP INDEX  y;\n;\n";
+        assert_eq!(within_transaction(sql), plain);
+        let sql = "-- no transaction\nCREATE INDEX CONCURRENTLY x -- not CONCURRENTLY here; for\n    ON books (a, concurrently)\n    WHERE b = '-- CONCURRENTLY';";
+        let plain = "-- no transaction\nCREATE INDEX  x -- not CONCURRENTLY here; for\n    ON books (a, concurrently)\n    WHERE b = '-- CONCURRENTLY';\n;\n";
+        assert_eq!(within_transaction(sql), plain, "one word goes, and the rest is as it was");
         assert_eq!(within_transaction("CREATE TABLE x ();"), "CREATE TABLE x ();");
     }
 }

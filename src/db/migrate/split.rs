@@ -48,6 +48,25 @@ pub fn statements(sql: &str) -> Vec<Statement> {
     found
 }
 
+/// A file without the first word of this kind in each of its statements. All else is as it was.
+#[must_use]
+pub fn without_first(sql: &str, unwanted: &str) -> String {
+    let mut lexer = Lexer { rest: sql, line: 1 };
+    let (mut left, mut is_found) = (String::with_capacity(sql.len()), false);
+    while let Some((piece, text, _)) = lexer.next() {
+        match piece {
+            Piece::Word if !is_found && text.eq_ignore_ascii_case(unwanted) => {
+                is_found = true;
+                continue;
+            }
+            Piece::End => is_found = false,
+            _ => {}
+        }
+        left.push_str(text);
+    }
+    left
+}
+
 impl Statement {
     fn empty() -> Self {
         Self { line: 1, text: String::new(), words: Vec::new(), comments: Vec::new() }

@@ -114,3 +114,15 @@ async fn where_nobody_is_named_it_is_logged_and_marked() {
     worker.stop().await;
     world.end().await;
 }
+
+#[tokio::test]
+async fn where_somebody_is_named_and_nothing_can_be_mailed_it_is_logged_and_marked() {
+    let queue = notices(3).await;
+    let world = site(&queue, &[("OPERATIONS_EMAIL", "operations@shelfwise.example")]).await;
+    let worker = Worker::start(queue.runner(handlers(&world.app)));
+    let job = queue.add("operations.notices", None).await;
+    queue.until_state(job, "completed").await;
+    assert_eq!(queue.ask(UNTOLD).await, "0");
+    worker.stop().await;
+    world.end().await;
+}

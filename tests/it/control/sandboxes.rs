@@ -241,6 +241,11 @@ async fn what_cannot_be_copied_is_refused_and_nothing_is_made() {
         set("UPDATE control.tenants SET schema_version = '20261124000004' WHERE id = $1").await;
         refused(source, &fresh, None, "TENANT_BEHIND", "slug").await;
         let newest = shelfwise::db::migrate::newest_version(shelfwise::db::migrate::Plane::Tenant);
+        set(&format!("UPDATE control.tenants SET schema_version = '{newest}' WHERE id = $1")).await;
+        // A backfill is under way: the copy would never be filled in.
+        set("INSERT INTO control.backfills (tenant_id, version) VALUES ($1, '20991231000001')").await;
+        refused(source, &fresh, None, "TENANT_BEHIND", "slug").await;
+        set("UPDATE control.backfills SET finished_at = now() WHERE tenant_id = $1").await;
         set(&format!("UPDATE control.tenants SET schema_version = '{newest}', status = 'offboarding' WHERE id = $1"))
             .await;
         refused(source, &fresh, None, "TENANT_STATUS_CONFLICT", "slug").await;

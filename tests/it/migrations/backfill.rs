@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use shelfwise::app::App;
 use shelfwise::control::migrations::drive::Ended;
+use shelfwise::control::migrations::service::plan;
 use shelfwise::control::migrations::{MigrationSet, Options};
+use shelfwise::db::OwnerTx;
 use shelfwise::db::migrate::Migration;
+use shelfwise::db::migrate::fleet::fill_again;
 use shelfwise::jobs::Handlers;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::worker::fleet::with_fleet;
@@ -52,19 +55,15 @@ async fn with_worker<T>(fleet: &Fleet, set: &MigrationSet, work_meanwhile: impl 
 async fn a_backfill_is_done_by_jobs_and_what_waits_for_it_comes_after() {
     let fleet = Fleet::of(2).await;
     let set = set_of(expand_and_contract());
-    let run = fleet.start(&set, &Options { attempts_max: 100, ..options() }).await.unwrap();
-    let waits = async {
-        fleet
-            .until("SELECT count(*) FROM control.migration_steps WHERE error LIKE 'waits until the backfill%'", "2")
-            .await;
-        for tenant in 0..2 {
-            fleet.assert_at(tenant, &[1]).await;
-        }
-        assert_eq!(fleet.ask("SELECT count(*) FROM control.jobs WHERE kind = 'shop.backfill'").await, "2");
-        let filled = fleet.until("SELECT count(*) FROM control.backfills WHERE finished_at IS NOT NULL", "2");
-        with_worker(&fleet, &set, filled).await;
-    };
-    let (ended, ()) = tokio::join!(fleet.drive(&set, &run), waits);
+    let (first, ended) = fleet.run(&set, &options()).await;
+    assert_eq!((ended, fleet.counts(&first).await), (Ended::Completed, [0, 0, 2, 0]));
+    for tenant in 0..2 {
+        fleet.assert_at(tenant, &[1]).await;
+    }
+    assert_eq!(fleet.ask("SELECT count(*) FROM control.jobs WHERE kind = 'shop.backfill'").await, "2");
+    let filled = fleet.until("SELECT count(*) FROM control.backfills WHERE finished_at IS NOT NULL", "2");
+    with_worker(&fleet, &set, filled).await;
+    let (run, ended) = fleet.run(&set, &options()).await;
     assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [2, 0, 0, 0]));
     for tenant in 0..2 {
         fleet.assert_at(tenant, &[1, 2]).await;
@@ -75,17 +74,67 @@ async fn a_backfill_is_done_by_jobs_and_what_waits_for_it_comes_after() {
 }
 
 #[tokio::test]
-async fn without_workers_what_waits_is_given_up_and_the_shop_works_on() {
-    let fleet = Fleet::of(1).await;
+async fn what_waits_for_a_backfill_has_not_failed_and_is_a_later_runs() {
+    let fleet = Fleet::of(4).await;
     let set = set_of(expand_and_contract());
-    let (run, ended) = fleet.run(&set, &options()).await;
-    assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [0, 1, 0, 0]));
+    // Of failures none would be allowed, and a canary's would stop the run.
+    let canaries = vec![fleet.tenants[0].slug.clone()];
+    let (run, ended) = fleet.run(&set, &Options { canaries, error_rate_max: 0.0, ..options() }).await;
+    assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [0, 0, 4, 0]));
+    let told = "SELECT string_agg(DISTINCT attempts || ' ' || error, ';') FROM control.migration_steps";
+    let waits = format!("0 waits until the backfill of {} is done", version(1));
+    assert_eq!(fleet.ask(told).await, waits);
     fleet.assert_at(0, &[1]).await;
+    let planned = plan(&fleet.control, &set).await.unwrap();
+    assert_eq!((planned.backfills, planned.behind[0].tenants), (4, 4));
+
+    let (again, ended) = fleet.run(&set, &options()).await;
+    assert_eq!((ended, fleet.counts(&again).await), (Ended::Completed, [0, 0, 4, 0]), "it does not hang");
+    let filled = fleet.until("SELECT count(*) FROM control.backfills WHERE finished_at IS NOT NULL", "4");
+    with_worker(&fleet, &set, filled).await;
+    let (last, ended) = fleet.run(&set, &options()).await;
+    assert_eq!((ended, fleet.counts(&last).await), (Ended::Completed, [4, 0, 0, 0]));
+    fleet.assert_at(0, &[1, 2]).await;
+}
+
+#[tokio::test]
+async fn workers_of_the_release_before_leave_a_backfill_to_those_that_know_it() {
+    let fleet = Fleet::of(1).await;
+    let [expand, _] = expand_and_contract();
+    let set = set_of([expand]);
+    fleet.run(&set, &options()).await;
+    let job =
+        "SELECT state || ' ' || attempt || ' ' || (run_at > now()) FROM control.jobs WHERE kind = 'shop.backfill'";
+    let put_off = fleet.until(job, "available 0 true");
+    with_worker(&fleet, &set_of([]), put_off).await;
+    fleet.sql("UPDATE control.jobs SET run_at = now() WHERE kind = 'shop.backfill'").await;
     let filled = fleet.until("SELECT count(*) FROM control.backfills WHERE finished_at IS NOT NULL", "1");
     with_worker(&fleet, &set, filled).await;
-    fleet.act(&set, async |bridge| bridge.run_retry(None).await).await.unwrap();
-    assert_eq!(fleet.drive(&set, &run).await, Ended::Completed);
-    fleet.assert_at(0, &[1, 2]).await;
+}
+
+#[tokio::test]
+async fn a_schema_from_elsewhere_is_filled_in_before_it_goes_on() {
+    let fleet = Fleet::of(2).await;
+    let [expand, contract] = expand_and_contract();
+    let set = set_of([expand, contract]);
+    fleet.run(&set, &options()).await;
+    let labels = async |tenant: usize| {
+        let schema = fleet.schema(tenant);
+        fleet.ask(&format!(r#"SELECT count(*) FROM "{schema}".roles WHERE label = name"#)).await
+    };
+    let fill = async |version: String| {
+        let schema = fleet.schema(0);
+        let work = async |tx: &mut OwnerTx| fill_again(tx, &schema, &set.migrations, &version).await;
+        fleet.owner.write(work).await.unwrap();
+    };
+    fill(version(0)).await;
+    assert_eq!(labels(0).await, "0", "its version knows of no backfill");
+    // What waits for a backfill was run: so that one was done, and its column may be gone.
+    fill(version(2)).await;
+    assert_eq!(labels(0).await, "0");
+    fill(version(1)).await;
+    fill(version(1)).await;
+    assert_eq!((labels(0).await, labels(1).await), ("4".to_owned(), "0".to_owned()), "the other one is as it was");
 }
 
 #[tokio::test]
@@ -134,7 +183,7 @@ async fn a_spare_schema_is_filled_in_at_once_and_a_way_back_forgets_the_rest() {
         .await;
     let set = set_of(expand_and_contract());
     let (run, ended) = fleet.run(&set, &options()).await;
-    assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [1, 1, 0, 0]));
+    assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [1, 0, 1, 0]));
     let schema = fleet.schema(1);
     assert_eq!(fleet.ask(&format!(r#"SELECT count(*) FROM "{schema}".roles WHERE label = name"#)).await, "4");
     assert_eq!(fleet.ask("SELECT schema_version FROM control.spare_schemas").await, version(2));

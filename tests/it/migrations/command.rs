@@ -1,9 +1,11 @@
 //! `shelfwise migrate`
 
 use serde_json::{Value, json};
-use shelfwise::db::migrate::{Plane, TENANT_VERSION_MIN, newest_version};
+use shelfwise::control::migrations::MigrationSet;
+use shelfwise::control::migrations::drive::Ended;
+use shelfwise::db::migrate::{Plane, TENANT_VERSION_MIN, migrations, newest_version};
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, options};
 
 impl Fleet {
     /// What a command that must succeed prints.
@@ -93,4 +95,28 @@ async fn a_run_that_is_left_to_workers_is_followed_by_whoever_looks() {
     assert_eq!(fleet.ask(job).await, "fleet.migrate available true");
     // Nobody leads it, so the next one does.
     assert_eq!(fleet.answer(&["run", "--json"])["completed"], 1);
+}
+
+#[tokio::test]
+async fn a_run_to_elsewhere_is_not_gone_on_with_as_if_it_were_ours() {
+    let fleet = Fleet::of(1).await;
+    fleet.take_back().await;
+    // A release before this one has begun, and brings the fleet to its own newest version only.
+    let all = migrations(Plane::Tenant);
+    let set = MigrationSet::of(all[..all.len() - 1].to_vec());
+    let run = fleet.start(&set, &options()).await.unwrap();
+    for arguments in [&[][..], &["run"]] {
+        let failure = fleet.failure(arguments);
+        assert!(failure.contains(&format!("goes to version {}", set.newest())), "{failure}");
+    }
+    assert_eq!(fleet.counts(&run).await, [0, 0, 0, 1], "nothing is done");
+
+    assert_eq!(fleet.drive(&set, &run).await, Ended::Completed);
+    let older = MigrationSet { version_min: String::new(), ..set };
+    fleet.act(&older, async |bridge| bridge.run_rollback(None).await).await.unwrap();
+    let failure = fleet.failure(&[]);
+    assert!(failure.contains("takes the fleet back"), "{failure}");
+    fleet.failure(&["run"]);
+    fleet.act(&older, async |bridge| bridge.run_pause(None, "forward instead").await).await.unwrap();
+    assert_eq!(fleet.answer(&["run", "--supersede", "--json"])["completed"], 1);
 }

@@ -101,3 +101,18 @@ async fn two_sessions_never_build_in_one_schema() {
     assert_eq!(fleet.drive(&set, &run).await, Ended::Completed);
     assert_eq!(fleet.ask(VALID).await, "true");
 }
+
+#[tokio::test]
+async fn a_unique_index_that_cannot_be_built_does_not_stay() {
+    let fleet = Fleet::of(1).await;
+    let set = set_of([migration(
+        1,
+        "-- no transaction\nCREATE UNIQUE INDEX CONCURRENTLY roles_one_idx ON roles ((true));",
+        "-- no transaction\nDROP INDEX CONCURRENTLY roles_one_idx;",
+    )]);
+    let (run, _) = fleet.run(&set, &options()).await;
+    assert_eq!(fleet.counts(&run).await, [0, 1, 0, 0]);
+    let told = fleet.ask("SELECT error FROM control.migration_steps").await;
+    assert!(told.contains("roles_one_idx"), "{told}");
+    assert_eq!(fleet.ask("SELECT count(*) FROM pg_class WHERE relname = 'roles_one_idx'").await, "0");
+}

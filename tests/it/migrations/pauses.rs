@@ -182,3 +182,58 @@ async fn a_leader_whose_beats_fail_stops_before_its_lease_is_over() {
     let (ended, ()) = tokio::join!(driver.drive(run.id, std::future::pending()), cut);
     assert_eq!(ended.unwrap(), Ended::Elsewhere);
 }
+
+#[tokio::test]
+async fn a_run_holds_after_its_canaries_whatever_has_paused_it_before() {
+    let fleet = Fleet::of(3).await;
+    let set = set_of([extras()]);
+    block(&fleet, 1).await;
+    let canaries = vec![fleet.tenants[1].slug.clone()];
+    let wanted = Options { canaries, hold_after_canaries: true, ..options() };
+    let (run, ended) = fleet.run(&set, &wanted).await;
+    assert_eq!((ended, run.pause_reason.as_deref()), (Ended::Paused, Some("a canary failed")));
+    fleet.sql(&format!(r#"DROP TABLE "{}".extras"#, fleet.schema(1))).await;
+    fleet.act(&set, async |bridge| bridge.run_retry(None).await).await.unwrap();
+    assert_eq!(fleet.drive(&set, &run).await, Ended::Paused);
+    let reason = fleet.read(run.id).await.pause_reason;
+    assert_eq!(reason.as_deref(), Some("the canaries are done; resume to go on"));
+    assert_eq!(fleet.counts(&run).await, [1, 0, 0, 2]);
+    fleet.act(&set, async |bridge| bridge.run_resume(None).await).await.unwrap();
+    assert_eq!(fleet.drive(&set, &run).await, Ended::Completed);
+    assert_eq!(fleet.counts(&run).await, [3, 0, 0, 0]);
+}
+
+#[tokio::test]
+async fn a_retry_that_comes_as_the_run_ends_is_heard() {
+    let fleet = Fleet::of(2).await;
+    let set = set_of([extras(), column(2)]);
+    block(&fleet, 0).await;
+    let holder = fleet.hold(1).await;
+    let run = fleet.start(&set, &Options { attempts_max: 100, ..options() }).await.unwrap();
+    let retry = async {
+        fleet.until("SELECT count(*) FROM control.migration_steps WHERE status = 'failed'", "1").await;
+        fleet.sql(&format!(r#"DROP TABLE "{}".extras"#, fleet.schema(0))).await;
+        // What a retry does, held open until the leader is about to end the run.
+        let operator = psql_of(&fleet.database).await;
+        operator
+            .batch_execute(
+                "BEGIN; SELECT FROM control.migration_runs FOR NO KEY UPDATE;
+                 UPDATE control.migration_steps SET status = 'pending', finished_at = NULL, due_at = now()
+                 WHERE status = 'failed'",
+            )
+            .await
+            .unwrap();
+        holder.batch_execute("COMMIT").await.unwrap();
+        fleet
+            .until(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+                 AND query LIKE '%migration_runs%' AND query NOT LIKE '%leader_until =%'",
+                "1",
+            )
+            .await;
+        operator.batch_execute("COMMIT").await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(fleet.drive(&set, &run), retry);
+    assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [2, 0, 0, 0]));
+    fleet.assert_at(0, &[1, 2]).await;
+}

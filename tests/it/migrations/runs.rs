@@ -249,3 +249,34 @@ async fn a_release_that_does_not_know_the_target_leaves_the_run_alone() {
     assert_eq!(fleet.drive(&set_of([]), &run).await, Ended::Unknown);
     assert_eq!(fleet.drive(&set_of([column(1)]), &run).await, Ended::Completed);
 }
+
+#[tokio::test]
+async fn a_run_that_is_over_is_over_for_every_release() {
+    let fleet = Fleet::of(1).await;
+    let set = set_of([column(1)]);
+    let run = fleet.start(&set, &options()).await.unwrap();
+    fleet.act(&set, async |bridge| bridge.run_pause(None, "a look").await).await.unwrap();
+    assert_eq!(fleet.drive(&set_of([]), &run).await, Ended::Paused);
+    fleet.act(&set, async |bridge| bridge.run_resume(None).await).await.unwrap();
+    assert_eq!(fleet.drive(&set, &run).await, Ended::Completed);
+    assert_eq!(fleet.drive(&set_of([]), &run).await, Ended::Completed);
+}
+
+#[tokio::test]
+async fn a_constraint_is_validated_when_the_locks_before_it_are_let_go() {
+    let fleet = Fleet::of(1).await;
+    let add = "ALTER TABLE books ADD CONSTRAINT books_extra_check CHECK (title <> '-') NOT VALID;";
+    let validate = "ALTER TABLE books VALIDATE CONSTRAINT books_extra_check;";
+    let set = set_of([
+        migration(1, add, "ALTER TABLE books DROP CONSTRAINT books_extra_check;"),
+        migration(2, validate, "SELECT 1;"),
+    ]);
+    let (run, _) = fleet.run(&set, &options()).await;
+    assert_eq!(fleet.counts(&run).await, [1, 0, 0, 0]);
+    fleet.assert_at(0, &[1, 2]).await;
+    let ledger = format!(
+        r#"SELECT count(DISTINCT xmin::text) FROM "{}".__diesel_schema_migrations WHERE version > '2099'"#,
+        fleet.schema(0)
+    );
+    assert_eq!(fleet.ask(&ledger).await, "2", "two transactions");
+}
