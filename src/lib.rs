@@ -176,12 +176,14 @@
 //! - No sign-up from the stock makes a schema or grants a role, and no spare is two tenants'.
 //! - No step of a run is done but under its lease, and none twice: its row commits with what it did. None waits for a lock longer
 //!   than the run says.
+//! - No shop with an open backfill is copied, and a restored one is filled in anew before it is migrated: backfills are repeatable.
 //! - No migration younger than `db::migrate::check` breaks one of its rules without saying why.
 //! - No byte of an archive reaches the store but sealed, none is completed that was not read back, and none outlives its key.
 //! - No value of a restored tenant is sealed anew: its entry tells whose seal it has, and its keys are of no use in any other
 //!   entry. No sandbox holds a byte that its shop has sealed.
 //! - No tenant's key is destroyed before both archives were read back and have the trail up to its end, and nothing else of the
-//!   tenant before its keys. No deletion is begun and no certificate written but by the owner's login.
+//!   tenant before its keys. No deletion is begun and no certificate written but by the owner's login, and no key is destroyed on
+//!   one worker's clock alone.
 //! - No payload of a job in an answer, a log line or a trail.
 //!
 //! # What the wall promises

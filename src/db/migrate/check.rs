@@ -381,7 +381,7 @@ fn broken_by_action(action: &[&str]) -> Vec<(Rule, String)> {
         ["ALTER", rest @ ..] if rest.windows(3).any(|three| three == ["SET", "NOT", "NULL"]) => {
             one(Rule::Lock, "SET NOT NULL reads the whole table under its lock, unless a validated CHECK says the same")
         }
-        ["ALTER", rest @ ..] if rest.ends_with(&["DROP", "DEFAULT"]) => {
+        ["ALTER", .., "DROP", "DEFAULT"] => {
             one(Rule::Contract, "the release before this one may leave the column to its default")
         }
         ["ADD", "CONSTRAINT" | "CHECK" | "FOREIGN" | "UNIQUE" | "PRIMARY" | "EXCLUDE", ..] => {

@@ -196,9 +196,10 @@ pub async fn fill(tx: &mut OwnerTx, backfill: &str) -> Result<(), DbError> {
     Err(DbError::Other("a backfill touches rows without end".to_owned()))
 }
 
-/// Does what backfills may have been left to do in a schema at a version that came from elsewhere, in the caller's
-/// transaction: nobody knows how far they were, and doing them again touches nothing. One that a later migration has waited
-/// for was done.
+/// Does what backfills may have been left to do in a schema at a version that came from elsewhere.
+///
+/// Nobody knows how far they were, and doing them again touches nothing. One that a later migration has waited for was done.
+/// All of it is in the caller's transaction.
 ///
 /// # Errors
 /// A statement failed, or has no end.

@@ -103,11 +103,10 @@ async fn workers_of_the_release_before_leave_a_backfill_to_those_that_know_it() 
     let [expand, _] = expand_and_contract();
     let set = set_of([expand]);
     fleet.run(&set, &options()).await;
-    let job =
-        "SELECT state || ' ' || attempt || ' ' || (run_at > now()) FROM control.jobs WHERE kind = 'shop.backfill'";
-    let put_off = fleet.until(job, "available 0 true");
+    let job = "SELECT attempt || ' ' || errors || ' ' || (scheduled_at > now()) FROM control.jobs WHERE kind = 'shop.backfill'";
+    let put_off = fleet.until(job, "0 [] true");
     with_worker(&fleet, &set_of([]), put_off).await;
-    fleet.sql("UPDATE control.jobs SET run_at = now() WHERE kind = 'shop.backfill'").await;
+    fleet.sql("UPDATE control.jobs SET scheduled_at = now() WHERE kind = 'shop.backfill'").await;
     let filled = fleet.until("SELECT count(*) FROM control.backfills WHERE finished_at IS NOT NULL", "1");
     with_worker(&fleet, &set, filled).await;
 }

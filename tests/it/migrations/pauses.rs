@@ -213,7 +213,7 @@ async fn a_retry_that_comes_as_the_run_ends_is_heard() {
     let retry = async {
         fleet.until("SELECT count(*) FROM control.migration_steps WHERE status = 'failed'", "1").await;
         fleet.sql(&format!(r#"DROP TABLE "{}".extras"#, fleet.schema(0))).await;
-        // What a retry does, held open until the leader is about to end the run.
+        // What a retry does, held open until the leader looks for latecomers: after that it ends the run.
         let operator = psql_of(&fleet.database).await;
         operator
             .batch_execute(
@@ -227,13 +227,16 @@ async fn a_retry_that_comes_as_the_run_ends_is_heard() {
         fleet
             .until(
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-                 AND query LIKE '%migration_runs%' AND query NOT LIKE '%leader_until =%'",
+                 AND query LIKE '%WITH asked AS%'",
                 "1",
             )
             .await;
         operator.batch_execute("COMMIT").await.unwrap();
     };
-    let (ended, ()) = tokio::join!(fleet.drive(&set, &run), retry);
-    assert_eq!((ended, fleet.counts(&run).await), (Ended::Completed, [2, 0, 0, 0]));
+    // Its beats would wait for the same row.
+    let lease = Lease { length: Duration::from_secs(120), beat: Duration::from_secs(60) };
+    let driver = Driver { lease, ..fleet.driver(&set) };
+    let (ended, ()) = tokio::join!(driver.drive(run.id, std::future::pending()), retry);
+    assert_eq!((ended.unwrap(), fleet.counts(&run).await), (Ended::Completed, [2, 0, 0, 0]));
     fleet.assert_at(0, &[1, 2]).await;
 }
