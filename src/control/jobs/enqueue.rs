@@ -26,8 +26,10 @@ pub struct NewJob {
     pub at: Option<DateTime<Utc>>,
 }
 
-/// Enqueues a job in the caller's transaction: it exists if and when that commits. Answers false where an unfinished job
-/// has its key. The caller rings the bell after the COMMIT, or a worker finds the job within a second.
+/// Enqueues a job in the caller's transaction: it exists if and when that commits.
+///
+/// Answers false where an unfinished job has its key. The caller rings the bell after the COMMIT, or a worker finds the job
+/// within a second.
 ///
 /// # Errors
 /// The database failed.

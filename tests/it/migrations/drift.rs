@@ -16,6 +16,9 @@ use crate::harness::cluster::{psql, shared_urls};
 use crate::harness::command::shelfwise;
 use crate::harness::world::{World, app, shop, world};
 
+/// What somebody does, and what is told of it: kind, name, and whether the object is expected and found.
+type Case = (&'static str, &'static [(&'static str, &'static str, bool, bool)]);
+
 /// What is told of a shop: kind and name of each object, and whether it was expected and found.
 async fn told(world: &World, tenant: &TenantCtx) -> Vec<(String, String, bool, bool)> {
     let (owner, control) = (world.app.owner.as_ref().unwrap(), &world.app.control);
@@ -55,7 +58,7 @@ async fn whatever_is_changed_by_hand_is_told_and_nothing_else() {
     world(async |world| {
         assert_eq!(told(world, &world.a).await, []);
         let schema = &world.a.schema;
-        let cases: &[(&str, &[(&str, &str, bool, bool)])] = &[
+        let cases: &[Case] = &[
             ("ALTER TABLE books ALTER COLUMN language TYPE varchar(9)", &[("column", "books.language", true, true)]),
             ("ALTER TABLE books ALTER COLUMN stock SET DEFAULT 7", &[("column", "books.stock", true, true)]),
             ("ALTER TABLE books ADD COLUMN mine int", &[("column", "books.mine", false, true)]),

@@ -66,7 +66,7 @@ impl Load {
             let client = world.user(&self.shops[turn % self.shops.len()], Role::Owner);
             let during = self.is_migrated.load(Ordering::Relaxed);
             let started = Instant::now();
-            if turn % 3 == 0 {
+            if turn.is_multiple_of(3) {
                 let create = "mutation($title: String!) { bookCreate(input: { title: $title }) { book { id } userErrors { code } } }";
                 let data = client.data(create, json!({ "title": format!("Book {turn}") })).await;
                 assert_eq!(data["bookCreate"]["userErrors"], json!([]));
