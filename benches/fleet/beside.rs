@@ -11,6 +11,8 @@ use shelfwise::cli::dev::cluster::Cluster;
 use shelfwise::config::auth::JwtKey;
 use shelfwise::config::crypto::MasterKey;
 use shelfwise::config::database::DatabaseUrls;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 /// Servers that are started over each database, in turn; their medians are compared.
 const STARTS: usize = 7;
@@ -52,8 +54,6 @@ pub async fn starts(one: &DatabaseUrls, many: &DatabaseUrls, tenants: usize, fol
 async fn start(urls: &DatabaseUrls, (jwt, master): &(String, String), folder: &Path) -> Start {
     // Free until somebody else takes it, which on this machine nobody does.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let http = reqwest::Client::new();
-    let url = format!("http://127.0.0.1:{port}/health/ready");
     let started = Instant::now();
     let mut server = Command::new(env!("CARGO_BIN_EXE_shelfwise"))
         .arg("serve")
@@ -68,7 +68,7 @@ async fn start(urls: &DatabaseUrls, (jwt, master): &(String, String), folder: &P
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    while !http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+    while !is_ready(port).await {
         assert!(server.try_wait().unwrap().is_none(), "the server has ended");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -76,6 +76,17 @@ async fn start(urls: &DatabaseUrls, (jwt, master): &(String, String), folder: &P
     server.kill().unwrap();
     server.wait().unwrap();
     start
+}
+
+async fn is_ready(port: u16) -> bool {
+    let ask = async {
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok::<_, std::io::Error>(answer)
+    };
+    ask.await.is_ok_and(|answer| answer.starts_with("HTTP/1.1 200"))
 }
 
 fn rss_mb(server: &Child) -> f64 {
