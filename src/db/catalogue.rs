@@ -12,7 +12,7 @@ use diesel::sql_types::Text;
 use sha2::{Digest as _, Sha256};
 
 use super::error::DbError;
-use super::migrate::{Plane, make_schema, migrations, replay_script};
+use super::migrate::replayed_script;
 use super::owner::{OwnerDb, OwnerTx};
 use crate::kernel::tenant::SchemaName;
 
@@ -124,9 +124,7 @@ pub async fn objects(tx: &mut OwnerTx, schema: &SchemaName) -> Result<Vec<Object
 /// # Errors
 /// A migration's failure.
 pub async fn expected(owner: &OwnerDb, version: &str, scratch: &SchemaName) -> Result<Vec<Object>, DbError> {
-    let mut replayed = migrations(Plane::Tenant);
-    replayed.retain(|migration| migration.version.as_str() <= version);
-    let script = make_schema(scratch, owner.runtime_login(), &replay_script(scratch, &replayed));
+    let script = replayed_script(scratch, owner.runtime_login(), version);
     owner
         .rehearse(async |tx: &mut OwnerTx| {
             tx.batch(&script).await?;

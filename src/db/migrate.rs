@@ -164,8 +164,14 @@ pub fn tenant_script_at(schema: &SchemaName, runtime_login: &str, version: &str)
     if version == newest_version(Plane::Tenant) {
         return tenants_script(std::slice::from_ref(schema), runtime_login);
     }
-    let until: Vec<_> =
-        migrations(Plane::Tenant).into_iter().filter(|migration| *migration.version <= *version).collect();
+    replayed_script(schema, runtime_login, version)
+}
+
+/// The same by its migrations, whatever the baseline holds.
+#[must_use]
+pub fn replayed_script(schema: &SchemaName, runtime_login: &str, version: &str) -> String {
+    let mut until = migrations(Plane::Tenant);
+    until.retain(|migration| migration.version.as_str() <= version);
     make_schema(schema, runtime_login, &replay_script(schema, &until))
 }
 
@@ -178,7 +184,7 @@ fn baseline_version() -> &'static str {
 ///
 /// The role gets rights on the tables by default privileges, so that tables of later migrations need no grants; the
 /// ledger is made before, and stays the owner's.
-pub(super) fn make_schema(schema: &SchemaName, runtime_login: &str, tables: &str) -> String {
+fn make_schema(schema: &SchemaName, runtime_login: &str, tables: &str) -> String {
     format!("{}{}", make_ungranted(schema, tables), grant(std::slice::from_ref(schema), runtime_login))
 }
 
@@ -204,7 +210,7 @@ fn make_ungranted(schema: &SchemaName, tables: &str) -> String {
 }
 
 /// The statements of migrations, one after the other, with their ledger rows.
-pub(super) fn replay_script(schema: &SchemaName, migrations: &[Migration]) -> String {
+fn replay_script(schema: &SchemaName, migrations: &[Migration]) -> String {
     script(migrations, schema.as_str(), "")
 }
 

@@ -6,7 +6,7 @@
 use diesel::sql_types::{Nullable, Text};
 
 use super::super::error::DbError;
-use super::super::migrate::{Plane, make_schema, migrations, newest_version, replay_script};
+use super::super::migrate::{Plane, newest_version, replayed_script};
 use super::super::owner::{OwnerDb, OwnerTx};
 use crate::kernel::tenant::SchemaName;
 
@@ -112,14 +112,14 @@ GROUP BY relname ORDER BY relname";
 /// # Errors
 /// A migration's failure.
 pub async fn squash(owner: &OwnerDb, scratch: &SchemaName) -> Result<String, DbError> {
-    let script = make_schema(scratch, owner.runtime_login(), &replay_script(scratch, &migrations(Plane::Tenant)));
+    let newest = newest_version(Plane::Tenant);
+    let script = replayed_script(scratch, owner.runtime_login(), &newest);
     owner
         .rehearse(async |tx: &mut OwnerTx| {
             tx.batch(&script).await?;
             tx.enter_schema(scratch).await?;
             let mut text = format!(
-                "-- version {}\n-- What the migrations up to this version make, at once: printed by `shelfwise schema baseline`.\n",
-                newest_version(Plane::Tenant)
+                "-- version {newest}\n-- What the migrations up to this version make, at once: printed by `shelfwise schema baseline`.\n"
             );
             for query in [TABLES, INDEXES, GRANTS] {
                 text.push('\n');
