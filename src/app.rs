@@ -25,6 +25,7 @@ use crate::mail::Mailer;
 use crate::objects::Objects;
 use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
+use crate::redis::Redis;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::identity::principals::Principals;
 use crate::vault::Vault;
@@ -119,6 +120,7 @@ impl App {
                 answers_kept: config.retention.idempotency,
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
+                redis: config.redis.url.as_ref().map(Redis::new).transpose()?,
                 bell,
                 clock,
                 outbound: config.environment.outbound(),

@@ -14,6 +14,7 @@ pub mod objects;
 pub mod payments;
 pub mod provisioning;
 mod reader;
+pub mod redis;
 pub mod retention;
 pub mod webhooks;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub payments: payments::PaymentConfig,
     /// What is made in advance, and who is told of what was made.
     pub provisioning: provisioning::ProvisioningConfig,
+    /// What replicas share.
+    pub redis: redis::RedisConfig,
     /// How webhooks are sent.
     pub webhooks: webhooks::WebhooksConfig,
     /// How long shops' tables keep things, and the platform those who leave.
@@ -143,6 +146,7 @@ impl Config {
             mail: mail::MailConfig::read(&mut reader, environment),
             payments: payments::PaymentConfig::read(&mut reader, environment),
             provisioning: provisioning::ProvisioningConfig::read(&mut reader),
+            redis: redis::RedisConfig::read(&mut reader),
             webhooks: webhooks::WebhooksConfig::read(&mut reader),
             retention: retention::RetentionConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
@@ -186,6 +190,7 @@ pub const VARIABLES: &[&str] = &[
     "PAYMENT_URL",
     "SPARE_SCHEMAS",
     "OPERATIONS_EMAIL",
+    "REDIS_URL",
     "WEBHOOK_SLOTS",
     "WEBHOOK_TIMEOUT_SECONDS",
     "WEBHOOK_DRAIN_PER_SECOND",
@@ -249,11 +254,12 @@ mod tests {
             ("JWT_KEYS", "k1:EdDSA:c2VjcmV0"),
             ("MASTER_KEYS", "m1:c2VjcmV0"),
             ("DATABASE_URL", "mysql://app:hunter2@db/shelfwise"),
+            ("REDIS_URL", "http://:hunter2@cache/0"),
         ])
         .unwrap_err()
         .to_string();
 
-        for name in ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "MASTER_KEYS", "DATABASE_URL"] {
+        for name in ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "MASTER_KEYS", "DATABASE_URL", "REDIS_URL"] {
             assert!(error.contains(name), "{name} is missing in:\n{error}");
         }
         assert!(!error.contains("hunter2") && !error.contains("c2VjcmV0"), "a secret is shown in:\n{error}");

@@ -12,6 +12,7 @@ pub mod isbn;
 pub mod journal;
 pub mod keys;
 pub mod language;
+pub mod limits;
 pub mod money;
 pub mod page;
 pub mod partial_date;

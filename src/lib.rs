@@ -213,6 +213,7 @@ pub mod mail;
 pub mod objects;
 pub mod outbound;
 pub mod payments;
+pub mod redis;
 pub mod telemetry;
 pub mod tenant;
 pub mod vault;

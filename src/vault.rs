@@ -392,6 +392,7 @@ mod tests {
             schema: SchemaName::from(id),
             name: "Acme".to_owned(),
             plan: "free".to_owned(),
+            limits: crate::kernel::limits::Limits::of_plan("free"),
             currency: "EUR".parse().unwrap(),
             keys,
             sealed_as: id,

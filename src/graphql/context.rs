@@ -20,6 +20,7 @@ use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::tenant::TenantCtx;
 use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
+use crate::redis::Redis;
 use crate::tenant::journal::{self, Act};
 use crate::vault::Vault;
 
@@ -47,6 +48,8 @@ pub struct Services {
     pub offboarding_grace: TimeDelta,
     /// Who takes payments, if anybody does.
     pub payments: Option<Arc<dyn PaymentProvider>>,
+    /// What replicas share, if there is a Redis.
+    pub redis: Option<Redis>,
     /// Wakes workers.
     pub bell: Bell,
     /// Which addresses of tenants' choosing may be called.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::kernel::ids::{TenantId, base32_encode};
 use crate::kernel::keys::TenantKeys;
+use crate::kernel::limits::Limits;
 use crate::kernel::money::Currency;
 
 /// A tenant's name in addresses: 3 to 40 characters, lower-case letters, digits and single hyphens, a letter first.
@@ -169,6 +170,8 @@ pub struct TenantCtx {
     pub name: String,
     /// The code of its plan.
     pub plan: String,
+    /// What it may use.
+    pub limits: Limits,
     /// The one currency that the shop trades in.
     pub currency: Currency,
     /// Its keys, wrapped.

@@ -21,4 +21,5 @@ mod migrations;
 mod offboarding;
 mod orders;
 mod outbound;
+mod redis;
 mod webhooks;

@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::db::schema::control::tenants;
 use crate::kernel::ids::TenantId;
 use crate::kernel::keys::TenantKeys;
+use crate::kernel::limits::Limits;
 use crate::kernel::tenant::{SchemaName, TenantCtx};
 
 /// A row of the registry.
@@ -101,6 +102,7 @@ impl Tenant {
             schema: SchemaName::from(self.id),
             name: self.name.clone(),
             plan: self.plan.clone(),
+            limits: Limits::of_plan(&self.plan),
             currency: self.currency.parse().ok()?,
             keys: self.keys()?,
             sealed_as: self.sealed_as(),

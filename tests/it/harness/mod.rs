@@ -7,6 +7,7 @@ pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod receiver;
+pub mod redis;
 pub mod smtp;
 pub mod world;
 

@@ -1,0 +1,139 @@
+//! Redis, as far as it is there: what replicas share and may lose.
+//!
+//! Nothing here is the only copy of anything, so nobody waits for it: a call takes [`ANSWER_TIMEOUT`] at most, and after one that
+//! failed nobody asks for [`REST`]; then one caller finds out for all whether it is back. Who is told [`Away`] goes on without.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
+use ::redis::{Client, RedisResult};
+use anyhow::Context as _;
+use secrecy::{ExposeSecret as _, SecretString};
+
+/// How long an answer is waited for.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// How long a connection is waited for, TLS and log-in included. Callers do not wait for it any longer than for an answer.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long Redis is left alone after it has not answered.
+pub const REST: Duration = Duration::from_millis(250);
+
+/// Redis did not answer, or is left alone because it lately did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Redis does not answer")]
+pub struct Away;
+
+/// A Redis that is shared by replicas. Clones are the same connection.
+#[derive(Clone)]
+pub struct Redis(Arc<Line>);
+
+struct Line {
+    client: Client,
+    /// One connection for all: commands are pipelined on it. Lost, it is made anew by the next call.
+    manager: ConnectionManager,
+    /// What [`Line::rests_until`] counts from.
+    started: Instant,
+    /// Until when nobody asks, in milliseconds since the start; 0 while it answers.
+    rests_until: AtomicU64,
+}
+
+impl Redis {
+    /// A Redis at a URL. Nothing is connected before the first call.
+    ///
+    /// # Errors
+    /// The URL is malformed.
+    pub fn new(url: &SecretString) -> anyhow::Result<Self> {
+        // Fails where somebody was faster, which is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        // The error may quote the URL, and with it the password.
+        let client = Client::open(url.expose_secret()).map_err(|_| anyhow::anyhow!("it is malformed"));
+        let client = client.context("REDIS_URL")?;
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_response_timeout(Some(ANSWER_TIMEOUT))
+            .set_number_of_retries(0);
+        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).context("REDIS_URL")?;
+        Ok(Self(Arc::new(Line { client, manager, started: Instant::now(), rests_until: AtomicU64::new(0) })))
+    }
+
+    /// Whether the last call was answered.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.0.rests_until.load(Ordering::Acquire) == 0
+    }
+
+    /// Asks Redis, by a command, pipeline or script of the caller's.
+    ///
+    /// # Errors
+    /// It did not answer in time or answered an error, or is left alone for now.
+    pub async fn ask<T>(&self, ask: impl AsyncFnOnce(&mut ConnectionManager) -> RedisResult<T>) -> Result<T, Away> {
+        let line = &*self.0;
+        if !line.may_ask() {
+            return Err(Away);
+        }
+        let mut manager = line.manager.clone();
+        match tokio::time::timeout(ANSWER_TIMEOUT, ask(&mut manager)).await {
+            Ok(Ok(answer)) => {
+                line.is_back();
+                Ok(answer)
+            }
+            Ok(Err(error)) => Err(line.rest(&error.to_string())),
+            Err(_) => Err(line.rest("it took too long")),
+        }
+    }
+
+    /// A connection that hears what is published, to be told the channels.
+    ///
+    /// # Errors
+    /// None could be made.
+    pub async fn listen(&self) -> Result<PubSub, Away> {
+        let connect = tokio::time::timeout(CONNECT_TIMEOUT, self.0.client.get_async_pubsub());
+        match connect.await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "Nothing can be heard of Redis");
+                Err(Away)
+            }
+            Err(_) => Err(Away),
+        }
+    }
+}
+
+impl Line {
+    /// Whether it may be asked now. Of those who come when a rest is over, one may, and the others wait for what comes of it.
+    fn may_ask(&self) -> bool {
+        let until = self.rests_until.load(Ordering::Acquire);
+        if until == 0 {
+            return true;
+        }
+        let now = self.now();
+        let next = now + millis(REST);
+        now >= until && self.rests_until.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    fn is_back(&self) {
+        // Written only where it changes: every call passes here.
+        if self.rests_until.load(Ordering::Acquire) != 0 && self.rests_until.swap(0, Ordering::AcqRel) != 0 {
+            tracing::info!("Redis answers again");
+        }
+    }
+
+    fn rest(&self, why: &str) -> Away {
+        if self.rests_until.swap(self.now() + millis(REST), Ordering::AcqRel) == 0 {
+            tracing::warn!(error = why, "Redis does not answer; going on without");
+        }
+        Away
+    }
+
+    /// Milliseconds since the start, and one: 0 means that it answers.
+    fn now(&self) -> u64 {
+        millis(self.started.elapsed()) + 1
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
