@@ -1,0 +1,61 @@
+// The way to a shop's API: queries and mutations by HTTP. What may be sent again is sent again, and mutations carry a key, so
+// that all of them may be.
+import { Client, type CombinedError, fetchExchange, makeOperation, mapExchange, type Operation } from '@urql/core';
+import { retryExchange } from '@urql/exchange-retry';
+
+export interface Options {
+  /** Where the server is, such as `https://acme.example.com`. */
+  origin: string;
+  /** The token of now: an access token ends after minutes, so each request asks for it. */
+  token: () => string;
+  /** How often a request is sent at most. */
+  attemptsMax?: number;
+}
+
+/** Errors that say that nothing was done and that it may be asked for again. */
+const PASSING = new Set(['RATE_LIMITED', 'SERVICE_UNAVAILABLE', 'IDEMPOTENCY_IN_PROGRESS']);
+
+export function connect({ origin, token, attemptsMax = 4 }: Options): Client {
+  return new Client({
+    url: new URL('/graphql', origin).href,
+    preferGetMethod: false,
+    requestPolicy: 'network-only',
+    exchanges: [
+      // First, so that all attempts have one key.
+      mapExchange({ onOperation: withKey }),
+      retryExchange({ initialDelayMs: 250, maxDelayMs: 60_000, maxNumberAttempts: attemptsMax, retryWith: again }),
+      mapExchange({ onOperation: (operation) => withHeaders(operation, token()) }),
+      fetchExchange,
+    ],
+  });
+}
+
+/** The codes of what the server said, the first one telling most. */
+export function codes(error: CombinedError | undefined): string[] {
+  return (error?.graphQLErrors ?? []).map((known) => String(known.extensions['code']));
+}
+
+/** Gives a mutation a key to be known by when it comes again; the caller's own, where one was chosen. */
+function withKey(operation: Operation): Operation {
+  if (operation.kind !== 'mutation') return operation;
+  const idempotencyKey = operation.context['idempotencyKey'] ?? crypto.randomUUID();
+  return makeOperation(operation.kind, operation, { ...operation.context, idempotencyKey });
+}
+
+function withHeaders(operation: Operation, token: string): Operation {
+  const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+  const key: unknown = operation.context['idempotencyKey'];
+  if (typeof key === 'string') headers['idempotency-key'] = key;
+  return makeOperation(operation.kind, operation, { ...operation.context, fetchOptions: { headers } });
+}
+
+/** What to send again, after as long as the server asks for; nothing where that would help nobody. */
+function again(error: CombinedError, operation: Operation): Operation | null {
+  const isPassing = error.networkError !== undefined || codes(error).some((code) => PASSING.has(code));
+  if (!isPassing) return null;
+  const response: Response | undefined = error.response;
+  const seconds = Number(response?.headers.get('retry-after'));
+  if (!(seconds > 0)) return operation;
+  const count = operation.context['retry']?.count ?? 0;
+  return makeOperation(operation.kind, operation, { ...operation.context, retry: { count, delay: seconds * 1000 } });
+}
