@@ -161,7 +161,9 @@ async fn a_killed_backend_costs_one_answer_and_no_more() {
             .unwrap();
         session.finish().await;
         drop(session);
-        psql().await.execute("SELECT pg_terminate_backend($1)", &[&pid.name.parse::<i32>().unwrap()]).await.unwrap();
+        // Waits until it is gone: killed later, it would cost a later answer.
+        let kill = "SELECT pg_terminate_backend($1, 20000)";
+        psql().await.execute(kill, &[&pid.name.parse::<i32>().unwrap()]).await.unwrap();
 
         let mut codes = Vec::new();
         for _ in 0..3 {
