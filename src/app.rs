@@ -14,7 +14,7 @@ use crate::control::tenants::Registry;
 use crate::db::listen::{Liveness, listen};
 use crate::db::pool::Pool;
 use crate::db::tls::Target;
-use crate::db::{Bell, ControlDb, OwnerDb, TenantDb};
+use crate::db::{Bell, ControlDb, News, OwnerDb, TenantDb};
 use crate::graphql::Services;
 use crate::graphql::cost::Costs;
 use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
@@ -22,6 +22,7 @@ use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
 use crate::mail::Mailer;
+use crate::news::Carrier;
 use crate::objects::Objects;
 use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
@@ -69,6 +70,8 @@ pub struct App {
     listener: tokio::task::JoinHandle<()>,
     /// The task that wakes workers of other processes.
     ringer: tokio::task::JoinHandle<Infallible>,
+    /// The task that tells other processes what has changed, and hears of them.
+    carrier: tokio::task::JoinHandle<Infallible>,
 }
 
 impl App {
@@ -82,27 +85,34 @@ impl App {
         let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
         let listen_target = Target::from_url(urls.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
         let control = ControlDb::new(Pool::control(runtime.clone(), database.checkout_timeout));
-        let bell = Bell::default();
+        let redis = config.redis.url.as_ref().map(Redis::new).transpose()?;
+        let (bell, news) = (Bell::default(), News::new(redis.is_some()));
         let tenants = TenantDb::new(Pool::new(
             runtime,
             database.pool_max,
             database.checkout_timeout,
             database.tenants_per_connection_max,
         ))
-        .with_bell(bell.clone());
+        .with_bell(bell.clone())
+        .with_news(news.clone());
         let liveness = Liveness::default();
         let registry = Registry::new(control.clone(), liveness.clone());
         let vault = Vault::new(&config.crypto, Arc::clone(&clock));
         let (heard, keys) = (registry.clone(), vault.clone());
         let name = base32_encode(clock.new_id());
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let listener = tokio::spawn(listen(listen_target, TENANTS_CHANNEL, name, liveness, move |signal| {
-            heard.on_signal(signal);
-            // Whoever's keys were destroyed is among those whose entry has changed.
-            keys.forget();
-        }));
+        let listener =
+            tokio::spawn(listen(listen_target.clone(), TENANTS_CHANNEL, name.clone(), liveness, move |signal| {
+                heard.on_signal(signal);
+                // Whoever's keys were destroyed is among those whose entry has changed.
+                keys.forget();
+            }));
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let ringer = tokio::spawn(bell.clone().carry(control.clone()));
+        let carrier =
+            Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name: name.clone() };
+        #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
+        let carrier = tokio::spawn(carrier.run(listen_target.clone()));
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
@@ -120,8 +130,9 @@ impl App {
                 answers_kept: config.retention.idempotency,
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
-                redis: config.redis.url.as_ref().map(Redis::new).transpose()?,
+                redis,
                 bell,
+                news,
                 clock,
                 outbound: config.environment.outbound(),
                 spares: config.provisioning.spares,
@@ -138,6 +149,7 @@ impl App {
             control,
             listener,
             ringer,
+            carrier,
         })
     }
 }
@@ -146,6 +158,7 @@ impl Drop for App {
     fn drop(&mut self) {
         self.listener.abort();
         self.ringer.abort();
+        self.carrier.abort();
     }
 }
 

@@ -14,6 +14,7 @@ pub mod keys;
 pub mod language;
 pub mod limits;
 pub mod money;
+pub mod news;
 pub mod page;
 pub mod partial_date;
 pub mod password;

@@ -210,6 +210,7 @@ pub mod http;
 pub mod jobs;
 pub mod kernel;
 pub mod mail;
+pub mod news;
 pub mod objects;
 pub mod outbound;
 pub mod payments;

@@ -46,6 +46,16 @@ impl Liveness {
         heard_at.is_some_and(|heard_at| heard_at.elapsed() < ECHO_TRUST)
     }
 
+    /// The listener hears, as of now.
+    pub fn hear(&self) {
+        self.set(Some(Instant::now()));
+    }
+
+    /// The listener hears nothing.
+    pub fn lose(&self) {
+        self.set(None);
+    }
+
     fn set(&self, heard_at: Option<Instant>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = heard_at;
     }
@@ -64,7 +74,7 @@ pub async fn listen(
         if let Err(error) = listen_once(&target, channel, &name, &liveness, &on_signal).await {
             tracing::warn!(%error, channel, "The listener lost its connection");
         }
-        liveness.set(None);
+        liveness.lose();
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 }
@@ -100,7 +110,7 @@ async fn listen_once(
                     if notification.channel() != ECHO_CHANNEL {
                         on_signal(Signal::Payload(notification.payload().to_owned()));
                     } else if notification.payload() == name {
-                        liveness.set(Some(Instant::now()));
+                        liveness.hear();
                     }
                 }
             }

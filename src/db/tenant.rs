@@ -21,10 +21,12 @@ use uuid::Uuid;
 use super::bell::Bell;
 use super::error::DbError;
 use super::meter::Meter;
+use super::news::News;
 use super::pool::{Pool, PoolState};
 use super::scope::{Held, Query, Scope};
 use super::statement::statement;
 use crate::kernel::journal::{Change, Event, Journal};
+use crate::kernel::news::{Fact, Told};
 use crate::kernel::tenant::TenantCtx;
 
 /// The pool behind the tenant plane.
@@ -32,12 +34,14 @@ use crate::kernel::tenant::TenantCtx;
 pub struct TenantDb {
     pool: Pool,
     bell: Bell,
+    news: News,
 }
 
 /// One operation's connection, taken when it is first needed and given back when the session is dropped.
 pub struct TenantSession {
     pool: Pool,
     bell: Bell,
+    news: News,
     tenant: Arc<TenantCtx>,
     meter: Arc<Meter>,
     state: Mutex<State>,
@@ -58,6 +62,8 @@ pub struct TenantTx {
     read: TenantRead,
     /// What is to be written down before the end.
     journal: Journal,
+    /// What is to be told after the COMMIT.
+    told: Told,
     /// Whether workers are to be woken after the COMMIT.
     has_enqueued: bool,
 }
@@ -66,7 +72,7 @@ impl TenantDb {
     /// The tenant plane over a pool of runtime connections.
     #[must_use]
     pub fn new(pool: Pool) -> Self {
-        Self { pool, bell: Bell::default() }
+        Self { pool, bell: Bell::default(), news: News::default() }
     }
 
     /// The same, ringing this bell after each COMMIT of a transaction that enqueued jobs.
@@ -75,11 +81,17 @@ impl TenantDb {
         Self { bell, ..self }
     }
 
+    /// The same, telling here what each COMMIT has changed.
+    #[must_use]
+    pub fn with_news(self, news: News) -> Self {
+        Self { news, ..self }
+    }
+
     /// A session for one operation of one tenant. Nothing is borrowed yet.
     #[must_use]
     pub fn session(&self, tenant: Arc<TenantCtx>) -> TenantSession {
-        let (pool, bell) = (self.pool.clone(), self.bell.clone());
-        TenantSession { pool, bell, tenant, meter: Arc::default(), state: Mutex::default() }
+        let Self { pool, bell, news } = self.clone();
+        TenantSession { pool, bell, news, tenant, meter: Arc::default(), state: Mutex::default() }
     }
 
     /// The state of the pool, for metrics.
@@ -174,7 +186,10 @@ impl TenantSession {
         let result = work(&mut tx).await;
         // A change that nobody writes down must not be kept: whoever notes one goes through the journal's door.
         let is_kept = result.is_ok() && tx.journal.is_empty();
+        // Told when it is dropped: once the COMMIT is over, and also where its answer never comes, for it may have been one.
+        let telling = is_kept.then(|| self.news.telling(self.tenant.id, std::mem::take(&mut tx.told)));
         held.end(if is_kept { "COMMIT" } else { "ROLLBACK" }).await?;
+        drop(telling);
         if result.is_ok() && !is_kept {
             return Err(DbError::Other("a change was noted and not written down".to_owned()).into());
         }
@@ -282,7 +297,7 @@ impl TenantRead {
 impl TenantTx {
     /// A transaction that is open and stands in the tenant's schema.
     pub(super) fn within(scope: Scope) -> Self {
-        Self { read: TenantRead(scope), journal: Journal::default(), has_enqueued: false }
+        Self { read: TenantRead(scope), journal: Journal::default(), told: Told::default(), has_enqueued: false }
     }
 
     /// Notes what became of the entity that the mutation is about, for the trail.
@@ -295,9 +310,22 @@ impl TenantTx {
         self.journal.publish(event);
     }
 
-    /// Takes what was noted, to write it down.
+    /// Notes that something has changed which the journal does not name, to be told after the COMMIT.
+    pub fn tell(&mut self, fact: Fact) {
+        self.told.add(fact);
+    }
+
+    /// Notes that more has changed than can be told one by one.
+    pub fn tell_anything(&mut self) {
+        self.told = Told::Anything;
+    }
+
+    /// Takes what was noted, to write it down. The entities that it is about are told after the COMMIT.
     pub fn take_journal(&mut self) -> (Option<Change>, Vec<Event>) {
-        self.journal.take()
+        let (change, events) = self.journal.take();
+        let entities = change.iter().map(|change| &change.entity).chain(events.iter().map(|event| &event.entity));
+        entities.filter_map(|entity| entity.parse().ok()).for_each(|fact| self.told.add(fact));
+        (change, events)
     }
 
     /// Runs a statement and answers how many rows it touched.
@@ -317,6 +345,7 @@ impl TenantTx {
     /// The connection is gone.
     pub async fn undo(&mut self) -> Result<(), DbError> {
         self.journal = Journal::default();
+        self.told = Told::default();
         self.has_enqueued = false;
         self.read.0.held.batch("ROLLBACK TO SAVEPOINT undo").await
     }

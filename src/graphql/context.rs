@@ -12,7 +12,7 @@ use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
 use crate::control::audit::Operator;
 use crate::control::tenants::{Lookup, Registry};
-use crate::db::{Bell, ControlDb, DbError, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
+use crate::db::{Bell, ControlDb, DbError, News, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
 use crate::failure::Failure;
 use crate::kernel::actor::{Access, Actor};
 use crate::kernel::clock::Clock;
@@ -52,6 +52,8 @@ pub struct Services {
     pub redis: Option<Redis>,
     /// Wakes workers.
     pub bell: Bell,
+    /// Tells what has changed.
+    pub news: News,
     /// Which addresses of tenants' choosing may be called.
     pub outbound: Policy,
     /// How many spare schemas are kept.

@@ -116,6 +116,8 @@ impl TenantHandler for Backfill {
                     if !tx.hold_job(id, fence).await? {
                         return Ok(None);
                     }
+                    // Which rows is the statement's to know.
+                    tx.tell_anything();
                     fill_batch(tx, backfill).await.map(Some)
                 };
                 let Some(rows) = session.write::<_, DbError>(batch).await? else { return Ok(()) };

@@ -18,6 +18,7 @@ mod isolation;
 mod jobs;
 mod mail;
 mod migrations;
+mod news;
 mod offboarding;
 mod orders;
 mod outbound;

@@ -15,6 +15,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::ids::ImportId;
 use crate::kernel::journal::Change;
 use crate::kernel::money::Currency;
+use crate::kernel::news::{Fact, Topic};
 use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::catalog::authors::repo::author_ids_by_name;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode};
@@ -183,6 +184,7 @@ async fn import_chunk(
     }
     report.created += i32::try_from(new.len()).unwrap_or(i32::MAX);
     report.updated += i32::try_from(changed.len()).unwrap_or(i32::MAX);
+    new.iter().chain(&changed).for_each(|(book, _, _)| tx.tell(Fact::new(Topic::Book, *book)));
     let now = clock.now();
     if !new.is_empty() {
         repo::books_insert(tx, &new, now).await?;

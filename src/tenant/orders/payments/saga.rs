@@ -13,6 +13,7 @@ use crate::db::{DbError, TenantSession, TenantTx};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::kernel::journal::Change;
+use crate::kernel::news::{Fact, Topic};
 use crate::payments::{PaymentError, PaymentProvider};
 use crate::tenant::events::{DomainEvent, PaymentFacts, publish};
 use crate::tenant::journal::{self, Act};
@@ -213,6 +214,7 @@ async fn confirm(tx: &mut TenantTx, clock: &dyn Clock, payment: &Payment) -> Res
     if repo::payment_advance(tx, payment, PaymentStatus::Confirmed, (None, None), now).await?.is_none() {
         return Ok(());
     }
+    tx.tell(Fact::new(Topic::Payment, payment.id));
     let before = order.trail();
     order.status = OrderStatus::Paid.as_str().to_owned();
     (order.paid_at, order.updated_at) = (Some(now), now);

@@ -6,6 +6,7 @@ use crate::db::TenantTx;
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::OrderId;
 use crate::kernel::journal::Change;
+use crate::kernel::news::{Fact, Topic};
 use crate::tenant::events::{DomainEvent, OrderFacts, StockFacts, publish};
 use crate::tenant::orders::error::{OrderError, OrderErrorCode, OrderRefusal};
 use crate::tenant::orders::order::model::{Line, Offer, Order, StockMove};
@@ -68,6 +69,7 @@ pub async fn order_place(
     (order.placed_at, order.updated_at) = (Some(now), now);
     order.status = OrderStatus::Placed.as_str().to_owned();
     let order = repo::order_update_placed(tx, &order, &lines).await?;
+    tell_books(tx, &lines);
     tx.note(Change::changed(order.id, before, order.trail()));
     publish(tx, desk.clock, DomainEvent::OrderPlaced(order.id, facts(&order)));
     for (quantity, offer) in offers {
@@ -203,10 +205,16 @@ async fn moved(
     Ok(match stock {
         Some((lines, mv)) => {
             let lines: Vec<Line> = lines.into_iter().map(|(line, _)| line).collect();
+            tell_books(tx, &lines);
             repo::order_update_with_stock(tx, &order, &lines, mv).await?
         }
         None => repo::order_update(tx, &order).await?,
     })
+}
+
+/// Has it told that copies of books were moved, which the trail tells with the order.
+fn tell_books(tx: &mut TenantTx, lines: &[Line]) {
+    lines.iter().for_each(|line| tx.tell(Fact::new(Topic::Book, line.book_id)));
 }
 
 /// Notes a move, for the trail and as an event.
