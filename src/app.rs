@@ -87,14 +87,9 @@ impl App {
         let control = ControlDb::new(Pool::control(runtime.clone(), database.checkout_timeout));
         let redis = config.redis.url.as_ref().map(Redis::new).transpose()?;
         let (bell, news) = (Bell::default(), News::new(redis.is_some()));
-        let tenants = TenantDb::new(Pool::new(
-            runtime,
-            database.pool_max,
-            database.checkout_timeout,
-            database.tenants_per_connection_max,
-        ))
-        .with_bell(bell.clone())
-        .with_news(news.clone());
+        let metrics = Metrics::new()?;
+        let tenants =
+            TenantDb::new(tenants_pool(runtime, &config, &metrics)).with_bell(bell.clone()).with_news(news.clone());
         let liveness = Liveness::default();
         let registry = Registry::new(control.clone(), liveness.clone());
         let vault = Vault::new(&config.crypto, Arc::clone(&clock));
@@ -139,7 +134,7 @@ impl App {
             }),
             mailer: Mailer::from_config(&config.mail)?,
             objects: Objects::new(config.objects.clone()),
-            metrics: Metrics::new()?,
+            metrics,
             documents: Documents::new(config.http.trusted_documents),
             tenant_costs: Costs::new(&tenant_schema.sdl_with_options(sdl_options())),
             admin_costs: Costs::new(&admin_schema.sdl_with_options(sdl_options())),
@@ -160,6 +155,16 @@ impl Drop for App {
         self.ringer.abort();
         self.carrier.abort();
     }
+}
+
+/// The pool of tenants' operations by a configuration.
+fn tenants_pool(runtime: Target, config: &Config, metrics: &Metrics) -> Pool {
+    let database = &config.database;
+    // Nobody waits for a connection beyond the end of the operation that wants it.
+    let patience = database.checkout_timeout.min(config.http.request_timeout);
+    Pool::new(runtime, database.pool_max, patience, database.tenants_per_connection_max)
+        .with_queue_max(database.queue_max)
+        .with_metrics(metrics.admission.clone())
 }
 
 /// Who takes payments by a configuration.

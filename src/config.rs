@@ -168,6 +168,7 @@ pub const VARIABLES: &[&str] = &[
     "DATABASE_LISTEN_URL",
     "DB_POOL_MAX",
     "DB_CHECKOUT_TIMEOUT_MS",
+    "DB_QUEUE_MAX",
     "DB_TENANTS_PER_CONNECTION_MAX",
     "HOST",
     "PORT",

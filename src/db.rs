@@ -11,6 +11,7 @@ pub mod contents;
 pub mod control;
 pub mod copy;
 pub mod error;
+mod fair;
 pub mod keyset;
 pub mod listen;
 pub mod meter;

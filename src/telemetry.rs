@@ -1,5 +1,6 @@
 //! What the process tells of itself: logs and metrics.
 
+pub mod admission;
 pub mod jobs;
 pub mod logs;
 pub mod metrics;

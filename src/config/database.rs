@@ -3,6 +3,7 @@
 //! - `DATABASE_LISTEN_URL` (`DATABASE_URL`): a direct way to PostgreSQL where a pooler stands between.
 //! - `DB_POOL_MAX` (10): the most connections for tenants' operations.
 //! - `DB_CHECKOUT_TIMEOUT_MS` (2000): how long an operation waits for a connection.
+//! - `DB_QUEUE_MAX` (1000): the most operations that wait for a connection; one tenant's are half of them at most.
 //! - `DB_TENANTS_PER_CONNECTION_MAX` (300): a connection is retired after it has served so many tenants.
 
 use std::time::Duration;
@@ -21,6 +22,8 @@ pub struct DatabaseConfig {
     pub pool_max: u32,
     /// How long an operation waits for a connection before it is refused.
     pub checkout_timeout: Duration,
+    /// The most operations that wait for a connection.
+    pub queue_max: usize,
     /// A connection is retired after it has served so many tenants: a backend never frees what it learnt of a schema.
     pub tenants_per_connection_max: usize,
 }
@@ -53,6 +56,7 @@ impl DatabaseConfig {
             }),
             pool_max: reader.at_least_one("DB_POOL_MAX", 10),
             checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
+            queue_max: usize::from(reader.at_least_one("DB_QUEUE_MAX", 1_000_u16)),
             tenants_per_connection_max: usize::from(reader.at_least_one("DB_TENANTS_PER_CONNECTION_MAX", 300_u16)),
         }
     }

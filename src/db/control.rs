@@ -9,6 +9,7 @@ use diesel::query_builder::{QueryFragment, QueryId};
 use futures_util::future::BoxFuture;
 
 use super::error::DbError;
+use super::fair::Borrower;
 use super::meter::Meter;
 use super::pool::Pool;
 use super::scope::{Held, Query, Scope};
@@ -49,7 +50,7 @@ impl ControlDb {
         opening: &'static str,
         work: impl AsyncFnOnce(&mut ControlTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let held = Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await?;
         let mut tx = ControlTx(held.begin(opening, None).await?);
         let result = work(&mut tx).await;
         held.end(if result.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
@@ -67,7 +68,7 @@ impl ControlDb {
         ST: 'static,
         Pg: QueryMetadata<Q::SqlType>,
     {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let held = Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await?;
         let rows = held.begin_pipelined("BEGIN READ ONLY".to_owned(), None).load(query).await;
         held.end_unawaited();
         rows

@@ -1,5 +1,7 @@
 //! What can go wrong with a statement, in the words that callers decide by.
 
+use std::time::Duration;
+
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 
 /// A failed statement, checkout or connection. Never shown to a client.
@@ -29,6 +31,12 @@ pub enum DbError {
     /// No connection was free within the time to wait.
     #[error("no database connection was free in time")]
     Busy,
+    /// Too many wait for a connection already, or the wait would be longer than anybody waits.
+    #[error("too many operations wait for a database connection")]
+    Overloaded {
+        /// When there may be room again.
+        retry_after: Duration,
+    },
     /// The connection is gone, or none could be made.
     #[error("the database is unreachable: {0}")]
     Unreachable(String),
@@ -44,7 +52,7 @@ impl DbError {
     /// Whether the database, rather than the request, is to blame, and trying later may help.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Busy | Self::Unreachable(_) | Self::Conflict(_))
+        matches!(self, Self::Busy | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Conflict(_))
     }
 }
 

@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 
 use super::control::ControlTx;
 use super::error::DbError;
+use super::fair::Borrower;
 use super::meter::Meter;
 use super::pool::Pool;
 use super::scope::{Held, Query, Scope};
@@ -67,7 +68,7 @@ impl OwnerDb {
 
     /// A connection outside of any transaction, for what PostgreSQL does in none.
     pub(super) async fn held(&self) -> Result<Arc<Held>, DbError> {
-        Held::borrow(&self.pool, Arc::<Meter>::default()).await
+        Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await
     }
 
     /// The same database by connections of its own, so many at most: whoever uses them keeps nobody else waiting.
@@ -112,7 +113,7 @@ impl OwnerDb {
         opening: &'static str,
         work: impl AsyncFnOnce(&mut OwnerTx) -> Result<T, E>,
     ) -> Result<T, E> {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let held = Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await?;
         let control = ControlTx(held.begin(opening, None).await?);
         let mut tx = OwnerTx { control, runtime_login: Arc::clone(&self.runtime_login) };
         let result = work(&mut tx).await;
@@ -125,7 +126,7 @@ impl OwnerDb {
     /// # Errors
     /// As [`OwnerDb::write`].
     pub async fn rehearse<T>(&self, work: impl AsyncFnOnce(&mut OwnerTx) -> Result<T, DbError>) -> Result<T, DbError> {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let held = Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await?;
         let control = ControlTx(held.begin("BEGIN; SET LOCAL lock_timeout = '2s'", None).await?);
         let mut tx = OwnerTx { control, runtime_login: Arc::clone(&self.runtime_login) };
         let result = work(&mut tx).await;
@@ -148,7 +149,7 @@ impl OwnerDb {
         question: impl AsyncFnOnce(&OwnerAsk) -> Result<Q, DbError>,
         work: impl AsyncFnOnce(&mut OwnerTx, Q) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let held = Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await?;
         held.connection().saw(tenant);
         let opening = format!(
             r#"BEGIN; SET LOCAL lock_timeout = {}; SET LOCAL synchronous_commit = off;
@@ -178,7 +179,7 @@ impl OwnerDb {
         (tenant, schema): (TenantId, &SchemaName),
         work: impl AsyncFnOnce(&OwnerBare) -> Result<T, DbError>,
     ) -> Result<T, DbError> {
-        let held = Held::borrow(&self.pool, Arc::<Meter>::default()).await?;
+        let held = Held::borrow(&self.pool, Borrower::PLATFORM, Arc::<Meter>::default()).await?;
         held.connection().saw(tenant);
         let mut bare = OwnerBare { scope: held.without_transaction(), is_clean: false };
         bare.enter(schema).await?;

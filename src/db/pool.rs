@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
-
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use std::time::{Duration, Instant};
 
 use super::connection::{CONNECT_TIMEOUT, Manager};
 use super::error::DbError;
+use super::fair::{Admission, Borrower, Permit, Reason, Rules, Shed, label};
 use super::tls::Target;
+use crate::telemetry::admission::AdmissionMetrics;
 
 /// A connection is closed at this age; its backend gives back what it gathered.
 const LIFETIME_MAX: Duration = Duration::from_secs(20 * 60);
@@ -16,15 +16,20 @@ const LIFETIME_MAX: Duration = Duration::from_secs(20 * 60);
 /// The most connections of the control plane's pool: short look-ups and rare changes.
 const CONTROL_POOL_MAX: u32 = 4;
 
+/// Operations that wait for a connection at most, where nothing else is said.
+const QUEUE_MAX: usize = 1_000;
+
 /// A pool of connections to one database under one login.
 #[derive(Clone)]
 pub struct Pool {
     bb8: bb8::Pool<Manager>,
     target: Target,
-    /// As many permits as connections, handed out in the order of asking; bb8 alone lets newcomers overtake.
-    admission: Arc<Semaphore>,
+    /// As many permits as connections, handed out fairly; bb8 alone lets newcomers overtake.
+    admission: Admission,
     checkout_timeout: Duration,
     size_max: u32,
+    /// Where waits and refusals are counted, if anywhere.
+    metrics: Option<AdmissionMetrics>,
     /// Transactions that stood in another schema than they were opened for.
     violations: Arc<AtomicU64>,
 }
@@ -32,7 +37,7 @@ pub struct Pool {
 /// A connection that is borrowed, and the permit that it was borrowed by.
 pub(super) struct Borrowed {
     pub(super) connection: bb8::PooledConnection<'static, Manager>,
-    _permit: OwnedSemaphorePermit,
+    _permit: Permit,
 }
 
 /// The state of a pool, for metrics.
@@ -46,6 +51,10 @@ pub struct PoolState {
     pub size_max: u32,
     /// Operations that may borrow right now.
     pub permits_free: usize,
+    /// Operations that wait for a connection.
+    pub waiting: usize,
+    /// Tenants whose operations wait.
+    pub tenants_waiting: usize,
 }
 
 impl Pool {
@@ -62,8 +71,21 @@ impl Pool {
             .queue_strategy(bb8::QueueStrategy::Lifo)
             .error_sink(Box::new(LogSink))
             .build_unchecked(Manager::new(target.clone(), tenants_per_connection_max));
-        let admission = Arc::new(Semaphore::new(size_max as usize));
-        Self { bb8, target, admission, checkout_timeout, size_max, violations: Arc::default() }
+        let admission = Admission::new(Rules::new(size_max, QUEUE_MAX, checkout_timeout));
+        Self { bb8, target, admission, checkout_timeout, size_max, metrics: None, violations: Arc::default() }
+    }
+
+    /// The same, where no more operations than these wait. To be said before anybody borrows.
+    #[must_use]
+    pub fn with_queue_max(self, queue_max: usize) -> Self {
+        let rules = Rules::new(self.size_max, queue_max, self.checkout_timeout);
+        Self { admission: Admission::new(rules), ..self }
+    }
+
+    /// The same, counting waits and refusals.
+    #[must_use]
+    pub fn with_metrics(self, metrics: AdmissionMetrics) -> Self {
+        Self { metrics: Some(metrics), ..self }
     }
 
     /// The control plane's pool: small, and apart from the tenants'.
@@ -72,21 +94,29 @@ impl Pool {
         Self::new(target, CONTROL_POOL_MAX, checkout_timeout, usize::MAX)
     }
 
-    /// Borrows a connection, in the order of asking.
+    /// Borrows a connection when its turn has come: see [`super::fair`].
     ///
     /// # Errors
-    /// [`DbError::Busy`] when none was free in time, [`DbError::Unreachable`] when none could be made.
-    pub(super) async fn borrow(&self) -> Result<Borrowed, DbError> {
-        let permit = tokio::time::timeout(self.checkout_timeout, Arc::clone(&self.admission).acquire_owned())
-            .await
-            .map_err(|_| DbError::Busy)?
-            .map_err(|_| DbError::Unreachable("the pool is closed".to_owned()))?;
+    /// [`DbError::Overloaded`] when none will be free in time, [`DbError::Busy`] when none was, [`DbError::Unreachable`] when none could be made.
+    pub(super) async fn borrow(&self, borrower: Borrower) -> Result<Borrowed, DbError> {
+        let asked_at = Instant::now();
+        let permit = self.admission.acquire(borrower).await;
+        self.count(asked_at, permit.as_ref().err());
+        let permit = permit.map_err(DbError::from)?;
         // A permit means a free place, so a wait here is a wait for a new connection.
         let connection = self.bb8.get_owned().await.map_err(|error| match error {
             bb8::RunError::User(error) => error,
             bb8::RunError::TimedOut => DbError::Unreachable("connecting took too long".to_owned()),
         })?;
         Ok(Borrowed { connection, _permit: permit })
+    }
+
+    fn count(&self, asked_at: Instant, shed: Option<&Shed>) {
+        let Some(metrics) = &self.metrics else { return };
+        match shed {
+            None => metrics.waits.observe(asked_at.elapsed().as_secs_f64()),
+            Some(shed) => metrics.shed.with_label_values(&[label(shed.reason)]).inc(),
+        }
     }
 
     /// Where cancel requests go.
@@ -103,12 +133,14 @@ impl Pool {
     /// The state, for metrics.
     #[must_use]
     pub fn state(&self) -> PoolState {
-        let state = self.bb8.state();
+        let (state, admission) = (self.bb8.state(), self.admission.state());
         PoolState {
             connections: state.connections,
             idle: state.idle_connections,
             size_max: self.size_max,
-            permits_free: self.admission.available_permits(),
+            permits_free: admission.free as usize,
+            waiting: admission.waiting,
+            tenants_waiting: admission.tenants_waiting,
         }
     }
 
@@ -116,6 +148,15 @@ impl Pool {
     #[must_use]
     pub fn connections_created(&self) -> u64 {
         self.bb8.state().statistics.connections_created
+    }
+}
+
+impl From<Shed> for DbError {
+    fn from(shed: Shed) -> Self {
+        match shed.reason {
+            Reason::WaitedOut => Self::Busy,
+            _ => Self::Overloaded { retry_after: shed.retry_after },
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use uuid::Uuid;
 
 use super::error::DbError;
+use super::fair::Borrower;
 use super::meter::Meter;
 use super::pool::{Borrowed, Pool};
 use super::schema::tenant::tenant_stamp;
@@ -65,8 +66,8 @@ impl<Q, T, ST> Query<T, ST> for Q where
 }
 
 impl Held {
-    pub(super) async fn borrow(pool: &Pool, meter: Arc<Meter>) -> Result<Arc<Self>, DbError> {
-        let borrowed = pool.borrow().await?;
+    pub(super) async fn borrow(pool: &Pool, borrower: Borrower, meter: Arc<Meter>) -> Result<Arc<Self>, DbError> {
+        let borrowed = pool.borrow(borrower).await?;
         let (target, violations) = (pool.target().clone(), Arc::clone(pool.violations()));
         Ok(Arc::new(Self { borrowed: Some(borrowed), target, meter, violations }))
     }

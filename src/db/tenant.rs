@@ -5,8 +5,8 @@
 //! and what is read afterwards sees it, in a fresh transaction on the same connection.
 
 use std::ops::Deref;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use chrono::{DateTime, Utc};
 use diesel::deserialize::FromSqlRow;
@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use super::bell::Bell;
 use super::error::DbError;
+use super::fair::Borrower;
 use super::meter::Meter;
 use super::news::News;
 use super::pool::{Pool, PoolState};
@@ -45,6 +46,8 @@ pub struct TenantSession {
     tenant: Arc<TenantCtx>,
     meter: Arc<Meter>,
     state: Mutex<State>,
+    /// Why no connection could be borrowed, the first time that none could.
+    refused: OnceLock<DbError>,
 }
 
 #[derive(Default)]
@@ -91,7 +94,8 @@ impl TenantDb {
     #[must_use]
     pub fn session(&self, tenant: Arc<TenantCtx>) -> TenantSession {
         let Self { pool, bell, news } = self.clone();
-        TenantSession { pool, bell, news, tenant, meter: Arc::default(), state: Mutex::default() }
+        let (meter, state, refused) = Default::default();
+        TenantSession { pool, bell, news, tenant, meter, state, refused }
     }
 
     /// The state of the pool, for metrics.
@@ -217,6 +221,12 @@ impl TenantSession {
         &self.tenant
     }
 
+    /// Why the operation did nothing at all: it got no connection, and had none before.
+    #[must_use]
+    pub fn refused(&self) -> Option<&DbError> {
+        self.refused.get().filter(|_| self.meter.round_trips() == 0)
+    }
+
     /// What the operation has asked of PostgreSQL so far.
     #[must_use]
     pub fn meter(&self) -> &Meter {
@@ -227,7 +237,10 @@ impl TenantSession {
         if let Some(held) = &state.held {
             return Ok(Arc::clone(held));
         }
-        let held = Held::borrow(&self.pool, Arc::clone(&self.meter)).await?;
+        let borrower = Borrower { tenant: Some(self.tenant.id), weight: self.tenant.limits.weight };
+        let held = Held::borrow(&self.pool, borrower, Arc::clone(&self.meter)).await.inspect_err(|error| {
+            let _ = self.refused.set(error.clone());
+        })?;
         held.connection().saw(self.tenant.id);
         state.held = Some(Arc::clone(&held));
         Ok(held)

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_graphql::ErrorExtensionValues;
 
@@ -95,6 +96,9 @@ impl ErrorCode {
     }
 }
 
+/// After how long a client is told to try again where nobody knows, at most.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
+
 /// The only error that a resolver answers with. Not `Display`, on purpose: async-graphql makes a public message of
 /// anything that is, so a stray `?` on a database error would be published.
 #[derive(Debug, Clone)]
@@ -103,6 +107,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// What is wrong, for people; never an internal.
     pub message: Cow<'static, str>,
+    /// When trying again may help, where that is known.
+    pub retry_after: Option<Duration>,
     /// What the log is told.
     cause: Option<String>,
 }
@@ -114,7 +120,7 @@ impl ApiError {
     /// An error with a public message.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), cause: None }
+        Self { code, message: message.into(), retry_after: None, cause: None }
     }
 
     /// The request is not well-formed.
@@ -129,6 +135,20 @@ impl ApiError {
         Self::new(ErrorCode::InternalError, "Something went wrong on our side.")
     }
 
+    /// There is no room, but there may be after a while, which is a guess: nobody is told to stay away for long.
+    #[must_use]
+    pub fn busy(retry_after: Duration) -> Self {
+        let busy = Self::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly.");
+        Self { retry_after: Some(retry_after.min(RETRY_AFTER_MAX)), ..busy }
+    }
+
+    /// Whole seconds after which trying again may help, where that is known: one at least.
+    #[must_use]
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        let millis = self.retry_after?.as_millis();
+        Some(u64::try_from(millis.div_ceil(1000)).unwrap_or(u64::MAX).max(1))
+    }
+
     /// No valid credential was shown. One answer for a missing, wrong, expired or foreign credential and for a tenant
     /// that does not exist: nothing is told to a stranger.
     #[must_use]
@@ -140,11 +160,11 @@ impl ApiError {
 impl From<DbError> for ApiError {
     fn from(error: DbError) -> Self {
         let mut api = match &error {
+            // There are as many of these as there is load, and they are counted: no line in the log for each.
+            DbError::Overloaded { retry_after } => return Self::busy(*retry_after),
             DbError::Cancelled(_) => Self::new(ErrorCode::Timeout, "The operation took too long and was stopped."),
             DbError::Text(_) => Self::bad_request("A text holds a control character that cannot be stored."),
-            error if error.is_unavailable() => {
-                Self::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly.")
-            }
+            error if error.is_unavailable() => Self::busy(Duration::ZERO),
             _ => Self::internal(),
         };
         api.cause = Some(error.to_string());
@@ -168,6 +188,9 @@ impl From<ApiError> for async_graphql::Error {
     fn from(error: ApiError) -> Self {
         let mut extensions = ErrorExtensionValues::default();
         extensions.set("code", error.code.as_str());
+        if let Some(seconds) = error.retry_after_seconds() {
+            extensions.set("retryAfterSeconds", seconds);
+        }
         Self {
             message: error.message.into_owned(),
             // The handler logs it; it is never serialised.

@@ -1,5 +1,7 @@
 //! Payloads of mutations: the entity, or the reasons why not.
 
+use std::time::Duration;
+
 use crate::failure::{Failure, KeyProblem, Refusal};
 use crate::graphql::{ApiError, ApiResult, ErrorCode};
 use crate::kernel::actor::Actor;
@@ -26,7 +28,7 @@ pub fn into_error<C>(failure: Failure<C>, actor: &Actor) -> ApiError {
         Failure::Forbidden(forbidden) => forbidden.into(),
         Failure::Db(error) => error.into(),
         Failure::Key(error) => error.into(),
-        Failure::Busy => ApiError::new(ErrorCode::ServiceUnavailable, "The service is busy; try again shortly."),
+        Failure::Busy => ApiError::busy(Duration::ZERO),
         Failure::Repeated(KeyProblem::OtherRequest) => {
             ApiError::new(ErrorCode::IdempotencyConflict, "The idempotency key was sent with another request before.")
         }

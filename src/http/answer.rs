@@ -46,6 +46,21 @@ pub fn refused(error: ApiError, media_type: MediaType, request_id: &str, metrics
     render(&error_response(error, request_id, metrics), status, media_type)
 }
 
+/// The answer to an operation that found no room and did nothing: as if it had not been executed.
+#[must_use]
+pub fn turned_away(error: ApiError) -> GraphqlResponse {
+    let retry_after = error.retry_after_seconds();
+    let mut server_error = ServerError::new(error.message.clone(), None);
+    let graphql_error: async_graphql::Error = error.into();
+    server_error.extensions = graphql_error.extensions;
+    server_error.source = graphql_error.source;
+    let mut response = GraphqlResponse::from_errors(vec![server_error]);
+    if let Some(seconds) = retry_after {
+        response.http_headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    response
+}
+
 /// The answer to a method that the path does not have.
 #[must_use]
 pub fn not_allowed(error: ApiError, media_type: MediaType, request_id: &str, metrics: &Metrics) -> Response<Body> {
@@ -63,11 +78,7 @@ pub fn refused_document(error: ApiError, media_type: MediaType, request_id: &str
 }
 
 fn error_response(error: ApiError, request_id: &str, metrics: &Metrics) -> GraphqlResponse {
-    let mut server_error = ServerError::new(error.message.clone(), None);
-    let graphql_error: async_graphql::Error = error.into();
-    server_error.extensions = graphql_error.extensions;
-    server_error.source = graphql_error.source;
-    let mut response = GraphqlResponse::from_errors(vec![server_error]);
+    let mut response = turned_away(error);
     complete_errors(&mut response, request_id, metrics);
     response
 }
@@ -86,8 +97,12 @@ pub fn executed(
         complete_errors(&mut response, request_id, metrics);
     }
     let status = match first_code(&response) {
-        // Nothing was executed: the library knows no data, and no error has a place in any.
-        Some(code) if !has_data(&response) && media_type == MediaType::GraphqlResponse => code,
+        // Nothing was executed: the library knows no data, and no error has a place in any. That there was no room is told
+        // whatever the media type, as it is where it was found out before.
+        Some(code) if !has_data(&response) => match media_type {
+            MediaType::Json if code != StatusCode::SERVICE_UNAVAILABLE => StatusCode::OK,
+            _ => code,
+        },
         _ => StatusCode::OK,
     };
     render(&response, status, media_type)
@@ -169,6 +184,8 @@ fn render(response: &GraphqlResponse, status: StatusCode, media_type: MediaType)
     let headers = http.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    // What the operation adds.
+    headers.extend(response.http_headers.clone());
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }

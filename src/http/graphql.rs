@@ -263,6 +263,10 @@ async fn execute_tenant(
     // A credential in the arguments may have named the shop only now.
     if let Some(session) = request.known_shop().map(Shop::session) {
         session.finish().await;
+        // Where there was no room nothing was done, and the whole request may be sent again.
+        if let Some(error) = session.refused() {
+            return answer::turned_away(error.clone().into());
+        }
         let meter = session.meter();
         app.metrics.sql_statements.observe(f64::from(meter.statements()));
         app.metrics.sql_round_trips.observe(f64::from(meter.round_trips()));

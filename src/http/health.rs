@@ -40,6 +40,8 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     set("in_use", pool.connections.saturating_sub(pool.idle));
     set("max", pool.size_max);
     app.metrics.pool_permits.set(i64::try_from(pool.permits_free).unwrap_or(i64::MAX));
+    app.metrics.admission.waiting.set(i64::try_from(pool.waiting).unwrap_or(i64::MAX));
+    app.metrics.admission.tenants_waiting.set(i64::try_from(pool.tenants_waiting).unwrap_or(i64::MAX));
     app.metrics.isolation_violations.set(i64::try_from(app.services.tenants.violations()).unwrap_or(i64::MAX));
     app.metrics.password_hashes.set(
         i64::try_from(app.services.passwords.computed() + app.services.admin_passwords.computed()).unwrap_or(i64::MAX),

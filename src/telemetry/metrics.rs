@@ -7,6 +7,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::admission::AdmissionMetrics;
 use super::jobs::JobMetrics;
 use super::webhooks::WebhookMetrics;
 
@@ -34,6 +35,8 @@ pub struct Metrics {
     pub pool_connections: IntGaugeVec,
     /// Operations that may borrow a connection right now.
     pub pool_permits: IntGauge,
+    /// Who waits for a connection, and who is turned away.
+    pub admission: AdmissionMetrics,
     /// Attempts of the patrol to break the wall, by outcome: `denied` and `breach`; a breach is an incident.
     pub isolation_probes: IntCounterVec,
     /// What is counted of jobs.
@@ -86,6 +89,7 @@ impl Metrics {
             ))?,
             pool_connections: by_state("shelfwise_pool_connections", "Connections of the tenants' pool by state.")?,
             pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
+            admission: AdmissionMetrics::new(&registry)?,
             isolation_probes: IntCounterVec::new(
                 Opts::new("shelfwise_isolation_probes_total", "Attempts to break the wall, by outcome."),
                 &["outcome"],

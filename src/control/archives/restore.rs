@@ -433,9 +433,7 @@ async fn load(
     match rows_insert(shop, table.name, &columns, rows).await {
         Ok(inserted) if inserted == count => Ok(()),
         Ok(_) => Err(ArchiveError::damaged(table.name, "not all rows were loaded")),
-        Err(error @ (DbError::Unreachable(_) | DbError::Busy | DbError::Cancelled(_) | DbError::Conflict(_))) => {
-            Err(error.into())
-        }
+        Err(error) if error.is_unavailable() || matches!(error, DbError::Cancelled(_)) => Err(error.into()),
         Err(error) => Err(ArchiveError::damaged(table.name, error)),
     }
 }

@@ -74,7 +74,7 @@ impl Steps<'_> {
         match self.advance(step).await {
             Ok(attempt) => attempt,
             // Others hold a lock, or the connection was cut: it is not the schema's fault.
-            Err(error @ (DbError::Cancelled(_) | DbError::Conflict(_) | DbError::Unreachable(_) | DbError::Busy)) => {
+            Err(error) if error.is_unavailable() || matches!(error, DbError::Cancelled(_)) => {
                 Attempt::Again(error.to_string())
             }
             Err(error) => Attempt::Failed(error.to_string()),

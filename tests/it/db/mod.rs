@@ -1,5 +1,6 @@
 //! The doors to PostgreSQL.
 
+mod fair;
 mod pool;
 mod tls;
 mod unsafe_ways;

@@ -51,7 +51,8 @@ async fn waiting_has_an_end() {
     let held = first.read().await.unwrap();
     let started = Instant::now();
     let second = app.services.tenants.session(Arc::clone(&tenant)).read().await;
-    assert!(matches!(second, Err(DbError::Busy)));
+    // At once, where nothing has moved for as long already.
+    assert!(matches!(second, Err(DbError::Busy | DbError::Overloaded { .. })));
     assert!(started.elapsed() < Duration::from_secs(2));
     drop(held);
 }
