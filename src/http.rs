@@ -4,6 +4,8 @@ pub mod accept;
 pub mod admission;
 pub mod answer;
 mod client_address;
+mod compress;
+mod conditional;
 pub mod documents;
 mod exports;
 pub mod graphql;

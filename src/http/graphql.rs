@@ -15,6 +15,8 @@ use super::accept::{MediaType, negotiate};
 use super::admission::Admitted;
 use super::answer::not_allowed;
 use super::client_address::client_address;
+use super::compress::{self, accepts_gzip};
+use super::conditional::{self, Conditional};
 use super::documents::{Place, Sent};
 use super::observe::RequestId;
 use super::outliving::Outliving;
@@ -94,13 +96,24 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
         Ok(media_type) => media_type,
         Err(error) => return answer::refused(error, MediaType::Json, request_id.as_str(), &app.metrics),
     };
-    let result = match read(&app, request, &request_id).await {
-        Ok(read) => supervise(&app, run(read)).await,
-        Err(error) => Err(Refused::Request(error)),
+    let takes_gzip = accepts_gzip(request.headers());
+    let (result, conditional) = match read(&app, request, &request_id).await {
+        Ok(read) => {
+            let conditional = (read.by_get && read.sent.hash.is_some()).then(|| Conditional::of(&read.headers));
+            (supervise(&app, run(read)).await, conditional)
+        }
+        Err(error) => (Err(Refused::Request(error)), None),
     };
     let id = request_id.as_str();
     match result {
-        Ok(response) => answer::executed(response, media_type, id, &app.metrics),
+        Ok(response) => {
+            let tag = conditional.as_ref().and_then(|_| conditional::tag(&response, media_type));
+            let mut answer = answer::executed(response, media_type, id, &app.metrics);
+            if let Some(conditional) = conditional {
+                answer = conditional.answer(tag, answer);
+            }
+            compress::compress(answer, takes_gzip).await
+        }
         Err(Refused::Request(error) | Refused::Document(error)) if error.code == ErrorCode::MethodNotAllowed => {
             not_allowed(error, media_type, id, &app.metrics)
         }
@@ -251,7 +264,9 @@ async fn execute_tenant(
         operation = operation.disable_introspection();
     }
     let request = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, shop, key));
+    let may_be_compressed = compress::allows(&mut operation);
     let mut response = app.tenant_schema.execute(operation.data(Arc::clone(&request))).await;
+    may_be_compressed.note(&mut response);
     if is_closed {
         answer::hide_suggestions(&mut response);
     }
@@ -291,6 +306,7 @@ async fn execute_admin(
     if is_closed {
         operation = operation.disable_introspection();
     }
+    let may_be_compressed = compress::allows(&mut operation);
     let operation = operation.data(AdminRequest {
         control: app.control.clone(),
         owner: app.owner.clone(),
@@ -299,6 +315,7 @@ async fn execute_admin(
         operator,
     });
     let mut response = app.admin_schema.execute(operation).await;
+    may_be_compressed.note(&mut response);
     if is_closed {
         answer::hide_suggestions(&mut response);
     }

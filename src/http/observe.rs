@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderName, HeaderValue, Request, Response, header};
+use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 use tracing::Instrument as _;
 
@@ -60,7 +60,8 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     app.metrics.http_duration.with_label_values(&[&route]).observe(duration.as_secs_f64());
     let _entered = span.enter();
     let duration_ms = duration.as_secs_f64() * 1e3;
-    if status.is_success() && duration < SLOW {
+    let is_well = status.is_success() || status == StatusCode::NOT_MODIFIED;
+    if is_well && duration < SLOW {
         tracing::debug!(http.status = status.as_u16(), duration_ms, "Answered a request");
     } else {
         tracing::info!(http.status = status.as_u16(), duration_ms, "Answered a request");

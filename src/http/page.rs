@@ -2,9 +2,10 @@
 
 use axum::body::Body;
 use axum::extract::Path;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use rust_embed::RustEmbed;
 
+use super::compress::{accepts_gzip, compress};
 use crate::app::App;
 
 #[derive(RustEmbed)]
@@ -42,7 +43,7 @@ pub fn index(_app: &App) -> Response<Body> {
 }
 
 /// `/assets/…`: the page's scripts and styles. Their names change with their content.
-pub async fn asset(Path(path): Path<String>) -> Response<Body> {
+pub async fn asset(Path(path): Path<String>, headers: HeaderMap) -> Response<Body> {
     let Some(file) = Dist::get(&format!("assets/{path}")) else {
         let mut response = Response::new(Body::from("not found\n"));
         *response.status_mut() = StatusCode::NOT_FOUND;
@@ -55,10 +56,11 @@ pub async fn asset(Path(path): Path<String>) -> Response<Body> {
         _ => "application/octet-stream",
     };
     let mut response = Response::new(Body::from(file.data.into_owned()));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
-    response
+    let own = response.headers_mut();
+    own.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    own.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable"));
+    own.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    compress(response, accepts_gzip(&headers)).await
 }
 
 fn html(body: Body) -> Response<Body> {

@@ -55,11 +55,12 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             header::AUTHORIZATION,
             header::CONTENT_TYPE,
             header::ACCEPT,
+            header::IF_NONE_MATCH,
             X_REQUEST_ID,
             X_TENANT,
             REQUIRE_PREFLIGHT,
             graphql::IDEMPOTENCY_KEY,
         ])
-        .expose_headers([X_REQUEST_ID])
+        .expose_headers([X_REQUEST_ID, header::ETAG, header::RETRY_AFTER])
         .max_age(PREFLIGHT_MAX_AGE)
 }

@@ -1,5 +1,7 @@
 //! The edge: media types, methods, credentials, tenants, health.
 
+mod compression;
+mod conditional;
 mod credentials;
 mod csrf;
 mod documents;
