@@ -33,6 +33,9 @@ async fn what_is_wrong_with_a_document_is_400_in_the_newer_media_type_and_200_in
         for (body, code) in [
             (json!({ "query": "{" }), "BAD_REQUEST"),
             (json!({ "query": "{ nope }" }), "BAD_REQUEST"),
+            // Nothing is deferred: decision 0005.
+            (json!({ "query": "{ ... @defer { __typename } }" }), "BAD_REQUEST"),
+            (json!({ "query": "{ books { nodes @stream { id } } }" }), "BAD_REQUEST"),
             (json!({ "query": "query A { __typename } query B { __typename }" }), "BAD_REQUEST"),
             (json!({ "query": "{ __typename }", "operationName": "X" }), "BAD_REQUEST"),
             (json!({ "query": "query($id: ID!) { book(id: $id) { id } }" }), "BAD_REQUEST"),
