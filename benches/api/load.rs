@@ -108,7 +108,7 @@ async fn timed(stream: &mut TcpStream, request: &Request, buffer: &mut Vec<u8>) 
 }
 
 /// Sends a request and reads its answer; both sides keep the connection.
-async fn exchange<'a>(stream: &mut TcpStream, request: &Request, buffer: &'a mut Vec<u8>) -> (u16, &'a [u8]) {
+pub async fn exchange<'a>(stream: &mut TcpStream, request: &Request, buffer: &'a mut Vec<u8>) -> (u16, &'a [u8]) {
     stream.write_all(&request.0).await.unwrap();
     buffer.clear();
     loop {

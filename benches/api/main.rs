@@ -8,6 +8,7 @@
 #[path = "../../tests/it/hostile/corpus.rs"]
 mod corpus;
 mod data;
+mod fairness;
 mod load;
 mod orders;
 mod pgbench;
@@ -50,6 +51,9 @@ async fn run() {
     if std::env::args().any(|argument| argument == "orders") {
         return orders::measure(&bench, &server).await;
     }
+    if std::env::args().any(|argument| argument == "fairness") {
+        return fairness::measure(&bench, &server).await;
+    }
     let requests: Vec<Request> = bench.tokens().iter().map(|token| Request::graphql(CATALOGUE, token)).collect();
     println!("\n{TENANTS} tenants, {CLIENTS} clients, {SECONDS} s each\n");
 
@@ -89,6 +93,7 @@ async fn run() {
     wall(&bench, &server, &requests).await;
     attacks(&bench, &server, &requests).await;
     orders::measure(&bench, &server).await;
+    fairness::measure(&bench, &server).await;
 
     println!("\n{{__typename}}");
     let typename = vec![Request::graphql("{__typename}", &bench.tokens()[0])];
