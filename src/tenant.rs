@@ -4,6 +4,7 @@
 //! tenant argument and no way to the control plane.
 
 pub mod audit;
+mod brief;
 pub mod catalog;
 pub mod documents;
 pub mod events;

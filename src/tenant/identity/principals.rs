@@ -6,13 +6,7 @@
 mod repo;
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::hash::Hash;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use moka::Expiry;
-use moka::future::Cache;
 
 use super::api_keys::model::LAST_USED_PRECISION;
 use super::api_keys::repo as api_keys;
@@ -28,14 +22,9 @@ use crate::kernel::credential::{Credential, SecretHash};
 use crate::kernel::ids::{ApiKeyId, SessionId, TenantId, UserId};
 use crate::kernel::journal::Change;
 use crate::kernel::tenant::TenantCtx;
+use crate::tenant::brief::{Brief, brief, fresh};
 use crate::tenant::journal::{self, Act};
 use crate::vault::Vault;
-
-/// How long an answer is trusted.
-const TRUST: Duration = Duration::from_millis(900);
-
-/// Answers that are remembered, refusals among them.
-const KNOWN_MAX: u64 = 50_000;
 
 /// A credential whose signature, if it has one, has been verified.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -71,33 +60,6 @@ pub struct Principals {
     clock: Arc<dyn Clock>,
     known: Brief<(TenantId, Shown), Option<Principal>>,
     providers: Brief<TenantId, Option<IdentityProvider>>,
-}
-
-/// Answers with the moment at which they were asked for, which is when they begin to age.
-type Brief<K, V> = Cache<K, (V, Instant)>;
-
-/// Lets answers go once they are older than [`TRUST`].
-struct SinceAsked;
-
-impl<K, V> Expiry<K, (V, Instant)> for SinceAsked {
-    fn expire_after_create(&self, _: &K, (_, asked_at): &(V, Instant), created_at: Instant) -> Option<Duration> {
-        Some(TRUST.saturating_sub(created_at.saturating_duration_since(*asked_at)))
-    }
-}
-
-fn brief<K: Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Brief<K, V> {
-    Cache::builder().max_capacity(KNOWN_MAX).expire_after(SinceAsked).build()
-}
-
-/// An answer that is fresh enough, or a new one. Who asks while it is being read waits for it.
-async fn fresh<K, V>(cache: &Brief<K, V>, key: K, read: impl Future<Output = Result<V, DbError>>) -> Result<V, DbError>
-where
-    K: Eq + Hash + Send + Sync + 'static,
-    V: Clone + Send + Sync + 'static,
-{
-    let asked_at = Instant::now();
-    let answer = cache.try_get_with(key, async { Ok::<_, DbError>((read.await?, asked_at)) }).await;
-    answer.map(|(value, _)| value).map_err(|error| (*error).clone())
 }
 
 impl Principals {
