@@ -29,6 +29,7 @@ use crate::payments::simulator::Simulator;
 use crate::redis::Redis;
 use crate::telemetry::metrics::Metrics;
 use crate::tenant::identity::principals::Principals;
+use crate::tenant::settings::ShopSettings;
 use crate::vault::Vault;
 
 /// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
@@ -122,7 +123,7 @@ impl App {
                 vault,
                 registry,
                 tenants,
-                answers_kept: config.retention.idempotency,
+                settings: ShopSettings::new(Arc::clone(&config.settings.environment), &news),
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
                 redis,

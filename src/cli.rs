@@ -6,6 +6,7 @@ mod audit;
 pub mod dev;
 mod documents;
 mod drift;
+mod flag;
 mod jobs;
 mod keys;
 mod migrate;
@@ -14,6 +15,7 @@ mod output;
 mod provision;
 pub mod schema;
 mod serve;
+mod setting;
 mod tenant;
 mod token;
 mod webhooks;
@@ -58,6 +60,12 @@ enum Command {
     /// Print one token and nothing else.
     #[command(subcommand)]
     Token(token::Command),
+    /// List settings with what they are and why, and set them for plans and tenants.
+    #[command(subcommand)]
+    Setting(setting::Command),
+    /// List feature flags, and switch them on for a share of all tenants or for single ones.
+    #[command(subcommand)]
+    Flag(flag::Command),
     /// Invite, list and disable the platform's administrators.
     #[command(subcommand)]
     Admin(admin::Command),
@@ -97,6 +105,8 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
         Command::Jobs(command) => jobs::run(&dev::with_running(config)?, command).await,
+        Command::Setting(command) => setting::run(&dev::with_running(config)?, command).await,
+        Command::Flag(command) => flag::run(&dev::with_running(config)?, command).await,
         Command::Admin(command) => admin::run(&dev::with_running(config)?, command).await,
         Command::Keys(command) => keys::run(&dev::with_running(config)?, command).await,
         Command::Token(command) => token::run(&dev::with_running(config)?, command).await,

@@ -16,6 +16,7 @@ pub mod provisioning;
 mod reader;
 pub mod redis;
 pub mod retention;
+pub mod settings;
 pub mod webhooks;
 
 use std::fmt;
@@ -56,8 +57,10 @@ pub struct Config {
     pub redis: redis::RedisConfig,
     /// How webhooks are sent.
     pub webhooks: webhooks::WebhooksConfig,
-    /// How long shops' tables keep things, and the platform those who leave.
+    /// How long the platform keeps those who leave.
     pub retention: retention::RetentionConfig,
+    /// What shops' settings are where nobody has set them for a shop or its plan.
+    pub settings: settings::SettingsConfig,
     /// What is logged, and how.
     pub log: log::LogConfig,
 }
@@ -149,6 +152,7 @@ impl Config {
             redis: redis::RedisConfig::read(&mut reader),
             webhooks: webhooks::WebhooksConfig::read(&mut reader),
             retention: retention::RetentionConfig::read(&mut reader),
+            settings: settings::SettingsConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
         };
         if config.worker_threads == Some(0) {
@@ -198,6 +202,14 @@ pub const VARIABLES: &[&str] = &[
     "EVENTS_RETENTION_DAYS",
     "WEBHOOK_RETENTION_DAYS",
     "IDEMPOTENCY_RETENTION_HOURS",
+    "SETTING_CATALOG_STOCK_LOW",
+    "SETTING_ORDERS_QUANTITY_MAX",
+    "SETTING_ORDERS_REFUND_DAYS",
+    "SETTING_SESSIONS_LIFETIME_DAYS",
+    "SETTING_SESSIONS_IDLE_DAYS",
+    "SETTING_API_KEYS_LIFETIME_DAYS",
+    "SETTING_MAIL_REPLY_TO",
+    "SETTING_PAYMENTS_SECRET_KEY",
     "OBJECT_STORE_URL",
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -256,11 +268,14 @@ mod tests {
             ("MASTER_KEYS", "m1:c2VjcmV0"),
             ("DATABASE_URL", "mysql://app:hunter2@db/shelfwise"),
             ("REDIS_URL", "http://:hunter2@cache/0"),
+            ("EVENTS_RETENTION_DAYS", "0"),
+            ("SETTING_PAYMENTS_SECRET_KEY", "hunter2 c2VjcmV0"),
         ])
         .unwrap_err()
         .to_string();
 
-        for name in ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "MASTER_KEYS", "DATABASE_URL", "REDIS_URL"] {
+        let names = ["SHELFWISE_ENV", "PORT", "DB_POOL_MAX", "JWT_KEYS", "MASTER_KEYS", "DATABASE_URL", "REDIS_URL"];
+        for name in names.into_iter().chain(["EVENTS_RETENTION_DAYS", "SETTING_PAYMENTS_SECRET_KEY"]) {
             assert!(error.contains(name), "{name} is missing in:\n{error}");
         }
         assert!(!error.contains("hunter2") && !error.contains("c2VjcmV0"), "a secret is shown in:\n{error}");

@@ -14,6 +14,7 @@ pub mod node;
 pub mod payload;
 pub mod scalars;
 pub mod schema;
+pub mod settings;
 pub mod user_error;
 
 pub use call::{Call, IdempotencyKey, RequestKey};

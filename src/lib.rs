@@ -198,6 +198,9 @@
 //! It does not stop a `SET ROLE` that is sent as a statement of its own: the runtime login is a member of all tenants'
 //! roles. Which is why all SQL here is static.
 
+// Each group of root fields is a type within a type.
+#![recursion_limit = "256"]
+
 pub mod app;
 pub mod auth;
 pub mod cli;

@@ -31,6 +31,8 @@ pub struct Mail<'a> {
     pub shop: Option<&'a TenantSlug>,
     /// To which address.
     pub to: &'a str,
+    /// Where answers go; to whom it is from where it is `None`.
+    pub reply_to: Option<&'a str>,
     /// What it says.
     pub letter: &'a Letter,
     /// When it is sent.

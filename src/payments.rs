@@ -6,39 +6,53 @@
 pub mod simulator;
 
 use futures_util::future::BoxFuture;
+use secrecy::SecretString;
 
 use crate::kernel::ids::PaymentId;
 use crate::kernel::money::Money;
 
+/// Through whose account at the provider a payment goes.
+#[derive(Debug, Clone, Default)]
+pub struct Account {
+    /// The secret key of the shop's own account; the platform's account where it is `None`.
+    pub secret_key: Option<SecretString>,
+}
+
 /// Somebody who takes money for a shop.
 ///
 /// Every call may come again, after an answer that was lost or a process that died: a provider does each step of a
-/// payment once, and answers a repetition as it did the first time. It knows a payment by its id.
+/// payment once, and answers a repetition as it did the first time. It knows a payment by its id. An account may get another key
+/// between two steps of a payment, and is the same account.
 pub trait PaymentProvider: Send + Sync + 'static {
     /// Reserves an amount of the customer's money, and answers the provider's own name of the payment.
     ///
     /// # Errors
     /// It was declined, or the provider could not be asked.
-    fn authorize(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Result<String, PaymentError>>;
+    fn authorize<'a>(
+        &'a self,
+        account: &'a Account,
+        payment: PaymentId,
+        amount: Money,
+    ) -> BoxFuture<'a, Result<String, PaymentError>>;
 
     /// Takes what was reserved.
     ///
     /// # Errors
     /// It was declined, or the provider could not be asked.
-    fn capture(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>>;
+    fn capture<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>>;
 
     /// Gives up a payment of which nothing was taken: what was reserved is free again, and a later attempt to reserve or
     /// take is declined.
     ///
     /// # Errors
     /// [`PaymentError::Captured`] where it was taken, or the provider could not be asked.
-    fn void(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>>;
+    fn void<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>>;
 
     /// Gives back what was taken.
     ///
     /// # Errors
     /// It was declined, or the provider could not be asked.
-    fn refund(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>>;
+    fn refund<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>>;
 }
 
 /// Why a step of a payment was not done, or is not known to be.

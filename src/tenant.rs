@@ -15,5 +15,6 @@ pub mod opened;
 pub mod orders;
 pub mod sandbox;
 pub mod seed;
+pub mod settings;
 pub mod tables;
 pub mod webhooks;

@@ -393,6 +393,8 @@ mod tests {
             name: "Acme".to_owned(),
             plan: "free".to_owned(),
             limits: crate::kernel::limits::Limits::of_plan("free"),
+            ruled: Arc::default(),
+            flags: crate::kernel::flags::Flags::default(),
             currency: "EUR".parse().unwrap(),
             keys,
             sealed_as: id,

@@ -1,6 +1,7 @@
 //! The worker: every job that this release knows, and what runs them.
 
 mod archives;
+mod flags;
 pub mod fleet;
 pub mod gauges;
 mod keys;
@@ -34,7 +35,8 @@ use patrol::Patrol;
 use webhooks::webhook_handlers;
 
 /// What workers enqueue by themselves, whatever the settings.
-const PERIODIC: [Periodic; 4] = [Patrol::PERIODIC, Prune::PERIODIC, archives::Sweep::PERIODIC, LookAfter::PERIODIC];
+const PERIODIC: [Periodic; 5] =
+    [Patrol::PERIODIC, Prune::PERIODIC, archives::Sweep::PERIODIC, LookAfter::PERIODIC, flags::Review::PERIODIC];
 
 /// The jobs that every worker knows. Where no server takes mail, jobs that mail wait for a worker that has one.
 #[must_use]
@@ -49,6 +51,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
     let handlers = with_offboarding(archives::with_archives(handlers, app), app);
     keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)
         .with(Patrol::new(Arc::clone(app)))
+        .with(flags::Review(Arc::clone(app)))
         .with(Prune { control: app.control.clone(), retention: jobs.retention, dead_retention: jobs.dead_retention })
 }
 

@@ -1,4 +1,4 @@
--- version 20261124000005
+-- version 20261128000006
 -- What the migrations up to this version make, at once: printed by `shelfwise schema baseline`.
 
 CREATE TABLE audit_log (
@@ -121,6 +121,15 @@ CREATE TABLE roles (
     CONSTRAINT roles_pkey PRIMARY KEY (id),
     CONSTRAINT roles_key UNIQUE (key),
     CONSTRAINT roles_name_key UNIQUE (name_key)
+);
+CREATE TABLE settings (
+    name text NOT NULL,
+    value jsonb,
+    sealed bytea,
+    updated_by uuid,
+    updated_at timestamp with time zone NOT NULL,
+    CONSTRAINT settings_check CHECK (((value IS NULL) <> (sealed IS NULL))),
+    CONSTRAINT settings_pkey PRIMARY KEY (name)
 );
 CREATE TABLE tenant_head (
     tenant_id uuid NOT NULL,

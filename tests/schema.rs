@@ -135,6 +135,7 @@ const VERBS: &[&str] = &[
     "Pause",
     "Retry",
     "Rollback",
+    "Reset",
 ];
 
 #[test]

@@ -132,6 +132,8 @@ const RULES: &[Rule] = &[
             "crate::tenant::audit::head",
             "crate::tenant::webhooks",
             "crate::tenant::sandbox",
+            // What a shop has set, for operators who see all settings.
+            "crate::tenant::settings",
             // What an archive has of a shop.
             "crate::tenant::opened",
             "crate::tenant::tables",

@@ -1,6 +1,3 @@
-//! - `EVENTS_RETENTION_DAYS` (30): how long a shop's events are kept for whoever catches up.
-//! - `WEBHOOK_RETENTION_DAYS` (30): how long deliveries that have ended are kept.
-//! - `IDEMPOTENCY_RETENTION_HOURS` (24): how long answers to requests that may come again are kept.
 //! - `ARCHIVE_RETENTION_DAYS` (90): how long archives of tenants are kept.
 //! - `AUDIT_RETENTION_YEARS` (7): how long the trail of a tenant who left is kept.
 //! - `OFFBOARDING_GRACE_DAYS` (30): how long a tenant who leaves is kept before it is deleted; 0 for no longer than its
@@ -14,12 +11,6 @@ use super::Reader;
 /// How long things are kept that are not kept for good.
 #[derive(Debug, Clone, Copy)]
 pub struct RetentionConfig {
-    /// How long events are kept.
-    pub events: TimeDelta,
-    /// How long deliveries that have ended are kept.
-    pub deliveries: TimeDelta,
-    /// How long answers to requests that may come again are kept.
-    pub idempotency: TimeDelta,
     /// How long archives of tenants are kept.
     pub archives: TimeDelta,
     /// How long the trail of a tenant who left is kept.
@@ -37,9 +28,6 @@ impl RetentionConfig {
     /// Reads the variables of this file.
     pub fn read(reader: &mut Reader<'_>) -> Self {
         Self {
-            events: TimeDelta::days(reader.at_least_one::<u16>("EVENTS_RETENTION_DAYS", 30).into()),
-            deliveries: TimeDelta::days(reader.at_least_one::<u16>("WEBHOOK_RETENTION_DAYS", 30).into()),
-            idempotency: TimeDelta::hours(reader.at_least_one::<u16>("IDEMPOTENCY_RETENTION_HOURS", 24).into()),
             archives: TimeDelta::days(reader.at_least_one::<u16>("ARCHIVE_RETENTION_DAYS", 90).into()),
             audit: TimeDelta::hours(YEAR_HOURS * i64::from(reader.at_least_one::<u8>("AUDIT_RETENTION_YEARS", 7))),
             offboarding_grace: TimeDelta::days(reader.or::<u16>("OFFBOARDING_GRACE_DAYS", 30).into()),

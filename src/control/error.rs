@@ -45,6 +45,18 @@ pub enum ControlErrorCode {
     CurrencyInvalid,
     /// The reason is blank or too long.
     ReasonInvalid,
+    /// The flag has no owner, or no day by which it goes.
+    FlagIncomplete,
+    /// This release has no flag of this name.
+    FlagNotFound,
+    /// The percent are none: 0 to 100.
+    PercentInvalid,
+    /// The time lies in the past.
+    EndInvalid,
+    /// The setting is a secret, which operators do not set.
+    SettingIsSecret,
+    /// The value is none of the setting's: of another type, or out of bounds.
+    SettingValueInvalid,
     /// The tenant has as many keys as it may have.
     TenantKeyLimit,
     /// The tenant's schema is not at the newest version yet.

@@ -1,13 +1,15 @@
 //! One call of a mutation: who calls, in which shop, and by which key it may be repeated.
 
 use async_graphql::{Context, Scalar, ScalarType, Value as GraphqlValue};
+use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::context::{Request, Shop};
 use super::error::{ApiError, ApiResult};
-use crate::db::TenantTx;
+use crate::db::{DbError, TenantTx};
 use crate::failure::Failure;
 use crate::kernel::actor::{Access, Actor};
+use crate::kernel::settings::{IDEMPOTENCY_RETENTION_HOURS, Settings};
 use crate::tenant::idempotency::service::Answer;
 use crate::tenant::idempotency::{Code, Key, Keyring, Recall, service};
 
@@ -71,13 +73,22 @@ impl<'a> Call<'a> {
     pub fn of(ctx: &Context<'a>, key: Option<&IdempotencyKey>) -> ApiResult<Self> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let place = ctx.path_node.as_ref().map(ToString::to_string).unwrap_or_default();
-        let keys = Keyring { tenant: shop.tenant(), actor: shop.actor(), kept: request.services().answers_kept };
+        let kept = request.services().settings.platforms(shop.tenant()).get(IDEMPOTENCY_RETENTION_HOURS);
+        let keys = Keyring { tenant: shop.tenant(), actor: shop.actor(), kept: TimeDelta::hours(kept) };
         let key = match (key, request.key()) {
             (Some(key), _) => Some(keys.of_field(&key.0, ctx.field().name(), &arguments(ctx)?)),
             (None, Some(of_request)) => Some(keys.of_request(&of_request.key.0, of_request.fingerprint, place.clone())),
             (None, None) => None,
         };
         Ok(Self { request, shop, key, place })
+    }
+
+    /// What the shop's settings come to, for a mutation that goes by them.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn settings(&self, tx: &TenantTx) -> Result<Settings, DbError> {
+        self.request.services().settings.of(self.shop.tenant(), tx).await
     }
 
     /// Who acts.

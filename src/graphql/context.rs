@@ -22,6 +22,7 @@ use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::redis::Redis;
 use crate::tenant::journal::{self, Act};
+use crate::tenant::settings::ShopSettings;
 use crate::vault::Vault;
 
 /// What operations may need beside their shop: made once, shared by all.
@@ -42,8 +43,8 @@ pub struct Services {
     pub tenants: TenantDb,
     /// Seals and opens personal data.
     pub vault: Vault,
-    /// How long answers to requests that may come again are kept.
-    pub answers_kept: TimeDelta,
+    /// What shops' settings come to.
+    pub settings: ShopSettings,
     /// How long a tenant who leaves is kept before it is deleted.
     pub offboarding_grace: TimeDelta,
     /// Who takes payments, if anybody does.

@@ -13,12 +13,14 @@ use crate::control::admins::sessions::graphql::AdminSessionMutation;
 use crate::control::archives::graphql::{ArchiveMutation, ArchiveQuery};
 use crate::control::audit::graphql::AuditQuery;
 use crate::control::drift::graphql::DriftQuery;
+use crate::control::flags::graphql::{FlagMutation, FlagQuery};
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery};
 use crate::control::offboarding::graphql::{OffboardingMutation, OffboardingQuery};
 use crate::control::provisioning::graphql::ProvisioningMutation;
 use crate::control::sandboxes::graphql::SandboxMutation;
+use crate::control::settings::graphql::{SettingMutation as RuledSettingMutation, SettingQuery as RuledSettingQuery};
 use crate::control::webhooks::graphql::{TenantWebhookMutation, TenantWebhookQuery};
 use crate::db::TenantRead;
 use crate::kernel::actor::Actor;
@@ -46,6 +48,7 @@ use crate::tenant::orders::customers::graphql::CustomerMutation;
 use crate::tenant::orders::order::graphql::{OrderMutation, OrderNode, OrderQuery};
 use crate::tenant::orders::order::service::order_by_id;
 use crate::tenant::orders::sales::graphql::SalesQuery;
+use crate::tenant::settings::graphql::{SettingMutation, SettingQuery};
 use crate::tenant::webhooks::WebhookError;
 use crate::tenant::webhooks::deliveries::graphql::{
     WebhookDeliveryMutation, WebhookDeliveryNode, WebhookDeliveryQuery,
@@ -60,7 +63,7 @@ const RECURSION_MAX: usize = 64;
 
 /// Reads a shop's data.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery, WebhooksQuery, TrailQuery);
+pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery, WebhooksQuery, TrailQuery, SettingQuery);
 
 /// Reads about the shop's people.
 #[derive(MergedObject, Default)]
@@ -80,7 +83,7 @@ pub struct WebhooksQuery(EventQuery, WebhookEndpointQuery, WebhookDeliveryQuery)
 
 /// Changes a shop's data. Fields run one after the other, each in a transaction of its own.
 #[derive(MergedObject, Default)]
-pub struct Mutation(IdentityMutation, CatalogMutation, OrdersMutation, WebhooksMutation);
+pub struct Mutation(IdentityMutation, CatalogMutation, OrdersMutation, WebhooksMutation, SettingMutation);
 
 /// Changes what is about the shop's people.
 #[derive(MergedObject, Default)]
@@ -114,6 +117,8 @@ pub struct PlatformQuery(
     JobQuery,
     MigrationQuery,
     AuditQuery,
+    RuledSettingQuery,
+    FlagQuery,
 );
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.
@@ -130,6 +135,8 @@ pub struct PlatformMutation(
     TenantWebhookMutation,
     JobMutation,
     MigrationMutation,
+    RuledSettingMutation,
+    FlagMutation,
 );
 
 /// The operators' schema.

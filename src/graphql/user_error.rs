@@ -10,6 +10,7 @@ use crate::tenant::identity::error::IdentityErrorCode;
 use crate::tenant::orders::error::OrderErrorCode;
 use crate::tenant::orders::order::graphql::OrderMoveValue;
 use crate::tenant::orders::status::OrderMove;
+use crate::tenant::settings::SettingErrorCode;
 use crate::tenant::webhooks::WebhookErrorCode;
 
 /// A failure that the user can mend. Outages and defects go to the top-level `errors` instead.
@@ -25,6 +26,8 @@ pub enum UserError {
     Identity(IdentityUserError),
     /// About orders.
     Order(OrderUserError),
+    /// About settings.
+    Setting(SettingUserError),
     /// About webhooks.
     Webhook(WebhookUserError),
 }
@@ -65,6 +68,10 @@ user_error!(
 user_error!(
     /// What is wrong with a request about the shop's people.
     IdentityUserError(IdentityErrorCode)
+);
+user_error!(
+    /// What is wrong with a request about settings.
+    SettingUserError(SettingErrorCode)
 );
 user_error!(
     /// What is wrong with a request about webhooks.

@@ -38,6 +38,8 @@ pub enum Permission {
     WebhooksRead,
     /// Say where events are sent, and send them once more.
     WebhooksWrite,
+    /// See and change the shop's settings.
+    SettingsManage,
 }
 
 /// The text names no permission.
@@ -47,7 +49,7 @@ pub struct PermissionError;
 
 impl Permission {
     /// Every permission.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::CatalogRead,
         Self::CatalogWrite,
         Self::CatalogImport,
@@ -63,6 +65,7 @@ impl Permission {
         Self::EventsRead,
         Self::WebhooksRead,
         Self::WebhooksWrite,
+        Self::SettingsManage,
     ];
 
     /// The name that roles and answers use.
@@ -84,6 +87,7 @@ impl Permission {
             Self::EventsRead => "events.read",
             Self::WebhooksRead => "webhooks.read",
             Self::WebhooksWrite => "webhooks.write",
+            Self::SettingsManage => "settings.manage",
         }
     }
 }
@@ -366,7 +370,8 @@ mod tests {
         check(
             "owner",
             "catalog.read catalog.write catalog.import orders.read orders.write orders.refund users.read users.write \
-             roles.write api_keys.write identity_provider.write audit.read events.read webhooks.read webhooks.write",
+             roles.write api_keys.write identity_provider.write audit.read events.read webhooks.read webhooks.write \
+             settings.manage",
         );
         check(
             "manager",

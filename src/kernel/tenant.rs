@@ -4,10 +4,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
+use crate::kernel::flags::{Flag, Flags};
 use crate::kernel::ids::{TenantId, base32_encode};
 use crate::kernel::keys::TenantKeys;
 use crate::kernel::limits::Limits;
 use crate::kernel::money::Currency;
+use crate::kernel::settings::Ruled;
 
 /// A tenant's name in addresses: 3 to 40 characters, lower-case letters, digits and single hyphens, a letter first.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -172,12 +176,24 @@ pub struct TenantCtx {
     pub plan: String,
     /// What it may use.
     pub limits: Limits,
+    /// What operators have set for it and for its plan.
+    pub ruled: Arc<Ruled>,
+    /// What is switched on for it.
+    pub flags: Flags,
     /// The one currency that the shop trades in.
     pub currency: Currency,
     /// Its keys, wrapped.
     pub keys: TenantKeys,
     /// Under whose id its values are sealed: its own, or that of the tenant whose archive it was restored from.
     pub sealed_as: TenantId,
+}
+
+impl TenantCtx {
+    /// Whether a feature is switched on for the tenant at a time.
+    #[must_use]
+    pub fn has(&self, flag: Flag, now: DateTime<Utc>) -> bool {
+        self.flags.decide(flag, self.id, now).0
+    }
 }
 
 #[cfg(test)]

@@ -23,9 +23,13 @@ pub(super) fn message(mail: &Mail<'_>, from: &Mailbox) -> Result<Message, MailEr
         .boundary(format!("shelfwise-{}", mail.id))
         .singlepart(SinglePart::plain(letter.text.clone()))
         .singlepart(SinglePart::html(letter.html.clone()));
-    Message::builder()
-        .from(from.clone())
-        .to(Mailbox::new(None, to))
+    let builder = Message::builder().from(from.clone()).to(Mailbox::new(None, to));
+    // What is no address is no reason not to write.
+    let builder = match mail.reply_to.and_then(|address| address.parse().ok()) {
+        Some(address) => builder.reply_to(Mailbox::new(None, address)),
+        None => builder,
+    };
+    builder
         .subject(letter.subject.clone())
         .date(SystemTime::from(mail.at))
         .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
@@ -53,7 +57,8 @@ mod tests {
 
     fn mail<'a>(letter: &'a Letter, to: &'a str) -> Mail<'a> {
         static SHOP: LazyLock<TenantSlug> = LazyLock::new(|| "corvid".parse().unwrap());
-        Mail { id: "1.2".to_owned(), shop: Some(&SHOP), to, letter, at: chrono::DateTime::UNIX_EPOCH }
+        let at = chrono::DateTime::UNIX_EPOCH;
+        Mail { id: "1.2".to_owned(), shop: Some(&SHOP), to, reply_to: None, letter, at }
     }
 
     #[test]
@@ -84,6 +89,12 @@ mod tests {
             let headers = headers(&mail(letter, "ann@corvid.example"));
             assert_eq!(headers.len(), 8, "{headers:?}");
             assert!(!headers.iter().any(|header| header.starts_with("Bcc")), "{headers:?}");
+        }
+        let answers = |reply_to| Mail { reply_to: Some(reply_to), ..mail(&letter, "ann@corvid.example") };
+        assert_eq!(headers(&answers("shop@corvid.example"))[2], "Reply-To: shop@corvid.example");
+        for reply_to in ["shop@corvid.example\r\nBcc: eve@evil.example", "a@b.example, eve@evil.example"] {
+            let headers = headers(&answers(reply_to));
+            assert_eq!(headers.len(), 8, "{headers:?}");
         }
         let from = "mail@shelfwise.example".parse().unwrap();
         for to in ["ann@corvid.example\r\nBcc: eve@evil.example", "ann@corvid.example>, <eve@evil.example", "ann"] {

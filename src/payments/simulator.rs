@@ -1,6 +1,7 @@
 //! A provider of payments that takes no money, and fails as real ones do: slowly, by refusing, and by losing answers.
 //!
-//! Its ledger is a table, so that it outlives every process of ours, as a provider's books would.
+//! Its ledger is a table, so that it outlives every process of ours, as a provider's books would. It takes any account, and notes
+//! by the hash of its key which it was.
 
 use std::sync::Arc;
 
@@ -8,8 +9,10 @@ use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use futures_util::future::{BoxFuture, FutureExt as _};
+use secrecy::ExposeSecret as _;
+use sha2::{Digest as _, Sha256};
 
-use super::{PaymentError, PaymentProvider};
+use super::{Account, PaymentError, PaymentProvider};
 use crate::config::payments::SimulatorConfig;
 use crate::db::schema::control::simulated_payments as ledger;
 use crate::db::statement::kept;
@@ -39,7 +42,7 @@ impl Simulator {
     /// the steps before.
     async fn step(
         &self,
-        payment: PaymentId,
+        (account, payment): (&Account, PaymentId),
         step: &'static str,
         amount: Option<Money>,
         decide: impl Fn(&[Entry], bool) -> Result<Option<String>, PaymentError> + Sync,
@@ -60,7 +63,7 @@ impl Simulator {
                 return Ok(declined.clone());
             }
             let declined = decide(&entries, is_unlucky)?;
-            entry_insert(tx, (&key, step), declined.clone(), amount, now).await?;
+            entry_insert(tx, (&key, step), declined.clone(), (account, amount), now).await?;
             Ok(declined)
         };
         let declined = self.control.write(work).await.map_err(PaymentError::from)?;
@@ -72,7 +75,12 @@ impl Simulator {
 }
 
 impl PaymentProvider for Simulator {
-    fn authorize(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Result<String, PaymentError>> {
+    fn authorize<'a>(
+        &'a self,
+        account: &'a Account,
+        payment: PaymentId,
+        amount: Money,
+    ) -> BoxFuture<'a, Result<String, PaymentError>> {
         async move {
             let decide = |entries: &[Entry], is_unlucky: bool| {
                 Ok(if is_done(entries, "void") {
@@ -81,13 +89,13 @@ impl PaymentProvider for Simulator {
                     is_unlucky.then(|| "insufficient funds".to_owned())
                 })
             };
-            self.step(payment, "authorize", Some(amount), decide).await?;
+            self.step((account, payment), "authorize", Some(amount), decide).await?;
             Ok(format!("sim_{payment}"))
         }
         .boxed()
     }
 
-    fn capture(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
+    fn capture<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>> {
         let decide = |entries: &[Entry], _| {
             Ok(if is_done(entries, "void") {
                 Some("the payment was given up".to_owned())
@@ -95,18 +103,18 @@ impl PaymentProvider for Simulator {
                 (!is_done(entries, "authorize")).then(|| "nothing was reserved".to_owned())
             })
         };
-        self.step(payment, "capture", None, decide).boxed()
+        self.step((account, payment), "capture", None, decide).boxed()
     }
 
-    fn void(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
+    fn void<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>> {
         let decide =
             |entries: &[Entry], _| if is_done(entries, "capture") { Err(PaymentError::Captured) } else { Ok(None) };
-        self.step(payment, "void", None, decide).boxed()
+        self.step((account, payment), "void", None, decide).boxed()
     }
 
-    fn refund(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
+    fn refund<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>> {
         let decide = |entries: &[Entry], _| Ok((!is_done(entries, "capture")).then(|| "nothing was taken".to_owned()));
-        self.step(payment, "refund", None, decide).boxed()
+        self.step((account, payment), "refund", None, decide).boxed()
     }
 }
 
@@ -157,9 +165,10 @@ async fn entry_insert(
     tx: &mut ControlTx,
     (key, step): (&str, &'static str),
     declined: Option<String>,
-    amount: Option<Money>,
+    (account, amount): (&Account, Option<Money>),
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
+    let account = account.secret_key.as_ref().map(|key| Sha256::digest(key.expose_secret()).to_vec());
     let insert = diesel::insert_into(ledger::table).values((
         ledger::key.eq(key.to_owned()),
         ledger::step.eq(step),
@@ -167,6 +176,7 @@ async fn entry_insert(
         ledger::amount_minor.eq(amount.map(Money::minor)),
         ledger::currency.eq(amount.map(|amount| amount.currency().code())),
         ledger::at.eq(now),
+        ledger::account.eq(account),
     ));
     tx.execute(insert).await.map(drop)
 }

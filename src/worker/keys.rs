@@ -15,14 +15,16 @@ use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::keys::Purpose;
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::orders::customers::service::keys_reseal;
+use crate::tenant::settings;
+use crate::tenant::settings::service::settings_reseal;
 use crate::tenant::webhooks::endpoints::sealed::Sealing;
 use crate::tenant::webhooks::endpoints::service::endpoints_reseal;
 
 /// How long an attempt may take: a shop may have very many customers. The next one passes over what this one has done.
 const TIMEOUT: Duration = Duration::from_secs(600);
 
-/// Seals customers' keys and endpoints' secrets with the tenant's new key, a page a transaction. Twice is safe: what the new key has sealed is
-/// passed over.
+/// Seals customers' keys, endpoints' secrets and those among settings with the tenant's new key, a page a transaction. Twice is safe:
+/// what the new key has sealed is passed over, or sealed with it once more.
 struct Reseal(Arc<App>);
 
 /// What `keys.reseal` is about.
@@ -74,6 +76,15 @@ impl Reseal {
             )
             .await;
         damaged += endpoints.map_err(setback)?;
+        let sealing = settings::sealed::Sealing { vault: &services.vault, tenant: &tenant };
+        let settings = session
+            .write(
+                async |tx: &mut TenantTx| {
+                    if tx.hold_job(job.id, job.fence).await? { settings_reseal(tx, sealing).await } else { Ok(0) }
+                },
+            )
+            .await;
+        damaged += settings.map_err(setback)?;
         if damaged > 0 {
             return Err(Setback::GiveUp(format!("the keys of {damaged} customers are not what was sealed")));
         }

@@ -18,9 +18,10 @@ use super::tenants::{ForTenant, TenantHandler};
 use crate::app::App;
 use crate::control::archives::service::{LINK_LIFETIME, archive_by_id};
 use crate::control::provisioning::WELCOME;
-use crate::db::{DbError, TenantTx};
+use crate::db::{DbError, TenantRead, TenantTx};
 use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::ids::{ArchiveId, base32_encode};
+use crate::kernel::settings::MAIL_REPLY_TO;
 use crate::kernel::tenant::TenantCtx;
 use crate::mail::letter::{self, Letter};
 use crate::mail::{Mail, MailError, Mailer};
@@ -73,15 +74,27 @@ struct Post {
 }
 
 impl Post {
-    async fn send(&self, tenant: &TenantCtx, job: &Job, to: &User, letter: &Letter) -> Result<(), MailError> {
+    async fn send(
+        &self,
+        tenant: &TenantCtx,
+        job: &Job,
+        (to, reply_to): (&User, Option<&str>),
+        letter: &Letter,
+    ) -> Result<(), MailError> {
         let mail = Mail {
             id: format!("{}.{}", base32_encode(job.id), base32_encode(to.id.0)),
             shop: Some(&tenant.slug),
             to: &to.email,
+            reply_to,
             letter,
             at: self.app.services.clock.now(),
         };
         self.mailer.send(&mail).await
+    }
+
+    /// Where answers to a shop's mails go, if it has said so. `read` has just been opened.
+    async fn reply_to(&self, tenant: &TenantCtx, read: &TenantRead) -> Result<Option<String>, DbError> {
+        Ok(self.app.services.settings.of(tenant, read).await?.get(MAIL_REPLY_TO))
     }
 }
 
@@ -109,8 +122,9 @@ impl MailLink {
         };
         let session = services.tenants.session(Arc::clone(&tenant));
         let link = session.write(work).await?;
+        let reply_to = self.post.reply_to(&tenant, &session.read().await?).await?;
         // The server may take its time, and others want for a connection.
-        drop(session);
+        session.finish().await;
         // Nobody has the address, or nobody who could use the link: there is nothing to send.
         let Some((user, purpose, credential)) = link else { return Ok(()) };
         let (base, slug, what, token) = (&self.post.base, &tenant.slug, purpose.as_str(), credential.reveal());
@@ -119,7 +133,7 @@ impl MailLink {
             Purpose::Invitation => letter::invitation(&tenant.name, link),
             Purpose::PasswordReset => letter::password_reset(&tenant.name, link),
         };
-        Ok(self.post.send(&tenant, &job, &user, &written(letter)?).await?)
+        Ok(self.post.send(&tenant, &job, (&user, reply_to.as_deref()), &written(letter)?).await?)
     }
 }
 
@@ -142,12 +156,14 @@ impl MailWelcome {
     async fn mail(&self, tenant: Arc<TenantCtx>, job: Job) -> Answer {
         let ToAddress { email } = ToAddress::deserialize(&job.payload)?;
         let session = self.post.app.services.tenants.session(Arc::clone(&tenant));
-        let user = user_by_email(&session.read().await?, &email).await?;
+        let read = session.read().await?;
+        let reply_to = self.post.reply_to(&tenant, &read).await?;
+        let user = user_by_email(&read, &email).await?;
         session.finish().await;
         let Some(user) = user else { return Ok(()) };
         let link = format!("{}/#tenant={}", self.post.base, tenant.slug);
         let letter = written(letter::welcome(&tenant.name, &tenant.plan, link))?;
-        Ok(self.post.send(&tenant, &job, &user, &letter).await?)
+        Ok(self.post.send(&tenant, &job, (&user, reply_to.as_deref()), &letter).await?)
     }
 }
 
@@ -257,11 +273,13 @@ impl MailOwners {
     async fn mail(&self, tenant: Arc<TenantCtx>, job: Job) -> Answer {
         let Some(letter) = self.letter(&tenant, &job.payload).await? else { return Ok(()) };
         let session = self.post.app.services.tenants.session(Arc::clone(&tenant));
-        let owners = owner_list_active(&session.read().await?).await?;
-        drop(session);
+        let read = session.read().await?;
+        let reply_to = self.post.reply_to(&tenant, &read).await?;
+        let owners = owner_list_active(&read).await?;
+        drop((read, session));
         let (mut refusals, mut later) = (Vec::new(), None);
         for owner in &owners {
-            match self.post.send(&tenant, &job, owner, &letter).await {
+            match self.post.send(&tenant, &job, (owner, reply_to.as_deref()), &letter).await {
                 Ok(()) => {}
                 // The others can still have theirs.
                 Err(MailError::Refused(why)) => refusals.push(why),

@@ -10,10 +10,12 @@ use super::tenants::{ForTenant, TenantHandler};
 use crate::app::App;
 use crate::jobs::{Answer, Handlers, Job, Setback};
 use crate::kernel::ids::{OrderId, PaymentId};
+use crate::kernel::settings::PAYMENTS_SECRET_KEY;
 use crate::kernel::tenant::TenantCtx;
-use crate::payments::PaymentProvider;
+use crate::payments::{Account, PaymentProvider};
 use crate::tenant::orders::payments::saga::{Cashier, SagaError, collect, refund};
 use crate::tenant::orders::payments::service::{COLLECT, REFUND};
+use crate::tenant::settings::sealed::Sealing;
 
 /// Attempts before a payment is a dead letter. With the engine's pauses that is about six days; the shop's sweep then
 /// has it taken on again.
@@ -52,10 +54,17 @@ pub(super) fn with_payments(handlers: Handlers, app: &Arc<App>) -> Handlers {
 impl TakeOn {
     async fn take_on(&self, tenant: Arc<TenantCtx>, job: Job) -> Answer {
         let services = &self.app.services;
-        let session = services.tenants.session(tenant);
+        let session = services.tenants.session(Arc::clone(&tenant));
+        let settings = services.settings.of(&tenant, &session.read().await?).await?;
+        session.finish().await;
+        let sealing = Sealing { vault: &services.vault, tenant: &tenant };
+        let secret_key =
+            sealing.secret(&settings, PAYMENTS_SECRET_KEY).context("the account's key cannot be opened")?;
+        let account = Account { secret_key };
         let cashier = Cashier {
             session: &session,
             provider: &*self.provider,
+            account: &account,
             vault: &services.vault,
             clock: &*services.clock,
             claim: (job.id, job.fence),

@@ -116,7 +116,7 @@ impl Notices {
             .map_err(|error| Setback::GiveUp(format!("a template failed: {error}")))?;
         let to: &str = to.as_ref();
         let at = self.app.services.clock.now();
-        Ok(mailer.send(&Mail { id, shop: None, to, letter: &letter, at }).await?)
+        Ok(mailer.send(&Mail { id, shop: None, to, reply_to: None, letter: &letter, at }).await?)
     }
 }
 

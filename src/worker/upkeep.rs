@@ -11,6 +11,7 @@ use crate::app::App;
 use crate::control::anchors::service::anchor;
 use crate::db::{DbError, TenantTx};
 use crate::jobs::{Answer, Handlers, Job, Setback};
+use crate::kernel::settings::{EVENTS_RETENTION_DAYS, WEBHOOKS_RETENTION_DAYS};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::audit::head::ANCHOR;
 use crate::tenant::orders::payments::service::stuck_enqueue;
@@ -70,8 +71,9 @@ impl TenantHandler for Sweep {
         async move {
             let services = &self.0.services;
             let now = services.clock.now();
-            let retention = &self.0.config.retention;
-            let (kept_from, deliveries_kept_from) = (now - retention.events, now - retention.deliveries);
+            let settings = services.settings.platforms(&tenant);
+            let kept_from = now - TimeDelta::days(settings.get(EVENTS_RETENTION_DAYS));
+            let deliveries_kept_from = now - TimeDelta::days(settings.get(WEBHOOKS_RETENTION_DAYS));
             let work = async |tx: &mut TenantTx| {
                 let has_keys = idempotency::service::sweep(tx, now).await?;
                 stuck_enqueue(tx, &*services.clock, now - STUCK_AFTER).await?;

@@ -23,4 +23,5 @@ mod offboarding;
 mod orders;
 mod outbound;
 mod redis;
+mod settings;
 mod webhooks;

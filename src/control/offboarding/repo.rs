@@ -8,7 +8,9 @@ use uuid::Uuid;
 
 use super::model::{NewOffboarding, Offboarding, OffboardingStatus};
 use crate::control::tenants::{Tenant, TenantStatus};
-use crate::db::schema::control::{audit_anchors, backfills, offboardings, tenants, webhook_troubles};
+use crate::db::schema::control::{
+    audit_anchors, backfills, offboardings, tenant_flags, tenant_settings, tenants, webhook_troubles,
+};
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError, OwnerTx};
 use crate::kernel::ids::{ArchiveId, OffboardingId, TenantId};
@@ -280,6 +282,16 @@ pub async fn anchors_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, 
 /// Deletes what the book of endpoints that are not well has of a tenant, and answers how many rows.
 pub async fn troubles_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
     tx.execute(diesel::delete(webhook_troubles::table.filter(webhook_troubles::tenant_id.eq(tenant.0)))).await
+}
+
+/// Deletes what operators have set for a tenant, and answers how many rows.
+pub async fn settings_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    tx.execute(diesel::delete(tenant_settings::table.filter(tenant_settings::tenant_id.eq(tenant.0)))).await
+}
+
+/// Deletes what was decided of flags for a tenant, and answers how many rows.
+pub async fn flags_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    tx.execute(diesel::delete(tenant_flags::table.filter(tenant_flags::tenant_id.eq(tenant.0)))).await
 }
 
 /// The slugs of other tenants that have what a tenant's keys have sealed, and the keys: those that its archives were

@@ -9,10 +9,12 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::db::schema::control::tenants;
+use crate::db::schema::control::{tenant_terms, tenants};
+use crate::kernel::flags::Flags;
 use crate::kernel::ids::TenantId;
 use crate::kernel::keys::TenantKeys;
 use crate::kernel::limits::Limits;
+use crate::kernel::settings::Ruled;
 use crate::kernel::tenant::{SchemaName, TenantCtx};
 
 /// A row of the registry.
@@ -44,6 +46,10 @@ pub struct Tenant {
     pub keys: Value,
     /// Under whose id its values are sealed, where that is not its own: it was restored.
     pub sealed_as: Option<Uuid>,
+    /// What was decided for it and its plan, as JSON: settings, and flags.
+    #[diesel(select_expression = tenant_terms(tenants::id, tenants::plan))]
+    #[diesel(select_expression_type = tenant_terms<tenants::id, tenants::plan>)]
+    pub terms: Value,
 }
 
 /// A tenant's state.
@@ -103,6 +109,8 @@ impl Tenant {
             name: self.name.clone(),
             plan: self.plan.clone(),
             limits: Limits::of_plan(&self.plan),
+            ruled: Arc::new(Ruled::of(&self.terms["tenant"], &self.terms["plan"])),
+            flags: Flags::of(&self.terms["flags"]),
             currency: self.currency.parse().ok()?,
             keys: self.keys()?,
             sealed_as: self.sealed_as(),

@@ -31,6 +31,9 @@ pub(super) const STALE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Slugs that are remembered, unknown ones among them.
 const ENTRIES_MAX: u64 = 20_000;
 
+/// What is notified where the entries of all tenants may have changed: a plan's terms have, or a feature's.
+const EVERYBODY: &str = "*";
+
 /// What the registry says of a slug.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Lookup {
@@ -114,11 +117,12 @@ impl Registry {
         entry.asked_at.elapsed() < if is_heard { TRUST_MAX } else { TRUST_UNHEARD }
     }
 
-    /// Takes notice of a change: a payload is the slug that changed, a new connection means that any may have.
+    /// Takes notice of a change: a payload is the slug that changed, or [`EVERYBODY`]; a new connection means that any may have.
     pub fn on_signal(&self, signal: Signal) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         match signal {
             Signal::Connected => self.entries.invalidate_all(),
+            Signal::Payload(slug) if slug == EVERYBODY => self.entries.invalidate_all(),
             Signal::Payload(slug) => {
                 if let Ok(slug) = slug.parse::<TenantSlug>() {
                     let entries = self.entries.clone();

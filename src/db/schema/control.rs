@@ -181,6 +181,7 @@ diesel::table! {
         currency -> Nullable<Text>,
         calls -> Integer,
         at -> Timestamptz,
+        account -> Nullable<Binary>,
     }
 }
 
@@ -294,3 +295,59 @@ diesel::table! {
 }
 
 diesel::allow_tables_to_appear_in_same_query!(tenants, offboardings);
+
+diesel::table! {
+    /// What operators have set for plans.
+    control.plan_settings (plan, name) {
+        plan -> Text,
+        name -> Text,
+        value -> Jsonb,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// What operators have set for tenants.
+    control.tenant_settings (tenant_id, name) {
+        tenant_id -> Uuid,
+        name -> Text,
+        value -> Jsonb,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// How far features are switched on.
+    control.flags (name) {
+        name -> Text,
+        owner -> Text,
+        ends_on -> Date,
+        percent -> SmallInt,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// What was decided for single tenants.
+    control.tenant_flags (flag, tenant_id) {
+        flag -> Text,
+        tenant_id -> Uuid,
+        is_on -> Bool,
+        ends_at -> Nullable<Timestamptz>,
+        reason -> Text,
+        updated_by -> Text,
+        updated_at -> Timestamptz,
+    }
+}
+
+diesel::joinable!(tenant_flags -> tenants (tenant_id));
+diesel::allow_tables_to_appear_in_same_query!(tenant_flags, tenants);
+
+diesel::define_sql_function! {
+    /// What was decided for one tenant and its plan.
+    #[sql_name = "control.tenant_terms"]
+    fn tenant_terms(tenant: diesel::sql_types::Uuid, plan: diesel::sql_types::Text) -> diesel::sql_types::Jsonb;
+}

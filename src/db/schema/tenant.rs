@@ -391,6 +391,17 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// What the shop itself has set.
+    settings (name) {
+        name -> Text,
+        value -> Nullable<Jsonb>,
+        sealed -> Nullable<Binary>,
+        updated_by -> Nullable<Uuid>,
+        updated_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(user_roles -> users (user_id));
 diesel::joinable!(user_roles -> roles (role_id));
 diesel::joinable!(api_keys -> users (user_id));

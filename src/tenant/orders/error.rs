@@ -33,6 +33,8 @@ pub enum OrderErrorCode {
     PaymentUnavailable,
     /// The quantity is below zero or too large, or a book is named twice.
     QuantityInvalid,
+    /// The order was handed over longer ago than the shop pays back.
+    RefundPeriodOver,
     /// The total is more than an amount can be.
     TotalTooLarge,
     /// The entity was changed since the version that the call names.

@@ -97,6 +97,8 @@ const STEPS: &[(Who, &str, &str, &str)] = &[
     ),
     (Owner, "order.cancel", "order", "orderCancel(id: \"$order\", reason: OUT_OF_STOCK) { e: order { id }"),
     (Owner, "customer.erase", "customer", "customerErase(email: \"eve@customers.example\") {"),
+    (Owner, "setting.update", "setting", "settingUpdate(name: CATALOG_STOCK_LOW, value: 5) {"),
+    (Owner, "setting.reset", "setting", "settingReset(name: CATALOG_STOCK_LOW) {"),
     (
         Owner,
         "role.create",

@@ -74,7 +74,7 @@ impl Roots {
         };
         match ty {
             "ID" => format!("\"{}\"", id(of, name)),
-            "Int" => "1".to_owned(),
+            "Int" | "JSON" => "1".to_owned(),
             "Boolean" => "true".to_owned(),
             "String" => "\"x\"".to_owned(),
             "Date" => "\"2026-03-01\"".to_owned(),

@@ -19,6 +19,7 @@ async fn a_mail_is_a_file_that_its_owner_alone_reads_and_twice_the_same_file() {
             id: "1.2".to_owned(),
             shop: Some(&shop),
             to: "ann@acme.example",
+            reply_to: None,
             letter: &letter,
             at: SystemClock.now(),
         };

@@ -19,15 +19,15 @@ use crate::jobs::queue::{Queue, Worker};
 const INVITED: &str = "owner@shop.example";
 
 /// Two shops in a database of their own, with a worker that mails.
-struct Site {
-    queue: Queue,
-    world: World,
+pub struct Site {
+    pub queue: Queue,
+    pub world: World,
     worker: Worker,
 }
 
 impl Site {
     /// A site whose mail goes to a server. Nobody is invited yet.
-    async fn start(server: &SmtpServer) -> Self {
+    pub async fn start(server: &SmtpServer) -> Self {
         Self::start_by(&server.url()).await
     }
 
@@ -56,7 +56,7 @@ impl Site {
     }
 
     /// Has the owner of a shop invited.
-    async fn invite(&self, shop: &TenantCtx) -> Uuid {
+    pub async fn invite(&self, shop: &TenantCtx) -> Uuid {
         self.add(shop, "mail.invitation", json!({ "email": INVITED })).await
     }
 
@@ -65,7 +65,7 @@ impl Site {
         self.queue.ask(&format!("SELECT errors::text FROM control.jobs WHERE id = '{job}'")).await
     }
 
-    async fn end(self) {
+    pub async fn end(self) {
         self.worker.stop().await;
         self.world.assert_nothing_borrowed().await;
         self.world.end().await;

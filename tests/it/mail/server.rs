@@ -141,8 +141,10 @@ async fn a_mail_that_was_given_up_in_the_middle_leaves_nothing_to_the_next_one()
     let mailer = Mailer::from_config(&config(&settings).mail).unwrap().unwrap();
     let (one, other) = ("acme".parse().unwrap(), "borealis".parse().unwrap());
     let letters = ["Acme", "Borealis"].map(|shop| invitation(shop, "https://app.example/".to_owned()).unwrap());
-    let mail =
-        |id: &str, shop, to, letter| Mail { id: id.to_owned(), shop: Some(shop), to, letter, at: SystemClock.now() };
+    let mail = |id: &str, shop, to, letter| {
+        let at = SystemClock.now();
+        Mail { id: id.to_owned(), shop: Some(shop), to, reply_to: None, letter, at }
+    };
 
     mailer.send(&mail("1.1", &one, "ann@acme.example", &letters[0])).await.unwrap();
     assert_eq!(server.next().await.connection, 0);

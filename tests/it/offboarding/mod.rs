@@ -66,6 +66,11 @@ impl Site {
                 r#"INSERT INTO control.webhook_troubles VALUES ('{tenant}', gen_random_uuid(), 'open', 1, now(), now());
                  INSERT INTO control.audit_anchors
                  SELECT '{tenant}', sequence, hash, now() FROM "{schema}".audit_log WHERE sequence = 1;
+                 INSERT INTO control.tenant_settings VALUES ('{tenant}', 'catalog.stock_low', '5', 'test', now());
+                 INSERT INTO control.flags VALUES ('stock_low_on_update', 'test', '2099-01-01', 0, 'test', now())
+                 ON CONFLICT DO NOTHING;
+                 INSERT INTO control.tenant_flags
+                 VALUES ('stock_low_on_update', '{tenant}', true, NULL, 'test', 'test', now());
                  DELETE FROM control.jobs WHERE tenant_id = '{tenant}';
                  INSERT INTO control.jobs (id, tenant_id, kind, payload)
                  SELECT gen_random_uuid(), '{tenant}', 'nobody.knows', '{{}}' FROM generate_series(1, 3)"#
@@ -203,6 +208,8 @@ impl Site {
             ("jobs", format!("SELECT count(*) FROM control.jobs WHERE tenant_id = '{tenant}'")),
             ("anchors", format!("SELECT count(*) FROM control.audit_anchors WHERE tenant_id = '{tenant}'")),
             ("troubles", format!("SELECT count(*) FROM control.webhook_troubles WHERE tenant_id = '{tenant}'")),
+            ("settings", format!("SELECT count(*) FROM control.tenant_settings WHERE tenant_id = '{tenant}'")),
+            ("flags", format!("SELECT count(*) FROM control.tenant_flags WHERE tenant_id = '{tenant}'")),
             ("keys", format!("SELECT jsonb_array_length(keys) FROM control.tenants WHERE id = '{tenant}'")),
         ] {
             let count = self.queue.ask(&query).await;

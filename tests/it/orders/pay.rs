@@ -9,7 +9,7 @@ use shelfwise::db::TenantSession;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::ids::{OrderId, PaymentId};
 use shelfwise::kernel::money::Money;
-use shelfwise::payments::{PaymentError, PaymentProvider};
+use shelfwise::payments::{Account, PaymentError, PaymentProvider};
 use shelfwise::tenant::orders::payments::saga::{Cashier, SagaError, collect, refund};
 use uuid::Uuid;
 
@@ -52,22 +52,30 @@ impl Unreliable {
 }
 
 impl PaymentProvider for Unreliable {
-    fn authorize(&self, payment: PaymentId, amount: Money) -> BoxFuture<'_, Result<String, PaymentError>> {
-        self.call(self.inner.authorize(payment, amount)).boxed()
+    fn authorize<'a>(
+        &'a self,
+        account: &'a Account,
+        payment: PaymentId,
+        amount: Money,
+    ) -> BoxFuture<'a, Result<String, PaymentError>> {
+        self.call(self.inner.authorize(account, payment, amount)).boxed()
     }
 
-    fn capture(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
-        self.call(self.inner.capture(payment)).boxed()
+    fn capture<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>> {
+        self.call(self.inner.capture(account, payment)).boxed()
     }
 
-    fn void(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
-        self.call(self.inner.void(payment)).boxed()
+    fn void<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>> {
+        self.call(self.inner.void(account, payment)).boxed()
     }
 
-    fn refund(&self, payment: PaymentId) -> BoxFuture<'_, Result<(), PaymentError>> {
-        self.call(self.inner.refund(payment)).boxed()
+    fn refund<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>> {
+        self.call(self.inner.refund(account, payment)).boxed()
     }
 }
+
+/// The platform's account.
+static PLATFORMS: Account = Account { secret_key: None };
 
 /// A placed order for which a payment was asked, and the payment with a claim on its job, as a worker would have it.
 async fn asked(world: &World, book: &str) -> (String, PaymentId, (Uuid, i64)) {
@@ -113,7 +121,8 @@ fn cashier<'a>(
     provider: &'a dyn PaymentProvider,
     claim: (Uuid, i64),
 ) -> Cashier<'a> {
-    Cashier { session, provider, vault: &world.app.services.vault, clock: &SystemClock, claim }
+    let account = &PLATFORMS;
+    Cashier { session, provider, account, vault: &world.app.services.vault, clock: &SystemClock, claim }
 }
 
 /// Runs the saga once.

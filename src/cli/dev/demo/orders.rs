@@ -32,18 +32,18 @@ pub async fn fill(app: &App, context: &Arc<TenantCtx>) -> anyhow::Result<()> {
         return Ok(());
     }
     let desk = Desk { actor: &Actor::System, clock: &*services.clock, tenant: context, vault: &services.vault };
-    let is_available = services.payments.is_some();
+    let (settings, is_available) = (services.settings.platforms(context), services.payments.is_some());
     for (step, name) in ["Ann", "Bea", "Cid"].into_iter().enumerate() {
         let customer = NewCustomer {
             name: format!("{name} of {}", context.slug),
             email: format!("{}@{}.example", name.to_lowercase(), context.slug),
             address: Some("1 High Street".to_owned()),
         };
-        let work = async |tx: &mut TenantTx| order_create(tx, desk, &customer, &lines).await;
+        let work = async |tx: &mut TenantTx| order_create(tx, desk, &settings, &customer, &lines).await;
         let act = Act::of_system("order.create", desk.tenant, desk.vault, desk.clock);
         let order = journal::service::write(&session, act, work).await.map_err(error)?;
         if step > 0 {
-            let work = async |tx: &mut TenantTx| order_place(tx, desk, (order.id, None)).await;
+            let work = async |tx: &mut TenantTx| order_place(tx, desk, &settings, (order.id, None)).await;
             let act = Act::of_system("order.place", desk.tenant, desk.vault, desk.clock);
             journal::service::write(&session, act, work).await.map_err(error)?;
         }

@@ -15,6 +15,7 @@ use crate::kernel::page::{Page, PageRequest};
 use crate::tenant::catalog::authors::repo::author_list_share;
 use crate::tenant::catalog::categories::category_list_by_id;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
+use crate::tenant::events::{DomainEvent, StockFacts, publish};
 
 /// A book by its id.
 ///
@@ -92,6 +93,15 @@ pub async fn book_create(
     Ok(book)
 }
 
+/// What a change of a book goes by.
+#[derive(Debug, Clone, Copy)]
+pub struct Terms {
+    /// What the shop trades in.
+    pub currency: Currency,
+    /// Copies below which the shop is told that few are left; nothing where it is not told of changes by hand.
+    pub stock_low: Option<i64>,
+}
+
 /// Changes a book.
 ///
 /// # Errors
@@ -100,9 +110,8 @@ pub async fn book_update(
     tx: &mut TenantTx,
     actor: &Actor,
     clock: &dyn Clock,
-    currency: Currency,
-    id: BookId,
-    version: i32,
+    terms: Terms,
+    (id, version): (BookId, i32),
     patch: &BookPatch,
 ) -> Result<Book, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
@@ -112,14 +121,18 @@ pub async fn book_update(
         None => None,
     };
     let (book, old_authors_key) = locked(tx, id, Some(version)).await?;
-    let fields = patched(&book, patch, currency).map_err(CatalogError::Refused)?;
+    let fields = patched(&book, patch, terms.currency).map_err(CatalogError::Refused)?;
     if fields.category_id.map(uuid::Uuid::from) != book.category_id {
         check_category(tx, fields.category_id).await?;
     }
     let authors_key = new_authors_key.unwrap_or(old_authors_key);
-    let before = book.trail();
+    let (before, stock_before) = (book.trail(), book.stock);
     let book = repo::book_update(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
     tx.note(Change::changed(id, before, book.trail()));
+    let is_below = |stock: i32| terms.stock_low.is_some_and(|low| i64::from(stock) < low);
+    if is_below(book.stock) && !is_below(stock_before) {
+        publish(tx, clock, DomainEvent::BookStockLow(id, StockFacts { stock: book.stock }));
+    }
     if let Some(authors) = &patch.author_ids {
         repo::book_authors_replace(tx, id, authors).await?;
     }

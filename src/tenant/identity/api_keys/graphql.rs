@@ -5,6 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::model::ApiKey;
 use super::service::{self, Shown};
+use crate::db::TenantTx;
 use crate::graphql::access::{access, needs};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, into_payload, payload};
@@ -183,7 +184,10 @@ impl ApiKeyMutation {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
         let key = (input.name.as_str(), permission_set(&input.permissions), input.expires_at);
         let slug = &call.shop.tenant().slug;
-        let work = async |tx: &mut _| service::api_key_create(tx, call.actor(), call.request.clock(), slug, key).await;
+        let work = async |tx: &mut TenantTx| {
+            let settings = call.settings(tx).await?;
+            service::api_key_create(tx, call.actor(), call.request.clock(), (slug, &settings), key).await
+        };
         ApiKeyCreatePayload::new(call.write("api_key.create", Permission::ApiKeysWrite, work).await, call.actor())
     }
 

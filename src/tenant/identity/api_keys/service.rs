@@ -11,6 +11,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::ids::{ApiKeyId, UserId};
 use crate::kernel::journal::Change;
+use crate::kernel::settings::{API_KEYS_LIFETIME_DAYS, Settings};
 use crate::kernel::tenant::TenantSlug;
 use crate::tenant::idempotency::Recall;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
@@ -63,7 +64,7 @@ pub async fn api_key_create(
     tx: &mut TenantTx,
     actor: &Actor,
     clock: &dyn Clock,
-    tenant: &TenantSlug,
+    (tenant, settings): (&TenantSlug, &Settings),
     (name, permissions, expires_at): (&str, Permissions, Option<DateTime<Utc>>),
 ) -> Result<Shown, IdentityError> {
     actor.require(Permission::ApiKeysWrite)?;
@@ -71,10 +72,7 @@ pub async fn api_key_create(
     let name = valid_name(name)?;
     some_within_own(actor, permissions)?;
     let now = clock.now();
-    if expires_at.is_some_and(|expires_at| !(now..now + LIFETIME_MAX).contains(&expires_at)) {
-        let message = format!("A key expires within {} days, or never.", LIFETIME_MAX.num_days());
-        return Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["input", "expiresAt"]));
-    }
+    check_expiry(now, expires_at, settings.get(API_KEYS_LIFETIME_DAYS))?;
     if repo::api_key_count(tx, now).await? >= API_KEYS_MAX {
         let message = format!("A shop has at most {API_KEYS_MAX} API keys; revoke one first.");
         return Err(IdentityError::refused_for_now(IdentityErrorCode::ApiKeyLimitReached, message, &[]));
@@ -85,6 +83,17 @@ pub async fn api_key_create(
     let api_key = repo::api_key_insert(tx, (id, maker), &name, permissions, hash, (now, expires_at)).await?;
     tx.note(Change::created(id, api_key.trail()));
     Ok(Shown { api_key, credential: Some(credential) })
+}
+
+/// Refuses a key that would live too long: longer than the shop allows, or than anybody does.
+fn check_expiry(now: DateTime<Utc>, expires_at: Option<DateTime<Utc>>, days: Option<i64>) -> Result<(), IdentityError> {
+    let longest = days.map_or(LIFETIME_MAX, TimeDelta::days).min(LIFETIME_MAX);
+    if expires_at.map_or(days.is_none(), |expires_at| (now..now + longest).contains(&expires_at)) {
+        return Ok(());
+    }
+    let or_never = if days.is_none() { ", or never" } else { "" };
+    let message = format!("A key expires within {} days{or_never}.", longest.num_days());
+    Err(IdentityError::refused(IdentityErrorCode::ExpiryInvalid, message, &["input", "expiresAt"]))
 }
 
 /// Gives a key another secret. The old one works for as long as the overlap, so that programs can change over.

@@ -39,6 +39,8 @@ pub enum PermissionValue {
     OrdersWrite,
     /// `roles.write`: make, change and delete the shop's own roles.
     RolesWrite,
+    /// `settings.manage`: see and change the shop's settings.
+    SettingsManage,
     /// `users.read`: see the shop's people and roles.
     UsersRead,
     /// `users.write`: invite, change and disable the shop's people.

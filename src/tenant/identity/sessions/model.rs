@@ -4,16 +4,30 @@ use chrono::TimeDelta;
 
 use crate::kernel::credential::Credential;
 use crate::kernel::ids::SessionId;
+use crate::kernel::settings::{SESSIONS_IDLE_DAYS, SESSIONS_LIFETIME_DAYS, Settings};
 use crate::tenant::identity::users::model::User;
 
 /// How long an access token works: after it a refresh asks whether the log-in still stands.
 pub const ACCESS_LIFETIME: TimeDelta = TimeDelta::minutes(10);
 
-/// How long a refresh token waits to be used.
-pub const REFRESH_LIFETIME: TimeDelta = TimeDelta::days(14);
+/// The longest that a refresh token waits to be used, whatever the shop has set.
+pub const REFRESH_LIFETIME_MAX: TimeDelta = TimeDelta::days(90);
 
-/// How long a log-in lasts, however often it is refreshed.
-pub const SESSION_LIFETIME: TimeDelta = TimeDelta::days(30);
+/// How long log-ins last in a shop.
+#[derive(Debug, Clone, Copy)]
+pub struct Lifetimes {
+    /// How long a refresh token waits to be used.
+    pub refresh: TimeDelta,
+    /// How long a log-in lasts, however often it is refreshed.
+    pub session: TimeDelta,
+}
+
+impl From<&Settings> for Lifetimes {
+    fn from(settings: &Settings) -> Self {
+        let days = |key| TimeDelta::days(settings.get(key));
+        Self { refresh: days(SESSIONS_IDLE_DAYS).min(REFRESH_LIFETIME_MAX), session: days(SESSIONS_LIFETIME_DAYS) }
+    }
+}
 
 /// How long attempts are kept after the last one.
 pub const ATTEMPTS_KEPT: TimeDelta = TimeDelta::days(1);

@@ -14,6 +14,8 @@ use crate::kernel::ids::{SessionId, UserId};
 #[derive(Debug, Clone, Queryable, Selectable)]
 #[diesel(table_name = sessions)]
 pub struct Session {
+    /// When it began.
+    pub created_at: DateTime<Utc>,
     /// When it ends.
     pub expires_at: DateTime<Utc>,
     /// Since when it is revoked.

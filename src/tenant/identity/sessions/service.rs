@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use serde_json::json;
 
 use super::attempts::{attempt, forget};
-use super::model::{ATTEMPTS_KEPT, Candidate, ENDED_KEPT, Grant, REFRESH_LIFETIME, SESSION_LIFETIME, Verified};
+use super::model::{ATTEMPTS_KEPT, Candidate, ENDED_KEPT, Grant, Lifetimes, REFRESH_LIFETIME_MAX, Verified};
 use super::repo;
 use crate::db::{DbError, TenantTx};
 use crate::kernel::actor::{Access, Actor, Forbidden, Principal, Via};
@@ -76,12 +76,12 @@ pub async fn login_begin(
 pub async fn login_finish(
     tx: &mut TenantTx,
     clock: &dyn Clock,
-    tenant: &TenantSlug,
+    (tenant, lifetimes): (&TenantSlug, Lifetimes),
     verified: &Verified,
     keys: &AttemptKeys,
 ) -> Result<Grant, IdentityError> {
     let user = still(tx, verified, keys).await?.ok_or_else(credentials_invalid)?;
-    let grant = session_create(tx, clock, tenant, user).await?;
+    let grant = session_create(tx, clock, (tenant, lifetimes), user).await?;
     tx.note(Change::done(grant.user.id));
     Ok(grant)
 }
@@ -103,7 +103,7 @@ pub fn credentials_invalid() -> IdentityRefusal {
 pub async fn token_refresh(
     tx: &mut TenantTx,
     clock: &dyn Clock,
-    tenant: &TenantSlug,
+    (tenant, lifetimes): (&TenantSlug, Lifetimes),
     credential: &Credential,
 ) -> Result<Option<Grant>, IdentityError> {
     let now = clock.now();
@@ -111,7 +111,9 @@ pub async fn token_refresh(
     let session = token.session_id.filter(|_| credential.hash().is(&token.secret_hash)).ok_or_else(token_invalid)?;
     let session = SessionId(session);
     let row = repo::session_lock(tx, session).await?.ok_or_else(token_invalid)?;
-    if row.revoked_at.is_some() || now >= row.expires_at {
+    // Where the shop has shortened it meanwhile, that counts for who is in as well.
+    let ends_at = row.expires_at.min(row.created_at + lifetimes.session);
+    if row.revoked_at.is_some() || now >= ends_at {
         return Err(token_invalid().into());
     }
     if token.used_at.is_some() {
@@ -126,7 +128,7 @@ pub async fn token_refresh(
     let user = users::user_by_id(tx, token.user_id).await?.filter(|user| user.status() == UserStatus::Active);
     let user = user.filter(|_| now < token.expires_at).ok_or_else(token_invalid)?;
     tokens::token_use(tx, token.id, now).await?;
-    let refresh = refresh_create(tx, clock, tenant, user.id, session).await?;
+    let refresh = refresh_create(tx, clock, (tenant, lifetimes), user.id, session).await?;
     tx.note(Change::done(session));
     Ok(Some(Grant { user, session, refresh }))
 }
@@ -230,7 +232,7 @@ pub async fn link_begin(
 pub async fn link_finish(
     tx: &mut TenantTx,
     clock: &dyn Clock,
-    tenant: &TenantSlug,
+    (tenant, lifetimes): (&TenantSlug, Lifetimes),
     (purpose, credential): (Purpose, &Credential),
     (name, password_hash): (Option<&str>, &str),
 ) -> Result<Grant, IdentityError> {
@@ -245,7 +247,7 @@ pub async fn link_finish(
     let user = users::user_update(tx, &user, now).await?;
     tokens::mailed_tokens_use(tx, user.id, now).await?;
     revoke_all(tx, user.id, None, RevocationReason::Password, now).await?;
-    let grant = session_create(tx, clock, tenant, user).await?;
+    let grant = session_create(tx, clock, (tenant, lifetimes), user).await?;
     tx.note(Change::done(grant.user.id));
     Ok(grant)
 }
@@ -259,7 +261,7 @@ pub async fn sweep(tx: &mut TenantTx, clock: &dyn Clock) -> Result<(), DbError> 
     repo::attempts_sweep(tx, now - ATTEMPTS_KEPT).await?;
     repo::tokens_sweep(tx, now - ENDED_KEPT).await?;
     // The last token of a log-in may outlive it.
-    repo::sessions_sweep(tx, now - ENDED_KEPT - REFRESH_LIFETIME).await
+    repo::sessions_sweep(tx, now - ENDED_KEPT - REFRESH_LIFETIME_MAX).await
 }
 
 /// A password that somebody chooses.
@@ -308,27 +310,27 @@ async fn still(tx: &mut TenantTx, verified: &Verified, keys: &AttemptKeys) -> Re
 async fn session_create(
     tx: &mut TenantTx,
     clock: &dyn Clock,
-    tenant: &TenantSlug,
+    (tenant, lifetimes): (&TenantSlug, Lifetimes),
     user: User,
 ) -> Result<Grant, DbError> {
     let session = SessionId(clock.new_id());
     let now = clock.now();
-    repo::session_insert(tx, session, user.id, now, now + SESSION_LIFETIME).await?;
-    let refresh = refresh_create(tx, clock, tenant, user.id, session).await?;
+    repo::session_insert(tx, session, user.id, now, now + lifetimes.session).await?;
+    let refresh = refresh_create(tx, clock, (tenant, lifetimes), user.id, session).await?;
     Ok(Grant { user, session, refresh })
 }
 
 async fn refresh_create(
     tx: &mut TenantTx,
     clock: &dyn Clock,
-    tenant: &TenantSlug,
+    (tenant, lifetimes): (&TenantSlug, Lifetimes),
     user: UserId,
     session: SessionId,
 ) -> Result<Credential, DbError> {
     let credential = Credential::new(Realm::Tenant(tenant.clone()), clock.new_id(), clock.secret());
     let now = clock.now();
     let secret = (credential.id, credential.hash());
-    tokens::token_insert(tx, secret, user, ("refresh", Some(session)), (now, now + REFRESH_LIFETIME)).await?;
+    tokens::token_insert(tx, secret, user, ("refresh", Some(session)), (now, now + lifetimes.refresh)).await?;
     Ok(credential)
 }
 

@@ -13,9 +13,6 @@ use crate::tenant::orders::status::OrderStatus;
 /// The most lines of an order.
 pub const LINES_MAX: usize = 100;
 
-/// The most copies of a line.
-pub const QUANTITY_MAX: i32 = 10_000;
-
 /// An order.
 #[derive(Debug, Clone, PartialEq, Eq, Queryable, Selectable)]
 #[diesel(table_name = orders)]

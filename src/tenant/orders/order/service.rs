@@ -14,6 +14,7 @@ use crate::kernel::ids::{BookId, OrderId};
 use crate::kernel::journal::Change;
 use crate::kernel::money::AMOUNT_MINOR_MAX;
 use crate::kernel::page::{Page, PageRequest};
+use crate::kernel::settings::{ORDERS_QUANTITY_MAX, Settings};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::events::{DomainEvent, OrderFacts, publish};
 use crate::tenant::orders::customers::model::NewCustomer;
@@ -79,13 +80,14 @@ pub async fn order_count(read: &TenantRead, actor: &Actor, filter: &OrderFilter)
 pub async fn order_create(
     tx: &mut TenantTx,
     desk: Desk<'_>,
+    settings: &Settings,
     customer: &NewCustomer,
     lines: &[NewLine],
 ) -> Result<Order, OrderError> {
     desk.actor.require(Permission::OrdersWrite)?;
     let customer = valid_customer(customer).map_err(OrderError::Refused)?;
     let id = OrderId(desk.clock.new_id());
-    let lines = priced(tx, id, lines).await?;
+    let lines = priced(tx, id, lines, settings).await?;
     let total_minor = total(&lines, &["input", "lines"])?;
     let (customer, customer_sealed) = customer_of(tx, desk, id, &customer).await?;
     let new = NewOrder {
@@ -111,6 +113,7 @@ pub async fn order_create(
 pub async fn order_line_set(
     tx: &mut TenantTx,
     desk: Desk<'_>,
+    settings: &Settings,
     (id, version): (OrderId, Option<i32>),
     line: NewLine,
 ) -> Result<Order, OrderError> {
@@ -120,7 +123,7 @@ pub async fn order_line_set(
     if line.quantity == 0 {
         repo::line_delete(tx, id, line.book).await?;
     } else {
-        let priced = priced(tx, id, &[line]).await?;
+        let priced = priced(tx, id, &[line], settings).await?;
         for line in &priced {
             repo::line_upsert(tx, line).await?;
         }
@@ -156,7 +159,12 @@ pub(in crate::tenant::orders) async fn locked(
 }
 
 /// Lines with the titles and prices of now.
-async fn priced(tx: &TenantTx, order: OrderId, lines: &[NewLine]) -> Result<Vec<Line>, OrderError> {
+async fn priced(
+    tx: &TenantTx,
+    order: OrderId,
+    lines: &[NewLine],
+    settings: &Settings,
+) -> Result<Vec<Line>, OrderError> {
     if lines.len() > LINES_MAX {
         return Err(line_limit(&["input", "lines"]).into());
     }
@@ -165,12 +173,13 @@ async fn priced(tx: &TenantTx, order: OrderId, lines: &[NewLine]) -> Result<Vec<
     }
     let ids: Vec<BookId> = lines.iter().map(|line| line.book).collect();
     let offers = repo::offer_list_share(tx, &ids).await?;
+    let quantity_max = settings.get(ORDERS_QUANTITY_MAX);
     let mut refusals = Vec::new();
     let mut priced: Vec<Line> = Vec::with_capacity(lines.len());
     for line in lines {
         let is_repeated = priced.iter().any(|known| known.book_id == line.book);
         let offer = offers.iter().find(|offer| offer.id == line.book);
-        match check_quantity(line, is_repeated).and_then(|()| price_of(line.book, offer)) {
+        match check_quantity(line, is_repeated, quantity_max).and_then(|()| price_of(line.book, offer)) {
             Ok((offer, price)) => priced.push(Line {
                 order_id: order,
                 book_id: line.book,

@@ -14,7 +14,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::kernel::journal::Change;
 use crate::kernel::news::{Fact, Topic};
-use crate::payments::{PaymentError, PaymentProvider};
+use crate::payments::{Account, PaymentError, PaymentProvider};
 use crate::tenant::events::{DomainEvent, PaymentFacts, publish};
 use crate::tenant::journal::{self, Act};
 use crate::tenant::orders::order::model::Order;
@@ -32,6 +32,8 @@ pub struct Cashier<'a> {
     pub session: &'a TenantSession,
     /// Who takes the money.
     pub provider: &'a dyn PaymentProvider,
+    /// Through whose account.
+    pub account: &'a Account,
     /// Seals what the trail tells of people.
     pub vault: &'a Vault,
     /// Time and ids.
@@ -97,7 +99,7 @@ pub async fn collect(cashier: &Cashier<'_>, id: PaymentId) -> Result<(), SagaErr
             PaymentStatus::Pending | PaymentStatus::Authorized => give_up(cashier, &payment).await?,
             PaymentStatus::Captured => Outcome::to(PaymentStatus::Confirmed),
             PaymentStatus::Refunding => {
-                cashier.provider.refund(payment.id).await?;
+                cashier.provider.refund(cashier.account, payment.id).await?;
                 Outcome::to(PaymentStatus::Refunded)
             }
             PaymentStatus::Confirmed if order.status() == OrderStatus::Refunded => {
@@ -141,7 +143,7 @@ async fn read(cashier: &Cashier<'_>, id: PaymentId) -> Result<Option<(Payment, O
 
 async fn authorize(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, SagaError> {
     let amount = payment.amount().ok_or_else(|| DbError::Other("a payment's amount is out of range".to_owned()))?;
-    match cashier.provider.authorize(payment.id, amount).await {
+    match cashier.provider.authorize(cashier.account, payment.id, amount).await {
         Ok(reference) => Ok(Outcome { reference: Some(reference), ..Outcome::to(PaymentStatus::Authorized) }),
         Err(PaymentError::Declined(reason)) => Ok(Outcome::failed(reason)),
         Err(error) => Err(error.into()),
@@ -149,9 +151,9 @@ async fn authorize(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, 
 }
 
 async fn capture(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, SagaError> {
-    match cashier.provider.capture(payment.id).await {
+    match cashier.provider.capture(cashier.account, payment.id).await {
         Ok(()) => Ok(Outcome::to(PaymentStatus::Captured)),
-        Err(PaymentError::Declined(reason)) => match cashier.provider.void(payment.id).await {
+        Err(PaymentError::Declined(reason)) => match cashier.provider.void(cashier.account, payment.id).await {
             Ok(()) => Ok(Outcome::failed(reason)),
             Err(PaymentError::Captured) => Ok(Outcome::to(PaymentStatus::Refunding)),
             Err(error) => Err(error.into()),
@@ -162,7 +164,7 @@ async fn capture(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, Sa
 
 /// Frees what was reserved; what was taken, by an answer that was lost, is to be given back.
 async fn give_up(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, SagaError> {
-    match cashier.provider.void(payment.id).await {
+    match cashier.provider.void(cashier.account, payment.id).await {
         Ok(()) => Ok(Outcome::to(PaymentStatus::Voided)),
         Err(PaymentError::Captured) => Ok(Outcome::to(PaymentStatus::Refunding)),
         Err(error) => Err(error.into()),

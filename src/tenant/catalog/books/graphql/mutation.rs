@@ -4,14 +4,17 @@ use async_graphql::{Context, ID, Object};
 
 use super::BookNode;
 use super::input::{BookCreateInput, BookUpdateInput};
+use crate::db::TenantTx;
 use crate::graphql::access::{access, needs};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
 use crate::graphql::{ApiResult, Call, IdempotencyKey};
 use crate::kernel::actor::Permission;
+use crate::kernel::flags::Flag;
+use crate::kernel::settings::CATALOG_STOCK_LOW;
 use crate::tenant::catalog::books::model::Book;
-use crate::tenant::catalog::books::service;
+use crate::tenant::catalog::books::service::{self, Terms};
 use crate::tenant::catalog::error::CatalogErrorCode;
 
 payload!(
@@ -79,9 +82,16 @@ impl BookMutation {
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<BookUpdatePayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
-        let (currency, id, patch) = (call.shop.tenant().currency, parse_id(&id)?, input.parse()?);
-        let work = async |tx: &mut _| {
-            service::book_update(tx, call.actor(), call.request.clock(), currency, id, version, &patch).await
+        let (target, patch) = ((parse_id(&id)?, version), input.parse()?);
+        let (clock, tenant) = (call.request.clock(), call.shop.tenant());
+        let work = async |tx: &mut TenantTx| {
+            let stock_low = if tenant.has(Flag::StockLowOnUpdate, clock.now()) {
+                Some(call.settings(tx).await?.get(CATALOG_STOCK_LOW))
+            } else {
+                None
+            };
+            let terms = Terms { currency: tenant.currency, stock_low };
+            service::book_update(tx, call.actor(), clock, terms, target, &patch).await
         };
         BookUpdatePayload::new(call.write("book.update", Permission::CatalogWrite, work).await, call.actor())
     }

@@ -3,6 +3,7 @@
 use async_graphql::{Context, InputObject, Object};
 
 use super::SessionGrant;
+use crate::db::{DbError, TenantTx};
 use crate::failure::Failure;
 use crate::graphql::access::{access, public, signed_in};
 use crate::graphql::payload::payload;
@@ -15,7 +16,7 @@ use crate::kernel::email::Email;
 use crate::kernel::password::Password;
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode, IdentityRefusal};
 use crate::tenant::identity::links::service::{Purpose, token_invalid};
-use crate::tenant::identity::sessions::model::Grant;
+use crate::tenant::identity::sessions::model::{Grant, Lifetimes};
 use crate::tenant::identity::sessions::service::{self, chosen_password, credentials_invalid};
 
 /// A try to get in.
@@ -235,8 +236,16 @@ async fn login(request: &Request, input: LoginInput) -> Result<SessionGrant, Ide
     shop.release().await;
     let is_right = passwords.verify(&password, candidate.password_hash.as_deref()).await?;
     let verified = candidate.verified(is_right).ok_or_else(credentials_invalid)?;
-    let finish = async |tx: &mut _| service::login_finish(tx, clock, slug, &verified, &keys).await;
+    let finish = async |tx: &mut TenantTx| {
+        let lifetimes = lifetimes(request, shop, tx).await?;
+        service::login_finish(tx, clock, (slug, lifetimes), &verified, &keys).await
+    };
     granted(request, shop, shop.write(request, "session.login", Access::Public, finish).await?)
+}
+
+/// How long log-ins last in a shop.
+async fn lifetimes(request: &Request, shop: &Shop, tx: &TenantTx) -> Result<Lifetimes, DbError> {
+    Ok(Lifetimes::from(&request.services().settings.of(shop.tenant(), tx).await?))
 }
 
 async fn reset_request(request: &Request, email: &str) -> Result<(), IdentityError> {
@@ -256,7 +265,10 @@ async fn refresh(request: &Request, token: &str) -> Result<SessionGrant, Identit
     check_stranger(request)?;
     let Some((shop, credential)) = shown(request, token).await? else { return Err(token_invalid().into()) };
     let (clock, slug) = (request.clock(), &shop.tenant().slug);
-    let work = async |tx: &mut _| service::token_refresh(tx, clock, slug, &credential).await;
+    let work = async |tx: &mut TenantTx| {
+        let lifetimes = lifetimes(request, shop, tx).await?;
+        service::token_refresh(tx, clock, (slug, lifetimes), &credential).await
+    };
     let grant = shop.write(request, "session.refresh", Access::Public, work).await?;
     granted(request, shop, grant.ok_or_else(token_invalid)?)
 }
@@ -292,6 +304,9 @@ async fn link_use(
     let chosen = chosen_password(password, &user, &["input", "password"])?;
     let hash = request.services().passwords.hash(&chosen, clock.secret()).await?;
     let link = (purpose, &credential);
-    let finish = async |tx: &mut _| service::link_finish(tx, clock, slug, link, (name, &hash)).await;
+    let finish = async |tx: &mut TenantTx| {
+        let lifetimes = lifetimes(request, shop, tx).await?;
+        service::link_finish(tx, clock, (slug, lifetimes), link, (name, &hash)).await
+    };
     granted(request, shop, shop.write(request, "link.use", Access::Public, finish).await?)
 }

@@ -56,7 +56,7 @@ impl OrderFilterInput {
 pub struct OrderLineInput {
     /// The book.
     book_id: ID,
-    /// Copies, 1 to 10000.
+    /// Copies, 1 to 10000, or to what the shop's `orders.quantity_max` says.
     quantity: i32,
 }
 

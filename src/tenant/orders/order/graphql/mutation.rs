@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, Object};
 
 use super::OrderNode;
 use super::input::{OrderCancelReason, OrderCreateInput, desk};
+use crate::db::TenantTx;
 use crate::graphql::access::{access, needs};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
@@ -97,7 +98,10 @@ impl OrderMutation {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
         let lines = input.lines.iter().map(|line| line.parse()).collect::<ApiResult<Vec<NewLine>>>()?;
         let customer = input.customer.into();
-        let work = async |tx: &mut _| service::order_create(tx, desk(&call), &customer, &lines).await;
+        let work = async |tx: &mut TenantTx| {
+            let settings = call.settings(tx).await?;
+            service::order_create(tx, desk(&call), &settings, &customer, &lines).await
+        };
         OrderCreatePayload::new(call.write("order.create", Permission::OrdersWrite, work).await, call.actor())
     }
 
@@ -108,13 +112,16 @@ impl OrderMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "The book.")] book_id: ID,
-        #[graphql(desc = "Copies, 0 to 10000.")] quantity: i32,
+        #[graphql(desc = "Copies, 0 to 10000, or to what the shop's `orders.quantity_max` says.")] quantity: i32,
         #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<OrderLineSetPayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
         let (target, line) = ((parse_id(&id)?, version), NewLine { book: parse_id(&book_id)?, quantity });
-        let work = async |tx: &mut _| service::order_line_set(tx, desk(&call), target, line).await;
+        let work = async |tx: &mut TenantTx| {
+            let settings = call.settings(tx).await?;
+            service::order_line_set(tx, desk(&call), &settings, target, line).await
+        };
         OrderLineSetPayload::new(call.write("order.line_set", Permission::OrdersWrite, work).await, call.actor())
     }
 
@@ -130,7 +137,10 @@ impl OrderMutation {
     ) -> ApiResult<OrderPlacePayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
         let target = (parse_id(&id)?, version);
-        let work = async |tx: &mut _| service::order_place(tx, desk(&call), target).await;
+        let work = async |tx: &mut TenantTx| {
+            let settings = call.settings(tx).await?;
+            service::order_place(tx, desk(&call), &settings, target).await
+        };
         OrderPlacePayload::new(call.write("order.place", Permission::OrdersWrite, work).await, call.actor())
     }
 
@@ -197,7 +207,8 @@ impl OrderMutation {
         OrderCancelPayload::new(call.write("order.cancel", Permission::OrdersWrite, work).await, call.actor())
     }
 
-    /// Pays an order back. What is still reserved is free again.
+    /// Pays an order back. What is still reserved is free again. One that was handed over longer ago than the shop's
+    /// `orders.refund_days` is refused.
     #[graphql(directive = access::apply(needs(Permission::OrdersRefund)))]
     async fn order_refund(
         &self,
@@ -209,7 +220,10 @@ impl OrderMutation {
     ) -> ApiResult<OrderRefundPayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
         let target = (parse_id(&id)?, version);
-        let work = async |tx: &mut _| service::order_refund(tx, desk(&call), target, is_returned).await;
+        let work = async |tx: &mut TenantTx| {
+            let settings = call.settings(tx).await?;
+            service::order_refund(tx, desk(&call), &settings, target, is_returned).await
+        };
         OrderRefundPayload::new(call.write("order.refund", Permission::OrdersRefund, work).await, call.actor())
     }
 }

@@ -1,9 +1,11 @@
 //! What is refused of a call about an order, and in which words.
 
+use chrono::{DateTime, TimeDelta, Utc};
+
 use crate::failure::Fact;
 use crate::kernel::ids::OrderId;
 use crate::tenant::orders::error::{OrderErrorCode, OrderRefusal};
-use crate::tenant::orders::order::model::{Line, NewLine, Offer, Order, QUANTITY_MAX};
+use crate::tenant::orders::order::model::{Line, NewLine, Offer, Order};
 use crate::tenant::orders::status::OrderMove;
 
 pub(super) fn order_not_found(id: OrderId) -> OrderRefusal {
@@ -26,14 +28,24 @@ pub(super) fn move_not_allowed(order: &Order, mv: OrderMove) -> OrderRefusal {
     OrderRefusal::new(OrderErrorCode::MoveNotAllowed, message, &["id"]).with_fact(Fact::Moves(moves))
 }
 
+/// Refuses to pay an order back that was handed over more days ago than the shop allows.
+pub(super) fn check_refund_period(order: &Order, days: Option<i64>, now: DateTime<Utc>) -> Result<(), OrderRefusal> {
+    let (Some(handed_over), Some(days)) = (order.fulfilled_at, days) else { return Ok(()) };
+    if now - handed_over > TimeDelta::days(days) {
+        let message = format!("The order was handed over more than {days} days ago; the shop pays back no longer.");
+        return Err(OrderRefusal::new(OrderErrorCode::RefundPeriodOver, message, &["id"]).passing());
+    }
+    Ok(())
+}
+
 /// Refuses a quantity out of bounds and a book that is named twice.
-pub(super) fn check_quantity(line: &NewLine, is_repeated: bool) -> Result<(), OrderRefusal> {
+pub(super) fn check_quantity(line: &NewLine, is_repeated: bool, quantity_max: i64) -> Result<(), OrderRefusal> {
     let refuse = |message: String| Err(OrderRefusal::new(OrderErrorCode::QuantityInvalid, message, &["quantity"]));
     if is_repeated {
         return refuse(format!("The book `{}` is named twice.", line.book));
     }
-    if !(1..=QUANTITY_MAX).contains(&line.quantity) {
-        return refuse(format!("A line has 1 to {QUANTITY_MAX} copies."));
+    if !(1..=quantity_max).contains(&line.quantity.into()) {
+        return refuse(format!("A line has 1 to {quantity_max} copies."));
     }
     Ok(())
 }

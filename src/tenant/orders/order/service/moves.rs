@@ -1,21 +1,19 @@
 //! Moves of an order from one state to another.
 
-use super::checks::{check_offer, check_version, move_not_allowed, order_not_found};
+use super::checks::{check_offer, check_refund_period, check_version, move_not_allowed, order_not_found};
 use super::{Desk, facts, locked, total};
 use crate::db::TenantTx;
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::OrderId;
 use crate::kernel::journal::Change;
 use crate::kernel::news::{Fact, Topic};
+use crate::kernel::settings::{CATALOG_STOCK_LOW, ORDERS_REFUND_DAYS, Settings};
 use crate::tenant::events::{DomainEvent, OrderFacts, StockFacts, publish};
 use crate::tenant::orders::error::{OrderError, OrderErrorCode, OrderRefusal};
 use crate::tenant::orders::order::model::{Line, Offer, Order, StockMove};
 use crate::tenant::orders::order::repo;
 use crate::tenant::orders::payments::service::payment_release;
 use crate::tenant::orders::status::{OrderMove, OrderStatus};
-
-/// Copies of a book below which the shop is told that few are left.
-const STOCK_LOW: i32 = 3;
 
 /// Why an order is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +44,7 @@ impl CancelReason {
     }
 }
 
-/// Places a draft: reserves its copies and freezes its prices, all of it or nothing.
+/// Places a draft: reserves its copies and freezes its prices, all of it or nothing. Whoever is told of low stock is told.
 ///
 /// # Errors
 /// The order cannot be placed or is of another version, it is empty, or a reason for each line of which there are too few
@@ -54,6 +52,7 @@ impl CancelReason {
 pub async fn order_place(
     tx: &mut TenantTx,
     desk: Desk<'_>,
+    settings: &Settings,
     target: (OrderId, Option<i32>),
 ) -> Result<Order, OrderError> {
     desk.actor.require(Permission::OrdersWrite)?;
@@ -72,9 +71,10 @@ pub async fn order_place(
     tell_books(tx, &lines);
     tx.note(Change::changed(order.id, before, order.trail()));
     publish(tx, desk.clock, DomainEvent::OrderPlaced(order.id, facts(&order)));
+    let low = settings.get(CATALOG_STOCK_LOW);
     for (quantity, offer) in offers {
         let stock = offer.stock - quantity;
-        if stock < STOCK_LOW && offer.stock >= STOCK_LOW {
+        if i64::from(stock) < low && i64::from(offer.stock) >= low {
             publish(tx, desk.clock, DomainEvent::BookStockLow(offer.id, StockFacts { stock }));
         }
     }
@@ -143,15 +143,17 @@ pub async fn order_cancel(
 /// Pays an order back. What is still reserved is free again; what was handed over is in stock again where it came back.
 ///
 /// # Errors
-/// The order is not paid, or of another version.
+/// The order is not paid, of another version, or was handed over too long ago.
 pub async fn order_refund(
     tx: &mut TenantTx,
     desk: Desk<'_>,
+    settings: &Settings,
     target: (OrderId, Option<i32>),
     is_returned: bool,
 ) -> Result<Order, OrderError> {
     desk.actor.require(Permission::OrdersRefund)?;
     let (mut order, lines) = locked_with_books(tx, target, OrderMove::Refund).await?;
+    check_refund_period(&order, settings.get(ORDERS_REFUND_DAYS), desk.clock.now())?;
     let before = order.clone();
     order.refunded_at = Some(desk.clock.now());
     let stock = match before.status() {
