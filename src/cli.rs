@@ -12,6 +12,7 @@ mod keys;
 mod migrate;
 mod offboard;
 mod output;
+mod plans;
 mod provision;
 pub mod schema;
 mod serve;
@@ -51,6 +52,9 @@ enum Command {
     /// Provision, list, suspend and resume tenants and their webhooks, import their catalogues, and trust their documents.
     #[command(subcommand)]
     Tenant(tenant::Command),
+    /// List plans with their limits, and change them.
+    #[command(subcommand)]
+    Plan(plans::Command),
     /// List and count jobs, replay or put away dead letters, and call jobs off.
     #[command(subcommand)]
     Jobs(jobs::Command),
@@ -104,6 +108,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Schema(command) => schema::run(config, &command).await,
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
+        Command::Plan(command) => plans::run(&dev::with_running(config)?, command).await,
         Command::Jobs(command) => jobs::run(&dev::with_running(config)?, command).await,
         Command::Setting(command) => setting::run(&dev::with_running(config)?, command).await,
         Command::Flag(command) => flag::run(&dev::with_running(config)?, command).await,

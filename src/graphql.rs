@@ -9,6 +9,7 @@ pub mod context;
 pub mod cost;
 pub mod error;
 pub mod guard;
+pub mod limits;
 pub mod loaders;
 pub mod node;
 pub mod payload;

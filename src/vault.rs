@@ -392,7 +392,7 @@ mod tests {
             schema: SchemaName::from(id),
             name: "Acme".to_owned(),
             plan: "free".to_owned(),
-            limits: crate::kernel::limits::Limits::of_plan("free"),
+            limits: crate::kernel::limits::Limits::AMPLE,
             ruled: Arc::default(),
             flags: crate::kernel::flags::Flags::default(),
             currency: "EUR".parse().unwrap(),

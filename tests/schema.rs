@@ -115,6 +115,8 @@ const VERBS: &[&str] = &[
     "Reinvite",
     "Disable",
     "Enable",
+    "Override",
+    "Clear",
     "Delete",
     "Rotate",
     "Revoke",

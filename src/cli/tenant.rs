@@ -12,7 +12,7 @@ use secrecy::ExposeSecret as _;
 use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
-use super::{archives, audit, documents, drift, offboard, operator, provision, webhooks};
+use super::{archives, audit, documents, drift, offboard, operator, plans, provision, webhooks};
 use crate::app::urls;
 use crate::config::Config;
 use crate::control::isolation::verify;
@@ -67,6 +67,19 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put a tenant on another plan.
+    ChangePlan {
+        /// The tenant.
+        slug: String,
+        /// The plan.
+        plan: String,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// See and change what is agreed with a tenant in the place of its plan's limits.
+    #[command(subcommand)]
+    Limit(plans::LimitCommand),
     /// Close a tenant, archive it, and delete it after a grace period; call that off; tell how far it is; print its certificate.
     Offboard(offboard::Offboard),
     /// Give a tenant a new data key; what earlier ones sealed, they open.
@@ -211,6 +224,8 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
                 json,
             )?;
         }
+        Command::ChangePlan { slug, plan, json } => plans::change(config, &slug, &plan, json).await?,
+        Command::Limit(command) => plans::limit(config, command).await?,
         Command::Offboard(asked) => offboard::run(config, asked).await?,
         Command::RotateKey { slug, json } => {
             let control = databases(config)?.0;
@@ -326,12 +341,11 @@ async fn import(
     let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
     let bar = if json { ProgressBar::hidden() } else { ProgressBar::new(file.metadata()?.len()) };
     bar.set_style(ProgressStyle::with_template("{bar:40} {bytes}/{total_bytes} {msg} {eta}")?);
-    let currency = context.currency;
     let session = tenants.session(Arc::clone(&context));
     let reader = bar.wrap_read(file);
     let on_progress = |rows: i32| bar.set_message(format!("{rows} rows"));
     let work = async |tx: &mut TenantTx| {
-        book_import(tx, &Actor::System, &SystemClock, currency, reader, options, on_progress).await
+        book_import(tx, &Actor::System, &SystemClock, &context, reader, options, on_progress).await
     };
     let act = Act::of_system("book.import", &context, vault, &SystemClock);
     let import = journal::service::write(&session, act, work).await.map_err(error)?;

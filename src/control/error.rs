@@ -11,10 +11,16 @@ pub enum ControlErrorCode {
     ArchiveStatusConflict,
     /// No tenant can be made of the archive, or not by this release.
     ArchiveUnsuitable,
+    /// The end is not in the future, or too far in it.
+    EndInvalid,
     /// There is no job with this id, or none any more.
     JobNotFound,
     /// The job's state does not allow this.
     JobStateConflict,
+    /// The limit is out of bounds.
+    LimitInvalid,
+    /// Nothing is agreed with the tenant about this limit.
+    LimitOverrideNotFound,
     /// There is nothing to do.
     MigrationNothingToDo,
     /// An option of the run breaks a bound.
@@ -51,8 +57,6 @@ pub enum ControlErrorCode {
     FlagNotFound,
     /// The percent are none: 0 to 100.
     PercentInvalid,
-    /// The time lies in the past.
-    EndInvalid,
     /// The setting is a secret, which operators do not set.
     SettingIsSecret,
     /// The value is none of the setting's: of another type, or out of bounds.

@@ -5,6 +5,7 @@ use async_graphql::{Context, Enum, Interface, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 use super::error::ControlErrorCode;
+use super::plans::graphql::PlanLimits;
 use super::tenants::keys::tenant_rotate_key;
 use super::tenants::{Tenant, TenantStatus, service};
 use crate::failure::Refusal;
@@ -73,6 +74,11 @@ impl TenantNode {
     /// The code of the plan.
     async fn plan(&self) -> &str {
         &self.0.plan
+    }
+
+    /// What it may use: its plan's limits, and in their place what was agreed for it alone.
+    async fn limits(&self) -> Option<PlanLimits> {
+        self.0.limits().map(Into::into)
     }
 
     /// The currency of all prices (ISO 4217).

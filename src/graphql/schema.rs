@@ -18,6 +18,7 @@ use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery};
 use crate::control::offboarding::graphql::{OffboardingMutation, OffboardingQuery};
+use crate::control::plans::graphql::{PlanMutation, PlanQuery};
 use crate::control::provisioning::graphql::ProvisioningMutation;
 use crate::control::sandboxes::graphql::SandboxMutation;
 use crate::control::settings::graphql::{SettingMutation as RuledSettingMutation, SettingQuery as RuledSettingQuery};
@@ -113,6 +114,7 @@ pub struct PlatformQuery(
     ArchiveQuery,
     DriftQuery,
     OffboardingQuery,
+    PlanQuery,
     TenantWebhookQuery,
     JobQuery,
     MigrationQuery,
@@ -132,6 +134,7 @@ pub struct PlatformMutation(
     SandboxMutation,
     ArchiveMutation,
     OffboardingMutation,
+    PlanMutation,
     TenantWebhookMutation,
     JobMutation,
     MigrationMutation,

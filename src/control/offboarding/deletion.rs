@@ -199,6 +199,7 @@ async fn purge(offboarder: &Offboarder<'_>, tx: &mut OwnerTx, live: &Offboarding
         ("jobs".to_owned(), repo::jobs_purge(tx, live.tenant_id, JOBS_BATCH).await?),
         ("audit_anchors".to_owned(), repo::anchors_purge(tx, live.tenant_id).await?),
         ("backfills".to_owned(), repo::backfills_purge(tx, live.tenant_id).await?),
+        ("plan_overrides".to_owned(), repo::overrides_purge(tx, live.tenant_id).await?),
         ("webhook_troubles".to_owned(), repo::troubles_purge(tx, live.tenant_id).await?),
         ("tenant_settings".to_owned(), repo::settings_purge(tx, live.tenant_id).await?),
         ("tenant_flags".to_owned(), repo::flags_purge(tx, live.tenant_id).await?),

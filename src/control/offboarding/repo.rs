@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::model::{NewOffboarding, Offboarding, OffboardingStatus};
 use crate::control::tenants::{Tenant, TenantStatus};
 use crate::db::schema::control::{
-    audit_anchors, backfills, offboardings, tenant_flags, tenant_settings, tenants, webhook_troubles,
+    audit_anchors, backfills, offboardings, plan_overrides, tenant_flags, tenant_settings, tenants, webhook_troubles,
 };
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError, OwnerTx};
@@ -277,6 +277,11 @@ pub async fn jobs_purge(tx: &mut OwnerTx, tenant: TenantId, count_max: i64) -> R
 /// Deletes the anchors of a tenant's trail, and answers how many. The certificate has where the trail ended.
 pub async fn anchors_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
     tx.execute(diesel::delete(audit_anchors::table.filter(audit_anchors::tenant_id.eq(tenant.0)))).await
+}
+
+/// Deletes what was agreed with a tenant beside its plan, and answers how many rows.
+pub async fn overrides_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    tx.execute(diesel::delete(plan_overrides::table.filter(plan_overrides::tenant_id.eq(tenant.0)))).await
 }
 
 /// Deletes what the book of endpoints that are not well has of a tenant, and answers how many rows.

@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
@@ -9,7 +10,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::db::schema::control::{tenant_terms, tenants};
+use crate::db::schema::control::{tenant_limits, tenant_terms, tenants};
 use crate::kernel::flags::Flags;
 use crate::kernel::ids::TenantId;
 use crate::kernel::keys::TenantKeys;
@@ -50,6 +51,10 @@ pub struct Tenant {
     #[diesel(select_expression = tenant_terms(tenants::id, tenants::plan))]
     #[diesel(select_expression_type = tenant_terms<tenants::id, tenants::plan>)]
     pub terms: Value,
+    /// What it may use: its plan's limits, with what goes before them, as JSON.
+    #[diesel(select_expression = tenant_limits(tenants::id, tenants::plan))]
+    #[diesel(select_expression_type = tenant_limits<tenants::id, tenants::plan>)]
+    pub limits: Option<Value>,
 }
 
 /// A tenant's state.
@@ -108,13 +113,27 @@ impl Tenant {
             schema: SchemaName::from(self.id),
             name: self.name.clone(),
             plan: self.plan.clone(),
-            limits: Limits::of_plan(&self.plan),
+            limits: self.limits()?,
             ruled: Arc::new(Ruled::of(&self.terms["tenant"], &self.terms["plan"])),
             flags: Flags::of(&self.terms["flags"]),
             currency: self.currency.parse().ok()?,
             keys: self.keys()?,
             sealed_as: self.sealed_as(),
         }))
+    }
+
+    /// What it may use; `None` where it is in a form that this version cannot read.
+    #[must_use]
+    pub fn limits(&self) -> Option<Limits> {
+        Limits::deserialize(self.limits.as_ref()?).ok()
+    }
+
+    /// How long its limits are what they are, as far as that was known when they were read: until something ends that was
+    /// agreed for it alone.
+    #[must_use]
+    pub fn limits_hold(&self) -> Option<Duration> {
+        let seconds = self.limits.as_ref()?.get("ends_in_s")?.as_f64()?;
+        Duration::try_from_secs_f64(seconds.max(0.0)).ok()
     }
 
     /// Under whose id its values are sealed: its own, or that of the tenant whose archive it was restored from.

@@ -31,7 +31,7 @@ pub(super) const STALE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Slugs that are remembered, unknown ones among them.
 const ENTRIES_MAX: u64 = 20_000;
 
-/// What is notified where the entries of all tenants may have changed: a plan's terms have, or a feature's.
+/// What is notified where the entries of all tenants may have changed: a plan has, or a feature. No slug.
 const EVERYBODY: &str = "*";
 
 /// What the registry says of a slug.
@@ -52,6 +52,8 @@ struct Entry {
     read_at: Instant,
     /// When the row was last asked for, be it in vain.
     asked_at: Instant,
+    /// When something of it ends by itself.
+    ends_at: Option<Instant>,
     /// A change was notified while the row was being read: what was read may be what was there before.
     doubtful: bool,
 }
@@ -99,7 +101,7 @@ impl Registry {
                 (Ok(entry), _) => Ok(Op::Put(entry)),
                 (Err(error), Some(entry)) if entry.lookup != Lookup::Unknown && entry.read_at.elapsed() < STALE_MAX => {
                     tracing::warn!(tenant.slug = %slug, %error, "Serving a tenant from a stale registry entry");
-                    Ok(Op::Put(Entry { asked_at: Instant::now(), ..entry }))
+                    Ok(Op::Put(Entry { asked_at: Instant::now(), ends_at: None, ..entry }))
                 }
                 (Err(error), _) => Err(error),
             }
@@ -114,7 +116,9 @@ impl Registry {
 
     fn is_trusted(&self, entry: &Entry) -> bool {
         let is_heard = self.liveness.is_alive() && !entry.doubtful;
-        entry.asked_at.elapsed() < if is_heard { TRUST_MAX } else { TRUST_UNHEARD }
+        // What ends by itself is notified by nobody.
+        let is_over = entry.ends_at.is_some_and(|end| end <= Instant::now());
+        !is_over && entry.asked_at.elapsed() < if is_heard { TRUST_MAX } else { TRUST_UNHEARD }
     }
 
     /// Takes notice of a change: a payload is the slug that changed, or [`EVERYBODY`]; a new connection means that any may have.
@@ -136,7 +140,9 @@ impl Registry {
     async fn read(&self, slug: &TenantSlug) -> Result<Entry, DbError> {
         let read_at = Instant::now();
         let generation = AtomicU64::load(&self.generation, Ordering::Acquire);
-        let lookup = match repo::tenant_by_slug(&self.control, slug.as_str()).await? {
+        let tenant = repo::tenant_by_slug(&self.control, slug.as_str()).await?;
+        let ends_at = tenant.as_ref().and_then(|tenant| read_at.checked_add(tenant.limits_hold()?));
+        let lookup = match tenant {
             None => Lookup::Unknown,
             Some(tenant) if tenant.schema_version.as_str() < TENANT_VERSION_MIN => {
                 let behind = format!("the tenant `{slug}` is at version {}; migrate it", tenant.schema_version);
@@ -150,6 +156,6 @@ impl Registry {
             },
         };
         let doubtful = AtomicU64::load(&self.generation, Ordering::Acquire) != generation;
-        Ok(Entry { lookup, read_at, asked_at: read_at, doubtful })
+        Ok(Entry { lookup, read_at, asked_at: read_at, ends_at, doubtful })
     }
 }

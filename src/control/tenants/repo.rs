@@ -128,3 +128,16 @@ pub async fn tenant_update_status(
         .returning(Tenant::as_returning());
     Ok(tx.load(kept(update)).await?.pop())
 }
+
+/// Puts a tenant on another plan and answers the row as it is then.
+pub async fn tenant_update_plan(
+    tx: &mut ControlTx,
+    tenant: &Tenant,
+    plan: &str,
+    now: DateTime<Utc>,
+) -> Result<Option<Tenant>, DbError> {
+    let update = diesel::update(tenants::table.find(tenant.id.0))
+        .set((tenants::plan.eq(plan.to_owned()), tenants::updated_at.eq(now)))
+        .returning(Tenant::as_returning());
+    Ok(tx.load(kept(update)).await?.pop())
+}

@@ -151,6 +151,17 @@ pub(in crate::control) async fn tenant_set_status(
     changed.ok_or_else(|| not_found(&tenant.slug))
 }
 
+/// Puts a tenant that is locked on another plan. A plan that does not exist is the database's to refuse.
+pub(in crate::control) async fn tenant_set_plan(
+    tx: &mut ControlTx,
+    clock: &dyn Clock,
+    tenant: &Tenant,
+    plan: &str,
+) -> Result<Tenant, ControlError> {
+    let changed = repo::tenant_update_plan(tx, tenant, plan, clock.now()).await?;
+    changed.ok_or_else(|| not_found(&tenant.slug))
+}
+
 fn not_found(slug: &str) -> ControlError {
     ControlError::refused(ControlErrorCode::TenantNotFound, format!("There is no tenant `{slug}`."), &["slug"])
 }

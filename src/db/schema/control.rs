@@ -6,7 +6,37 @@ diesel::table! {
         code -> Text,
         name -> Text,
         position -> SmallInt,
+        points_per_minute -> Integer,
+        requests_per_minute -> Integer,
+        mutations_per_minute -> Integer,
+        concurrent_operations -> Integer,
+        books -> Integer,
+        webhook_endpoints -> Integer,
+        jobs -> Integer,
+        page_size -> Integer,
+        weight -> Integer,
+        updated_at -> Timestamptz,
     }
+}
+
+diesel::table! {
+    /// What was agreed for single tenants beside their plans.
+    control.plan_overrides (tenant_id, limit_name) {
+        tenant_id -> Uuid,
+        limit_name -> Text,
+        value -> Integer,
+        ends_at -> Timestamptz,
+        reason -> Text,
+        made_by -> Text,
+        made_at -> Timestamptz,
+    }
+}
+
+diesel::define_sql_function! {
+    /// What a tenant of a plan may use.
+    #[sql_name = "control.tenant_limits"]
+    fn tenant_limits(tenant: diesel::sql_types::Uuid, plan_code: diesel::sql_types::Text)
+        -> diesel::sql_types::Nullable<diesel::sql_types::Jsonb>;
 }
 
 diesel::table! {
@@ -351,3 +381,5 @@ diesel::define_sql_function! {
     #[sql_name = "control.tenant_terms"]
     fn tenant_terms(tenant: diesel::sql_types::Uuid, plan: diesel::sql_types::Text) -> diesel::sql_types::Jsonb;
 }
+diesel::joinable!(plan_overrides -> tenants (tenant_id));
+diesel::allow_tables_to_appear_in_same_query!(plan_overrides, tenants);

@@ -78,6 +78,7 @@ impl Roots {
             "Boolean" => "true".to_owned(),
             "String" => "\"x\"".to_owned(),
             "Date" => "\"2026-03-01\"".to_owned(),
+            "DateTime" => "\"2026-03-01T00:00:00Z\"".to_owned(),
             other if self.enums.contains_key(other) => self.enums[other].clone(),
             other => {
                 let fields: Vec<String> =

@@ -1,0 +1,67 @@
+//! Limits at the edge, for shops and for operators alike.
+
+use async_graphql::Enum;
+
+use crate::kernel::limits::LimitKind;
+
+/// One of the limits of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(name = "LimitKind")]
+pub enum LimitKindValue {
+    /// Books that are kept, archived ones among them.
+    Books,
+    /// Operations that run at a time, on each server.
+    ConcurrentOperations,
+    /// Background jobs that run at a time.
+    Jobs,
+    /// Fields of mutations a minute.
+    MutationsPerMinute,
+    /// Items of one page.
+    PageSize,
+    /// Points of query cost a minute.
+    PointsPerMinute,
+    /// Requests a minute, whatever they cost.
+    RequestsPerMinute,
+    /// Endpoints of webhooks.
+    WebhookEndpoints,
+    /// The share of the database while others want it too, relative to theirs.
+    Weight,
+}
+
+impl From<LimitKind> for LimitKindValue {
+    fn from(kind: LimitKind) -> Self {
+        match kind {
+            LimitKind::PointsPerMinute => Self::PointsPerMinute,
+            LimitKind::RequestsPerMinute => Self::RequestsPerMinute,
+            LimitKind::MutationsPerMinute => Self::MutationsPerMinute,
+            LimitKind::ConcurrentOperations => Self::ConcurrentOperations,
+            LimitKind::Books => Self::Books,
+            LimitKind::WebhookEndpoints => Self::WebhookEndpoints,
+            LimitKind::Jobs => Self::Jobs,
+            LimitKind::PageSize => Self::PageSize,
+            LimitKind::Weight => Self::Weight,
+        }
+    }
+}
+
+impl From<LimitKindValue> for LimitKind {
+    fn from(kind: LimitKindValue) -> Self {
+        match kind {
+            LimitKindValue::PointsPerMinute => Self::PointsPerMinute,
+            LimitKindValue::RequestsPerMinute => Self::RequestsPerMinute,
+            LimitKindValue::MutationsPerMinute => Self::MutationsPerMinute,
+            LimitKindValue::ConcurrentOperations => Self::ConcurrentOperations,
+            LimitKindValue::Books => Self::Books,
+            LimitKindValue::WebhookEndpoints => Self::WebhookEndpoints,
+            LimitKindValue::Jobs => Self::Jobs,
+            LimitKindValue::PageSize => Self::PageSize,
+            LimitKindValue::Weight => Self::Weight,
+        }
+    }
+}
+
+/// A limit as a number of the API.
+#[must_use]
+pub fn number(limit: u32) -> i32 {
+    i32::try_from(limit).unwrap_or(i32::MAX)
+}
