@@ -48,7 +48,7 @@ async fn main() {
     tokio::spawn(connection);
     let tenants = "INSERT INTO control.tenants
             (id, slug, schema_name, name, plan, currency, status, schema_version, created_at, updated_at)
-        SELECT gen_random_uuid(), 'shop-' || n, 'none-' || n, 'Shop', 'free', 'EUR', 'active', '0', now(), now()
+        SELECT gen_random_uuid(), 'shop-' || n, 'none-' || n, 'Shop', 'enterprise', 'EUR', 'active', '0', now(), now()
         FROM generate_series(1, $1::int8) n";
     psql.execute(tenants, &[&(TENANTS as i64)]).await.unwrap();
     let target = Target::from_url(urls.runtime.expose_secret()).unwrap();

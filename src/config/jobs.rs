@@ -1,5 +1,5 @@
 //! - `JOBS_SLOTS` (32): jobs that a worker runs at a time.
-//! - `JOBS_PER_TENANT_MAX` (8): running jobs of one tenant at most, on all workers together.
+//! - `JOBS_PER_TENANT_MAX` (32): running jobs of one tenant at most, on all workers together, whatever its plan gives.
 //! - `JOBS_RETENTION_DAYS` (7): how long completed and cancelled jobs are kept.
 //! - `JOBS_DEAD_RETENTION_DAYS` (90): how long dead letters are kept.
 
@@ -28,7 +28,7 @@ impl JobsConfig {
         let (retention, dead_retention) = (days("JOBS_RETENTION_DAYS", 7), days("JOBS_DEAD_RETENTION_DAYS", 90));
         Self {
             slots: reader.at_least_one("JOBS_SLOTS", 32),
-            per_tenant_max: reader.at_least_one("JOBS_PER_TENANT_MAX", 8),
+            per_tenant_max: reader.at_least_one("JOBS_PER_TENANT_MAX", 32),
             retention,
             dead_retention,
         }

@@ -36,7 +36,7 @@ const GIVE_BACK_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct Room {
     /// On this worker.
     pub slots: u16,
-    /// Of one tenant, on all workers together; of the platform's own likewise.
+    /// Of one tenant, on all workers together, where its plan does not say fewer; of the platform's own likewise.
     pub per_tenant_max: u16,
 }
 

@@ -53,14 +53,13 @@ pub async fn prepare(app: &App, owner: &OwnerDb) -> anyhow::Result<()> {
 
 async fn fill(app: &App, context: Arc<TenantCtx>) -> anyhow::Result<()> {
     let csv = CATALOGUE.replace("{slug}", context.slug.as_str());
-    let currency = context.currency;
     let session = app.services.tenants.session(Arc::clone(&context));
     let work = async |tx: &mut TenantTx| {
         book_import(
             tx,
             &Actor::System,
             &*app.services.clock,
-            currency,
+            &context,
             csv.as_bytes(),
             ImportOptions::default(),
             |_| {},

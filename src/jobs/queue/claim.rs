@@ -21,8 +21,8 @@ pub const CLAIM_OPENING: &str = "BEGIN; \
 
 /// The text of a claim, as [`Claim`] binds it.
 ///
-/// `$1` are kinds, `$2` attempts of each, `$3` the lane that was served last, `$4` the most running jobs of a lane and these kinds, `$5`
-/// free slots, `$6` the worker, `$7` seconds of the lease.
+/// `$1` are kinds, `$2` attempts of each, `$3` the lane that was served last, `$4` the most running jobs of a lane and these kinds
+/// where the tenant's plan does not say fewer, `$5` free slots, `$6` the worker, `$7` seconds of the lease.
 ///
 /// `ahead` and `behind` walk the lanes that have jobs, from the one after the last served one round to it: a step is one
 /// look into the index for each kind. `lanes` are those that may have another job now, as many as there are slots, and
@@ -55,11 +55,17 @@ WITH RECURSIVE known AS MATERIALIZED (
         ORDER BY due.lane LIMIT 1
     ) AS next
 ), lanes AS MATERIALIZED (
-    SELECT counted.round, counted.turn, counted.lane, $4 - counted.running AS room
+    SELECT counted.round, counted.turn, counted.lane, least($4, counted.most) - counted.running AS room
     FROM (
         SELECT walked.round, walked.turn, walked.lane, (
             SELECT count(*)::int4 FROM control.jobs WHERE jobs.state = 'running' AND jobs.lane = walked.lane AND jobs.kind = ANY ($1)
-        ) AS running
+        ) AS running, (
+            SELECT coalesce(agreed.value, plans.jobs)
+            FROM control.tenants JOIN control.plans ON plans.code = tenants.plan
+            LEFT JOIN control.plan_overrides AS agreed
+                ON agreed.tenant_id = tenants.id AND agreed.limit_name = 'jobs' AND agreed.ends_at > clock_timestamp()
+            WHERE tenants.id = walked.lane
+        ) AS most
         FROM (
             SELECT 1 AS round, ahead.turn, ahead.lane FROM ahead WHERE ahead.turn > 0
             UNION ALL
@@ -68,7 +74,7 @@ WITH RECURSIVE known AS MATERIALIZED (
         WHERE walked.lane = 'ffffffff-ffff-ffff-ffff-ffffffffffff'
             OR (SELECT tenants.status FROM control.tenants WHERE tenants.id = walked.lane) = 'active'
     ) AS counted
-    WHERE counted.running < {}
+    WHERE counted.running < least({}, counted.most)
     LIMIT {}
 ), picked AS MATERIALIZED (
     SELECT job.id

@@ -13,6 +13,8 @@ pub enum CatalogErrorCode {
     AuthorsInvalid,
     /// Another book without an ISBN has this title and these authors.
     BookExists,
+    /// The shop has as many books as its plan allows.
+    BookLimitReached,
     /// There is no book with this id.
     BookNotFound,
     /// A category cannot be moved below itself.

@@ -43,7 +43,7 @@ impl Queue {
     pub async fn tenants(&self, count: i32) -> Vec<Uuid> {
         let statement = "INSERT INTO control.tenants
                 (id, slug, schema_name, name, plan, currency, status, schema_version, created_at, updated_at)
-            SELECT gen_random_uuid(), 'shop-' || n, 'none-' || n, 'Shop', 'free', 'EUR', 'active', '0', now(), now()
+            SELECT gen_random_uuid(), 'shop-' || n, 'none-' || n, 'Shop', 'enterprise', 'EUR', 'active', '0', now(), now()
             FROM generate_series(1, $1) n RETURNING id";
         let mut ids: Vec<Uuid> =
             self.psql.query(statement, &[&count]).await.unwrap().iter().map(|row| row.get(0)).collect();

@@ -3,13 +3,14 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 use uuid::Uuid;
 
 use super::model::{Book, BookFields, BookFilter, BookKey, BookOrder, BookPosition, BookSort, Listed};
 use super::search::{Matches, Rank, Words};
 use crate::db::keyset::keyset;
 use crate::db::schema::tenant::{book_authors, books, categories};
-use crate::db::statement::kept;
+use crate::db::statement::{kept, statement};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{AuthorId, BookId};
 use crate::kernel::page::{Direction, PageRequest};
@@ -153,6 +154,34 @@ fn filtered(filter: &BookFilter) -> books::BoxedQuery<'static, Pg> {
         Some(words) => query.filter(Matches(words.clone())),
         None => query,
     }
+}
+
+statement!(
+    /// How many books there are, or a number above that where it is small enough: a row has a hundred and forty bytes at the
+    /// least, so a table of few bytes is not counted.
+    StoredEstimate {
+        /// Up to where an estimate will do.
+        enough: i64 => BigInt,
+    } -> BigInt = "
+SELECT CASE WHEN most.rows <= {} THEN most.rows ELSE (SELECT count(*) FROM books) END
+FROM (SELECT pg_catalog.pg_relation_size('books') / 8192 * 60 AS rows) AS most"
+);
+
+/// How many books there are, archived ones among them; or a number above it that is not above `enough`.
+pub async fn stored_estimate(read: &TenantRead, enough: i64) -> Result<i64, DbError> {
+    read.one(StoredEstimate { enough }).await
+}
+
+/// How many books there are, archived ones among them.
+pub async fn stored_count(read: &TenantRead) -> Result<i64, DbError> {
+    read.one(books::table.count()).await
+}
+
+/// Has those who add books near the plan's limit come one after the other, until the transaction ends.
+pub async fn stored_lock(tx: &mut TenantTx) -> Result<(), DbError> {
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.books', 0))";
+    tx.execute(diesel::sql_query(lock)).await.map(drop)
 }
 
 /// Adds a book.

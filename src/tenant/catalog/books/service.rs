@@ -12,10 +12,14 @@ use crate::kernel::isbn::Isbn13;
 use crate::kernel::journal::Change;
 use crate::kernel::money::Currency;
 use crate::kernel::page::{Page, PageRequest};
+use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::authors::repo::author_list_share;
 use crate::tenant::catalog::categories::category_list_by_id;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
 use crate::tenant::events::{DomainEvent, StockFacts, publish};
+
+/// More than can be adding a book to one shop at a time: each has a connection.
+const CREATORS_MAX: i64 = 1_000;
 
 /// A book by its id.
 ///
@@ -74,23 +78,50 @@ pub async fn book_count(read: &TenantRead, actor: &Actor, filter: &BookFilter) -
 /// Adds a book.
 ///
 /// # Errors
-/// A reason for each field that is wrong, for authors or a category that do not exist, and for a book that does.
+/// A reason for each field that is wrong, for authors or a category that do not exist, for a book that does, and where the
+/// shop has as many books as its plan allows.
 pub async fn book_create(
     tx: &mut TenantTx,
     actor: &Actor,
     clock: &dyn Clock,
-    currency: Currency,
+    tenant: &TenantCtx,
     new: &NewBook,
 ) -> Result<Book, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
-    let fields = validate::new_book(new, currency).map_err(CatalogError::Refused)?;
+    let fields = validate::new_book(new, tenant.currency).map_err(CatalogError::Refused)?;
     let authors_key = authors_key(tx, &new.author_ids).await?;
     check_category(tx, fields.category_id).await?;
     let id = BookId(clock.new_id());
     let book = repo::book_insert(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
     repo::book_authors_replace(tx, id, &new.author_ids).await?;
+    check_room(tx, tenant.limits.books).await?;
     tx.note(Change::created(id, book.trail()));
     Ok(book)
+}
+
+/// How many books the shop has, archived ones among them.
+///
+/// # Errors
+/// The actor may not read the catalogue, or the database failed.
+pub async fn stored_count(read: &TenantRead, actor: &Actor) -> Result<i64, CatalogError> {
+    actor.require(Permission::CatalogRead)?;
+    Ok(repo::stored_count(read).await?)
+}
+
+/// Refuses a book that was added beyond what the plan allows. It is asked when the book is there: an import that was under
+/// way before, and kept it waiting, is counted too.
+async fn check_room(tx: &mut TenantTx, most: u32) -> Result<(), CatalogError> {
+    let most = i64::from(most);
+    if repo::stored_estimate(tx, most - CREATORS_MAX).await? + CREATORS_MAX <= most {
+        return Ok(());
+    }
+    // Near the end those who add come one after the other, and each counts those before it.
+    repo::stored_lock(tx).await?;
+    if repo::stored_count(tx).await? <= most {
+        return Ok(());
+    }
+    let message = format!("This shop's plan allows {most} books, archived ones among them.");
+    Err(CatalogError::refused_for_now(CatalogErrorCode::BookLimitReached, message, &[]))
 }
 
 /// What a change of a book goes by.

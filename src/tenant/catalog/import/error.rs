@@ -5,6 +5,8 @@
 pub enum RowErrorCode {
     /// Too many authors, or a name that is too long.
     AuthorsInvalid,
+    /// The shop has as many books as its plan allows.
+    BookLimitReached,
     /// No category has this name.
     CategoryNotFound,
     /// The price is not in the shop's currency.
@@ -27,8 +29,9 @@ pub enum RowErrorCode {
 
 impl RowErrorCode {
     /// Every code with the text that is stored of it.
-    const TEXTS: [(Self, &'static str); 10] = [
+    const TEXTS: [(Self, &'static str); 11] = [
         (Self::AuthorsInvalid, "AUTHORS_INVALID"),
+        (Self::BookLimitReached, "BOOK_LIMIT_REACHED"),
         (Self::CategoryNotFound, "CATEGORY_NOT_FOUND"),
         (Self::CurrencyMismatch, "CURRENCY_MISMATCH"),
         (Self::IsbnInvalid, "ISBN_INVALID"),

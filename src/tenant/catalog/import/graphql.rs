@@ -192,7 +192,7 @@ pub struct ImportMutation;
 
 #[Object]
 impl ImportMutation {
-    /// Imports a catalogue. Books are recognised by their ISBN, or by title and authors where they have none, so the same
+    /// Imports a catalogue. Rows for which the shop's plan has no room are rejected. Books are recognised by their ISBN, or by title and authors where they have none, so the same
     /// file may be imported twice.
     #[graphql(directive = access::apply(needs(Permission::CatalogImport)))]
     async fn book_import(
@@ -202,7 +202,7 @@ impl ImportMutation {
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<BookImportPayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
-        let currency = call.shop.tenant().currency;
+        let tenant = call.shop.tenant();
         let options = ImportOptions {
             on_conflict: match input.on_conflict {
                 ImportOnConflict::Skip => OnConflict::Skip,
@@ -215,7 +215,7 @@ impl ImportMutation {
         };
         let csv = input.csv.as_bytes();
         let work = async |tx: &mut _| {
-            service::book_import(tx, call.actor(), call.request.clock(), currency, csv, options, |_| {}).await
+            service::book_import(tx, call.actor(), call.request.clock(), tenant, csv, options, |_| {}).await
         };
         BookImportPayload::new(call.write("book.import", Permission::CatalogImport, work).await, call.actor())
     }

@@ -14,10 +14,11 @@ use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::ImportId;
 use crate::kernel::journal::Change;
-use crate::kernel::money::Currency;
 use crate::kernel::news::{Fact, Topic};
 use crate::kernel::page::{Page, PageRequest};
+use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::authors::repo::author_ids_by_name;
+use crate::tenant::catalog::books::repo::stored_count;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode};
 
 /// Rows that go to the database together.
@@ -31,28 +32,32 @@ struct Report {
     updated: i32,
     unchanged: i32,
     errors: Vec<RowError>,
+    /// Books that may still be added.
+    room: i64,
 }
 
 /// Imports a file, row by row, and keeps the report. `on_progress` hears after each chunk how many rows are done.
 ///
 /// # Errors
 /// The file cannot be read as CSV with a title column, the actor may not import, or the database failed. Then nothing
-/// was imported.
+/// was imported. Rows for which the plan has no room are in the report.
 pub async fn book_import(
     tx: &mut TenantTx,
     actor: &Actor,
     clock: &dyn Clock,
-    currency: Currency,
+    tenant: &TenantCtx,
     file: impl Read + Send,
     options: ImportOptions,
     on_progress: impl Fn(i32) + Send + Sync,
 ) -> Result<Import, CatalogError> {
     actor.require(Permission::CatalogImport)?;
     let started_at = clock.now();
-    let mut rows = Rows::new(file, currency, options.on_invalid_isbn).map_err(unreadable)?;
+    let mut rows = Rows::new(file, tenant.currency, options.on_invalid_isbn).map_err(unreadable)?;
     repo::books_lock(tx).await?;
     let categories = category_names(tx).await?;
-    let mut report = Report::default();
+    // Nobody else adds any meanwhile.
+    let room = i64::from(tenant.limits.books) - stored_count(tx).await?;
+    let mut report = Report { room, ..Report::default() };
     let mut chunk = Vec::with_capacity(CHUNK_ROWS);
     // Of several rows for one book the first counts, wherever in the file the others are.
     let mut seen: HashSet<Identity> = HashSet::new();
@@ -76,6 +81,8 @@ pub async fn book_import(
             break;
         }
     }
+    // Those that were found chunk by chunk stand behind those that were found at once.
+    report.errors.sort_by_key(|error| error.line);
     let import = Import {
         id: ImportId(clock.new_id()),
         status: "completed".to_owned(),
@@ -113,6 +120,15 @@ pub async fn row_error_list(
 ) -> Result<Page<(i32, RowError)>, CatalogError> {
     actor.require(Permission::CatalogImport)?;
     Ok(page.cut(repo::row_error_list(read, id, &page).await?))
+}
+
+fn no_room(line: i64) -> RowError {
+    RowError {
+        line,
+        column_name: None,
+        code: RowErrorCode::BookLimitReached.as_str().to_owned(),
+        message: "The shop has as many books as its plan allows.".to_owned(),
+    }
 }
 
 fn unreadable(error: FileError) -> CatalogError {
@@ -173,7 +189,11 @@ async fn import_chunk(
     let mut changed: Vec<Placed<'_>> = Vec::new();
     for (row, category) in chunk {
         match known.of(row) {
-            None => new.push((clock.new_id(), *category, row)),
+            None if report.room > 0 => {
+                report.room -= 1;
+                new.push((clock.new_id(), *category, row));
+            }
+            None => report.errors.push(no_room(row.line)),
             // A book that an earlier row of this chunk changes is changed by that one.
             Some(book) if changed.iter().any(|(id, _, _)| *id == book.id) => report.unchanged += 1,
             Some(book) if on_conflict == OnConflict::Update && differs(book, row, *category) => {

@@ -11,9 +11,6 @@ use crate::db::schema::tenant::webhook_endpoints;
 use crate::kernel::ids::WebhookEndpointId;
 use crate::tenant::webhooks::breaker::{Breaker, BreakerState};
 
-/// Endpoints that a shop has at most: a list of them is read whole, and each event is offered to all.
-pub const ENDPOINTS_MAX: i64 = 20;
-
 /// The most characters of a description.
 pub const DESCRIPTION_LEN_MAX: usize = 500;
 

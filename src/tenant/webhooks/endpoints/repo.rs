@@ -51,6 +51,13 @@ pub async fn endpoints_lock(tx: &mut TenantTx, status: EndpointStatus) -> Result
     tx.load(query.order(webhook_endpoints::id).select(Endpoint::as_select()).for_update()).await
 }
 
+/// Has those who add endpoints come one after the other, until the transaction ends.
+pub async fn endpoints_count_lock(tx: &mut TenantTx) -> Result<(), DbError> {
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.webhook_endpoints', 0))";
+    tx.execute(diesel::sql_query(lock)).await.map(drop)
+}
+
 /// How many endpoints there are.
 pub async fn endpoint_count(read: &TenantRead) -> Result<i64, DbError> {
     read.one(webhook_endpoints::table.count()).await

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::model::{DESCRIPTION_LEN_MAX, ENDPOINTS_MAX, Endpoint, EndpointStatus, Ordering, REASON_LEN_MAX};
+use super::model::{DESCRIPTION_LEN_MAX, Endpoint, EndpointStatus, Ordering, REASON_LEN_MAX};
 use super::repo;
 use super::sealed::{Header, Sealing};
 use crate::db::{DbError, TenantRead, TenantTx};
@@ -80,6 +80,15 @@ pub async fn endpoint_list(read: &TenantRead, actor: &Actor) -> Result<Vec<Endpo
     Ok(repo::endpoint_list(read).await?)
 }
 
+/// How many endpoints the shop has.
+///
+/// # Errors
+/// As [`endpoint_list`].
+pub async fn endpoint_count(read: &TenantRead, actor: &Actor) -> Result<i64, WebhookError> {
+    actor.require(Permission::WebhooksRead)?;
+    Ok(repo::endpoint_count(read).await?)
+}
+
 /// An endpoint by id.
 ///
 /// # Errors
@@ -122,8 +131,11 @@ pub async fn trouble(read: &TenantRead, id: WebhookEndpointId) -> Result<Option<
 pub async fn endpoint_create(tx: &mut TenantTx, desk: Desk<'_>, input: EndpointInput) -> Result<Shown, WebhookError> {
     desk.actor.require(Permission::WebhooksWrite)?;
     let valid = valid(desk, input)?;
-    if repo::endpoint_count(tx).await? >= ENDPOINTS_MAX {
-        let message = format!("A shop has at most {ENDPOINTS_MAX} endpoints; delete one first.");
+    // Those who add come one after the other, and each counts those before it.
+    repo::endpoints_count_lock(tx).await?;
+    let most = desk.sealing.tenant.limits.webhook_endpoints;
+    if repo::endpoint_count(tx).await? >= i64::from(most) {
+        let message = format!("This shop's plan allows {most} endpoints.");
         return Err(WebhookError::refused_for_now(WebhookErrorCode::EndpointLimitReached, message, &[]));
     }
     let (id, now) = (WebhookEndpointId(desk.clock.new_id()), desk.clock.now());

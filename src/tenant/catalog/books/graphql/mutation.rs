@@ -65,9 +65,8 @@ impl BookMutation {
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<BookCreatePayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
-        let (currency, new) = (call.shop.tenant().currency, input.parse()?);
-        let work =
-            async |tx: &mut _| service::book_create(tx, call.actor(), call.request.clock(), currency, &new).await;
+        let (tenant, new) = (call.shop.tenant(), input.parse()?);
+        let work = async |tx: &mut _| service::book_create(tx, call.actor(), call.request.clock(), tenant, &new).await;
         BookCreatePayload::new(call.write("book.create", Permission::CatalogWrite, work).await, call.actor())
     }
 
