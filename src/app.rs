@@ -21,6 +21,7 @@ use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_option
 use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
+use crate::limits::Limiter;
 use crate::mail::Mailer;
 use crate::news::Carrier;
 use crate::objects::Objects;
@@ -109,6 +110,7 @@ impl App {
             Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name: name.clone() };
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let carrier = tokio::spawn(carrier.run(listen_target.clone()));
+        let limiter = Limiter::new(Arc::clone(&clock), redis.clone(), config.limits.replicas);
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
@@ -127,6 +129,7 @@ impl App {
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
                 redis,
+                limiter,
                 bell,
                 news,
                 clock,

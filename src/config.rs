@@ -8,6 +8,7 @@ pub mod crypto;
 pub mod database;
 pub mod http;
 pub mod jobs;
+pub mod limits;
 pub mod log;
 pub mod mail;
 pub mod objects;
@@ -55,6 +56,8 @@ pub struct Config {
     pub provisioning: provisioning::ProvisioningConfig,
     /// What replicas share.
     pub redis: redis::RedisConfig,
+    /// Who shares tenants' rates.
+    pub limits: limits::LimitsConfig,
     /// How webhooks are sent.
     pub webhooks: webhooks::WebhooksConfig,
     /// How long the platform keeps those who leave.
@@ -150,6 +153,7 @@ impl Config {
             payments: payments::PaymentConfig::read(&mut reader, environment),
             provisioning: provisioning::ProvisioningConfig::read(&mut reader),
             redis: redis::RedisConfig::read(&mut reader),
+            limits: limits::LimitsConfig::read(&mut reader),
             webhooks: webhooks::WebhooksConfig::read(&mut reader),
             retention: retention::RetentionConfig::read(&mut reader),
             settings: settings::SettingsConfig::read(&mut reader),
@@ -196,6 +200,7 @@ pub const VARIABLES: &[&str] = &[
     "SPARE_SCHEMAS",
     "OPERATIONS_EMAIL",
     "REDIS_URL",
+    "REPLICAS",
     "WEBHOOK_SLOTS",
     "WEBHOOK_TIMEOUT_SECONDS",
     "WEBHOOK_DRAIN_PER_SECOND",

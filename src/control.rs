@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod migrations;
 pub mod notices;
 pub mod offboarding;
+pub mod plans;
 pub mod provisioning;
 pub mod sandboxes;
 pub mod settings;

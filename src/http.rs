@@ -11,6 +11,7 @@ mod exports;
 pub mod graphql;
 pub mod health;
 pub mod jwks;
+pub mod limits;
 pub mod observe;
 pub mod outliving;
 pub mod page;

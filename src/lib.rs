@@ -212,6 +212,7 @@ pub mod graphql;
 pub mod http;
 pub mod jobs;
 pub mod kernel;
+pub mod limits;
 pub mod mail;
 pub mod news;
 pub mod objects;

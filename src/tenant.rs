@@ -13,6 +13,7 @@ pub mod identity;
 pub mod journal;
 pub mod opened;
 pub mod orders;
+pub mod plan;
 pub mod sandbox;
 pub mod seed;
 pub mod settings;

@@ -192,6 +192,20 @@ const RULES: &[Rule] = &[
         ],
         except: &[],
     },
+    Rule {
+        files: |path| path.starts_with("limits"),
+        never: &[
+            "crate::db",
+            "crate::config",
+            "crate::control",
+            "crate::tenant",
+            "crate::graphql",
+            "crate::http",
+            "axum",
+            "async_graphql",
+        ],
+        except: &[],
+    },
     Rule { files: |path| path.starts_with("outbound"), never: &["crate::", "axum"], except: &[] },
     // Between domains: identity ← catalog ← orders.
     Rule {

@@ -18,6 +18,7 @@ use crate::kernel::actor::{Access, Actor};
 use crate::kernel::clock::Clock;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::tenant::TenantCtx;
+use crate::limits::Limiter;
 use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::redis::Redis;
@@ -51,6 +52,8 @@ pub struct Services {
     pub payments: Option<Arc<dyn PaymentProvider>>,
     /// What replicas share, if there is a Redis.
     pub redis: Option<Redis>,
+    /// Keeps shops within their rates.
+    pub limiter: Limiter,
     /// Wakes workers.
     pub bell: Bell,
     /// Tells what has changed.

@@ -3,6 +3,7 @@
 //! The schema is read once, as text, into a table of fields. Sizes of pages are resolved from variables; where only one of
 //! several types can be answered, the dearest counts; directives that leave fields out are not believed.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 
 use async_graphql::Variables;
@@ -21,6 +22,20 @@ pub const COST_MAX: u64 = 20_000;
 
 /// The length that is assumed of a list without paging.
 const LIST_LEN_ASSUMED: u64 = 100;
+
+/// What an operation takes of its shop's rates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Points: fields, those of a list times its length.
+    pub points: u64,
+    /// Fields at the root of a mutation, each of which is a transaction.
+    pub mutations: u64,
+}
+
+impl Cost {
+    /// That of an operation of which nothing is executed.
+    pub const LEAST: Self = Self { points: 1, mutations: 0 };
+}
 
 /// The fields of a schema's types, as far as costs need them.
 pub struct Costs {
@@ -53,6 +68,8 @@ struct Operation<'a> {
     document: &'a ExecutableDocument,
     definition: &'a OperationDefinition,
     variables: &'a Variables,
+    /// The greatest page that was asked for so far.
+    page_most: Cell<u64>,
 }
 
 impl Operation<'_> {
@@ -103,27 +120,48 @@ impl Costs {
     /// The cost of an operation. The document has passed the guard, so its expansion is short.
     #[must_use]
     pub fn of(&self, document: &ExecutableDocument, operation: &OperationDefinition, variables: &Variables) -> u64 {
+        self.measure(document, operation, variables).0
+    }
+
+    /// The cost of an operation, and the greatest page of those that the API has that it asks for.
+    fn measure(
+        &self,
+        document: &ExecutableDocument,
+        operation: &OperationDefinition,
+        variables: &Variables,
+    ) -> (u64, u64) {
         let root = match operation.ty {
             OperationType::Mutation => &self.roots[1],
             OperationType::Query | OperationType::Subscription => &self.roots[0],
         };
-        let context = Operation { document, definition: operation, variables };
-        self.set(&context, &operation.selection_set.node, root, 1)
+        let context = Operation { document, definition: operation, variables, page_most: Cell::new(0) };
+        let cost = self.set(&context, &operation.selection_set.node, root, 1);
+        (cost, context.page_most.get())
     }
 
-    /// Refuses an operation that may cost more than [`COST_MAX`], and answers what the others may.
+    /// Refuses an operation that may cost more than [`COST_MAX`] or asks for pages that its shop's plan does not have, and
+    /// answers what the others may cost.
     ///
     /// # Errors
-    /// `QUERY_TOO_COMPLEX` with the cost and the limit.
+    /// `QUERY_TOO_COMPLEX` with the cost and the limit, `BAD_REQUEST` with the greatest page.
     pub fn check(
         &self,
         document: &ExecutableDocument,
         operation: &OperationDefinition,
         variables: &Variables,
-    ) -> Result<u64, ApiError> {
-        let cost = self.of(document, operation, variables);
+        page_size_max: usize,
+    ) -> Result<Cost, ApiError> {
+        let (cost, page_most) = self.measure(document, operation, variables);
+        if page_most > page_size_max as u64 {
+            let message = format!("On this shop's plan a page has 1 to {page_size_max} items.");
+            return Err(ApiError::bad_request(message));
+        }
+        let mutations = match operation.ty {
+            OperationType::Mutation => root_fields(document, &operation.selection_set.node),
+            OperationType::Query | OperationType::Subscription => 0,
+        };
         if cost <= COST_MAX {
-            return Ok(cost);
+            return Ok(Cost { points: cost, mutations });
         }
         let message = format!("The operation may cost {cost}; the limit is {COST_MAX}. Ask for smaller pages.");
         Err(ApiError::new(ErrorCode::QueryTooComplex, message))
@@ -173,6 +211,19 @@ impl Costs {
     }
 }
 
+/// The fields of a set once its fragments are expanded, which the guard has found to be few.
+fn root_fields(document: &ExecutableDocument, set: &SelectionSet) -> u64 {
+    let fields = set.items.iter().map(|selection| match &selection.node {
+        Selection::Field(_) => 1,
+        Selection::InlineFragment(inline) => root_fields(document, &inline.node.selection_set.node),
+        Selection::FragmentSpread(spread) => {
+            let fragment = document.fragments.get(&spread.node.fragment_name.node);
+            fragment.map_or(0, |fragment| root_fields(document, &fragment.node.selection_set.node))
+        }
+    });
+    fields.sum()
+}
+
 fn add<'a>(common: &mut u64, by_type: &mut HashMap<&'a str, u64>, ty: &str, on: &'a str, cost: u64) {
     let sum = if on == ty { common } else { by_type.entry(on).or_default() };
     *sum = sum.saturating_add(cost);
@@ -188,7 +239,11 @@ fn page_size(operation: &Operation<'_>, field: &Field) -> u64 {
         Value::Number(number) => Some(number.as_u64().unwrap_or(u64::MAX)),
         _ => None,
     });
-    sizes.max().unwrap_or(PAGE_SIZE_DEFAULT as u64).clamp(1, PAGE_SIZE_MAX as u64)
+    let size = sizes.max();
+    // A page beyond what the API has is the resolver's to refuse, who knows where it is.
+    let asked = size.filter(|size| *size <= PAGE_SIZE_MAX as u64).unwrap_or(0);
+    operation.page_most.set(operation.page_most.get().max(asked));
+    size.unwrap_or(PAGE_SIZE_DEFAULT as u64).clamp(1, PAGE_SIZE_MAX as u64)
 }
 
 /// A type without its lists and exclamation marks, and whether there was a list.

@@ -35,6 +35,8 @@ pub enum ErrorCode {
     PersistedQueryNotFound,
     /// The document is too deep or asks for too much.
     QueryTooComplex,
+    /// The shop, or the API key, has used up what its plan gives; try again when the answer says.
+    RateLimited,
     /// The database is unreachable or has no room; try again.
     ServiceUnavailable,
     /// Two sources name different tenants.
@@ -51,7 +53,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and its test.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BadRequest,
         Self::DocumentNotTrusted,
         Self::Forbidden,
@@ -63,6 +65,7 @@ impl ErrorCode {
         Self::PayloadTooLarge,
         Self::PersistedQueryNotFound,
         Self::QueryTooComplex,
+        Self::RateLimited,
         Self::ServiceUnavailable,
         Self::TenantMismatch,
         Self::TenantSuspended,
@@ -86,6 +89,7 @@ impl ErrorCode {
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::RateLimited => "RATE_LIMITED",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
             Self::TenantMismatch => "TENANT_MISMATCH",
             Self::TenantSuspended => "TENANT_SUSPENDED",

@@ -49,6 +49,7 @@ use crate::tenant::orders::customers::graphql::CustomerMutation;
 use crate::tenant::orders::order::graphql::{OrderMutation, OrderNode, OrderQuery};
 use crate::tenant::orders::order::service::order_by_id;
 use crate::tenant::orders::sales::graphql::SalesQuery;
+use crate::tenant::plan::graphql::PlanQuery as OwnPlanQuery;
 use crate::tenant::settings::graphql::{SettingMutation, SettingQuery};
 use crate::tenant::webhooks::WebhookError;
 use crate::tenant::webhooks::deliveries::graphql::{
@@ -64,7 +65,16 @@ const RECURSION_MAX: usize = 64;
 
 /// Reads a shop's data.
 #[derive(MergedObject, Default)]
-pub struct Query(NodeQuery, IdentityQuery, CatalogQuery, OrdersQuery, WebhooksQuery, TrailQuery, SettingQuery);
+pub struct Query(
+    NodeQuery,
+    IdentityQuery,
+    CatalogQuery,
+    OrdersQuery,
+    WebhooksQuery,
+    TrailQuery,
+    SettingQuery,
+    OwnPlanQuery,
+);
 
 /// Reads about the shop's people.
 #[derive(MergedObject, Default)]

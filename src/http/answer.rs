@@ -32,6 +32,7 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         ErrorCode::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::ServiceUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::Timeout => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
@@ -67,6 +68,22 @@ pub fn not_allowed(error: ApiError, media_type: MediaType, request_id: &str, met
     let mut response = refused(error, media_type, request_id, metrics);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
     response
+}
+
+/// The answer to an operation that takes more than is left, as it was written. Status 429 is told in both media types.
+#[must_use]
+pub fn not_now(
+    mut response: GraphqlResponse,
+    media_type: MediaType,
+    request_id: &str,
+    metrics: &Metrics,
+) -> Response<Body> {
+    complete_errors(&mut response, request_id, metrics);
+    let status = match first_code(&response) {
+        Some(code) if code == StatusCode::TOO_MANY_REQUESTS || media_type == MediaType::GraphqlResponse => code,
+        _ => StatusCode::OK,
+    };
+    render(&response, status, media_type)
 }
 
 /// The answer to a document that was refused before it was executed: as the executor's own, so that those who asked for
@@ -170,7 +187,11 @@ fn render(response: &GraphqlResponse, status: StatusCode, media_type: MediaType)
     let body = if has_data(response) || response.errors.is_empty() {
         serde_json::to_vec(response)
     } else {
-        serde_json::to_vec(&serde_json::json!({ "errors": response.errors }))
+        let mut body = serde_json::json!({ "errors": response.errors });
+        if !response.extensions.is_empty() {
+            body["extensions"] = serde_json::json!(response.extensions);
+        }
+        serde_json::to_vec(&body)
     };
     let (status, body) = match body {
         Ok(body) => (status, body),
@@ -184,7 +205,7 @@ fn render(response: &GraphqlResponse, status: StatusCode, media_type: MediaType)
     let headers = http.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type.as_str()));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
-    // What the operation adds.
+    // What the operation adds: what is left of the shop's rates, and the like.
     headers.extend(response.http_headers.clone());
     if status == StatusCode::UNAUTHORIZED {
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

@@ -18,6 +18,7 @@ use super::client_address::client_address;
 use super::compress::{self, accepts_gzip};
 use super::conditional::{self, Conditional};
 use super::documents::{Place, Sent};
+use super::limits::Toll;
 use super::observe::RequestId;
 use super::outliving::Outliving;
 use super::parameters::{QUERY_STRING_BYTES_MAX, check_preflight, read_body, read_query};
@@ -26,7 +27,8 @@ use crate::app::App;
 use crate::config::Environment;
 use crate::config::http::TrustedDocuments;
 use crate::control::audit::Operator;
-use crate::graphql::cost::{COST_MAX, Costs};
+use crate::graphql::connection::PAGE_SIZE_MAX;
+use crate::graphql::cost::{COST_MAX, Cost, Costs};
 use crate::graphql::guard::{Guarded, Unfit};
 use crate::graphql::{
     AdminRequest, ApiError, ErrorCode, IdempotencyKey, Origin, Request as RequestCtx, RequestKey, Shop,
@@ -60,6 +62,8 @@ enum Refused {
     Request(ApiError),
     /// The document was not.
     Document(ApiError),
+    /// The shop has used up its rates, and this is the answer.
+    Limited(Box<GraphqlResponse>),
     /// The document could not be parsed.
     Syntax(async_graphql::parser::Error),
 }
@@ -120,6 +124,7 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
         Err(Refused::Syntax(error)) => {
             answer::executed(GraphqlResponse::from_errors(vec![error.into()]), media_type, id, &app.metrics)
         }
+        Err(Refused::Limited(response)) => answer::not_now(*response, media_type, id, &app.metrics),
         Err(Refused::Request(error)) => answer::refused(error, media_type, id, &app.metrics),
         Err(Refused::Document(error)) => answer::refused_document(error, media_type, id, &app.metrics),
     }
@@ -171,15 +176,34 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     let place = shop
         .as_ref()
         .map(|shop| Place { tenant: shop.tenant().id, table: session.as_deref().filter(|_| is_asked(shop)) });
-    operation.query = app.documents.text(sent, place).await.map_err(Refused::Document)?;
-    let cost = admit(&app, &app.tenant_costs, &mut operation, (by_get, body_bytes)).await?;
+    let page_size_max = shop.as_ref().map_or(PAGE_SIZE_MAX, |shop| shop.tenant().limits.page_size as usize);
+    let prepared = match app.documents.text(sent, place).await {
+        Ok(text) => {
+            operation.query = text;
+            admit(&app, (&app.tenant_costs, page_size_max), &mut operation, (by_get, body_bytes)).await
+        }
+        Err(error) => Err(Refused::Document(error)),
+    };
+    let prepared = prepared.and_then(|cost| Ok((cost, request_key(&headers, &operation)?)));
+    // What does not pass is a request too.
+    let cost = prepared.as_ref().map_or(Cost::LEAST, |(cost, _)| *cost);
+    let toll = match Toll::pay(&app, shop.as_ref(), cost).boxed().await {
+        Ok(toll) => toll,
+        Err(limited) => {
+            if let Some(session) = session {
+                session.finish().await;
+            }
+            return Err(Refused::Limited(limited));
+        }
+    };
+    let (_, key) = prepared?;
     if let (Some(place), Some(hash)) = (place, hash) {
         app.documents.persist(place.tenant, hash, &operation.query);
     }
-    let key = request_key(&headers, &operation)?;
     // Boxed: as a part of this future it would be moved with it, several times, before it runs.
-    let response = execute_tenant(app, (origin, named, shop, key), operation).boxed().await;
-    Ok(with_cost(response, cost))
+    let mut response = execute_tenant(app, (origin, named, shop, key), operation).boxed().await;
+    toll.settle(&mut response).boxed().await;
+    Ok(response)
 }
 
 /// Executes an operation of the operators' API.
@@ -188,12 +212,13 @@ async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
     let operator = admission::admin(&app, &headers, &origin).await?;
     let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
     operation.query = sent.text.ok_or_else(missing)?;
-    let cost = admit(&app, &app.admin_costs, &mut operation, (by_get, body_bytes)).await?;
+    let costs = (&app.admin_costs, PAGE_SIZE_MAX);
+    let cost = admit(&app, costs, &mut operation, (by_get, body_bytes)).await?;
     Ok(with_cost(execute_admin(app, origin, operator, operation).await, cost))
 }
 
-fn with_cost(mut response: GraphqlResponse, cost: u64) -> GraphqlResponse {
-    let cost = async_graphql::value!({ "requested": cost, "limit": COST_MAX });
+fn with_cost(mut response: GraphqlResponse, cost: Cost) -> GraphqlResponse {
+    let cost = async_graphql::value!({ "requested": cost.points, "limit": COST_MAX });
     response.extensions.insert("cost".to_owned(), cost);
     response
 }
@@ -201,10 +226,10 @@ fn with_cost(mut response: GraphqlResponse, cost: u64) -> GraphqlResponse {
 /// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost.
 async fn admit(
     app: &App,
-    costs: &Costs,
+    costs: (&Costs, usize),
     request: &mut GraphqlRequest,
     (by_get, body_bytes): (bool, usize),
-) -> Result<u64, Refused> {
+) -> Result<Cost, Refused> {
     let guarded = app.documents.admit(request).await.map_err(|unfit| match unfit {
         Unfit::Excess(excess) => Refused::Document(excess.into()),
         Unfit::Syntax(error) => Refused::Syntax(error),
@@ -214,11 +239,11 @@ async fn admit(
 
 /// What is asked of an operation once its document has passed.
 fn check(
-    costs: &Costs,
+    (costs, page_size_max): (&Costs, usize),
     request: &GraphqlRequest,
     guarded: &Guarded,
     (by_get, body_bytes): (bool, usize),
-) -> Result<u64, ApiError> {
+) -> Result<Cost, ApiError> {
     let document = &guarded.document;
     if guarded.variable_uses.saturating_mul(body_bytes as u64) > VARIABLE_COPIES_BYTES_MAX {
         return Err(ApiError::new(ErrorCode::QueryTooComplex, "Variables this large are used less often."));
@@ -230,13 +255,13 @@ fn check(
         Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known.as_str() == name)),
         None => operations.next().filter(|_| operations.next().is_none()),
     };
-    let Some((_, operation)) = operation else { return Ok(0) };
+    let Some((_, operation)) = operation else { return Ok(Cost::LEAST) };
     let operation = &operation.node;
     if by_get && operation.ty != OperationType::Query {
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
     }
     check_variables(operation, &request.variables)?;
-    costs.check(document, operation, &request.variables)
+    costs.check(document, operation, &request.variables, page_size_max)
 }
 
 /// Runs an operation up to its deadline, to its end even if the client goes away. Ending it at the deadline drops its

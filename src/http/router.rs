@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
 use super::parameters::REQUIRE_PREFLIGHT;
-use super::{exports, graphql, health, jwks, observe, page};
+use super::{exports, graphql, health, jwks, limits, observe, page};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -61,6 +61,6 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             REQUIRE_PREFLIGHT,
             graphql::IDEMPOTENCY_KEY,
         ])
-        .expose_headers([X_REQUEST_ID, header::ETAG, header::RETRY_AFTER])
+        .expose_headers([X_REQUEST_ID, header::ETAG, header::RETRY_AFTER, limits::POLICY, limits::LEFT])
         .max_age(PREFLIGHT_MAX_AGE)
 }

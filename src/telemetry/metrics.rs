@@ -27,6 +27,8 @@ pub struct Metrics {
     pub http_duration: HistogramVec,
     /// Errors in GraphQL answers by code.
     pub graphql_errors: IntCounterVec,
+    /// Operations that were refused by the limit that was reached.
+    pub rate_limited: IntCounterVec,
     /// SQL statements of an operation.
     pub sql_statements: Histogram,
     /// Round trips to PostgreSQL of an operation.
@@ -61,8 +63,9 @@ impl Metrics {
         let histogram =
             |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let metrics = Self {
-            http_requests: IntCounterVec::new(
-                Opts::new("shelfwise_http_requests_total", "Requests by route and status."),
+            http_requests: counted(
+                "shelfwise_http_requests_total",
+                "Requests by route and status.",
                 &["route", "status"],
             )?,
             http_duration: HistogramVec::new(
@@ -73,9 +76,11 @@ impl Metrics {
                 ),
                 &["route"],
             )?,
-            graphql_errors: IntCounterVec::new(
-                Opts::new("shelfwise_graphql_errors_total", "Errors in GraphQL answers by code."),
-                &["code"],
+            graphql_errors: counted("shelfwise_graphql_errors_total", "Errors in GraphQL answers by code.", &["code"])?,
+            rate_limited: counted(
+                "shelfwise_rate_limited_total",
+                "Operations that were refused, by the limit that was reached.",
+                &["limit"],
             )?,
             sql_statements: Histogram::with_opts(histogram(
                 "shelfwise_sql_statements_per_operation",
@@ -90,8 +95,9 @@ impl Metrics {
             pool_connections: by_state("shelfwise_pool_connections", "Connections of the tenants' pool by state.")?,
             pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
             admission: AdmissionMetrics::new(&registry)?,
-            isolation_probes: IntCounterVec::new(
-                Opts::new("shelfwise_isolation_probes_total", "Attempts to break the wall, by outcome."),
+            isolation_probes: counted(
+                "shelfwise_isolation_probes_total",
+                "Attempts to break the wall, by outcome.",
                 &["outcome"],
             )?,
             jobs: JobMetrics::new(&registry)?,
@@ -107,10 +113,11 @@ impl Metrics {
             )?,
             registry,
         };
-        let families: [Box<dyn Collector>; 11] = [
+        let families: [Box<dyn Collector>; 12] = [
             Box::new(metrics.http_requests.clone()),
             Box::new(metrics.http_duration.clone()),
             Box::new(metrics.graphql_errors.clone()),
+            Box::new(metrics.rate_limited.clone()),
             Box::new(metrics.sql_statements.clone()),
             Box::new(metrics.sql_round_trips.clone()),
             Box::new(metrics.pool_connections.clone()),
@@ -135,6 +142,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// A family of counters, one for each combination of labels.
+fn counted(name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
+    IntCounterVec::new(Opts::new(name, help), labels)
 }
 
 /// A family of gauges, one for each state.

@@ -16,6 +16,7 @@ mod http;
 mod identity;
 mod isolation;
 mod jobs;
+mod limits;
 mod mail;
 mod migrations;
 mod news;

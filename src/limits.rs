@@ -1,0 +1,286 @@
+//! How fast tenants may go: points, requests and mutations a minute, and operations at a time.
+//!
+//! Each rate is a bucket that holds a minute's worth and fills evenly: a shop may spend a minute at once, and no more than its
+//! rate for longer (GCRA). A call takes from all of its buckets or from none: those of the shop, and with an API key those of
+//! the key, which are half as large, so that no program takes everything from people. Whom an operator has let in has
+//! buckets beside the shop's.
+//!
+//! Replicas share the buckets in Redis, where one script decides about a call by Redis' own clock ([`shared`]). Without Redis, or
+//! while it is away, each replica grants its share by the same arithmetic ([`local`]): never without limit, and nobody is shut
+//! out. A replica also keeps account of what it has granted while Redis decided, so that what was spent stays spent when Redis
+//! goes, and when it comes back without its memory.
+
+pub mod bucket;
+mod local;
+mod shared;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::bucket::{BUCKETS, Backlog, Take, WINDOW_NS};
+use self::local::{Local, Slot};
+use self::shared::Shared;
+use crate::kernel::actor::{Principal, Via};
+use crate::kernel::clock::Clock;
+use crate::kernel::ids::{ApiKeyId, TenantId};
+use crate::kernel::limits::{LimitKind, Limits};
+use crate::redis::Redis;
+
+/// An API key's buckets are so many times smaller than its shop's.
+pub const KEY_PART: u32 = 2;
+
+/// The place of requests among [`BUCKETS`].
+const REQUESTS: usize = 1;
+
+/// When somebody should try again who had too many operations under way: most take less.
+const CONCURRENCY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Whose buckets they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Account {
+    /// The shop's.
+    Shop,
+    /// Those of an operator who acts in it.
+    Operator,
+    /// Those of an API key.
+    Key(ApiKeyId),
+}
+
+/// Who calls, and how much the shop may.
+#[derive(Debug, Clone, Copy)]
+pub struct Caller {
+    /// The shop.
+    pub tenant: TenantId,
+    /// What it may use.
+    pub limits: Limits,
+    /// Who acts in it.
+    pub account: Account,
+}
+
+/// What a call takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Price {
+    /// Points of query cost.
+    pub points: u64,
+    /// Fields of mutations.
+    pub mutations: u64,
+}
+
+/// What is left in a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Which rate it is.
+    pub kind: LimitKind,
+    /// Whether it is the key's and not the shop's.
+    pub of_key: bool,
+    /// What it holds when it is full, which is what it gets in a minute.
+    pub limit: u32,
+    /// What is in it.
+    pub left: u32,
+    /// How long it takes to be full.
+    pub full_in: Duration,
+}
+
+/// Why a call is refused. Nothing was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denied {
+    /// Which limit it is.
+    pub kind: LimitKind,
+    /// Whether it is the key's and not the shop's.
+    pub of_key: bool,
+    /// How long until there is enough; nothing where there never is: the bucket is smaller than the price.
+    pub retry_in: Option<Duration>,
+    /// What is left in each bucket.
+    pub standings: Vec<Standing>,
+}
+
+/// A call that was let in. Dropped, it is no longer under way; what it took stays taken.
+pub struct Admission {
+    limiter: Limiter,
+    caller: Caller,
+    price: Price,
+    backlogs: Vec<Backlog>,
+    _slot: Slot,
+}
+
+/// What keeps tenants within their rates. Clones are the same.
+#[derive(Clone)]
+pub struct Limiter(Arc<Parts>);
+
+struct Parts {
+    clock: Arc<dyn Clock>,
+    shared: Option<Shared>,
+    local: Arc<Local>,
+}
+
+impl Caller {
+    /// Who calls by a credential.
+    #[must_use]
+    pub fn new(tenant: TenantId, limits: Limits, principal: &Principal) -> Self {
+        let account = match principal.via {
+            Via::ApiKey(id) => Account::Key(id),
+            Via::Operator => Account::Operator,
+            Via::Session(_) | Via::IdentityProvider => Account::Shop,
+        };
+        Self { tenant, limits, account }
+    }
+
+    /// The accounts that a call takes from.
+    fn accounts(&self) -> impl Iterator<Item = Account> + use<> {
+        let own = match self.account {
+            Account::Key(_) => Some(self.account),
+            Account::Shop | Account::Operator => None,
+        };
+        let main = if self.account == Account::Operator { Account::Operator } else { Account::Shop };
+        [Some(main), own].into_iter().flatten()
+    }
+
+    /// What an account's bucket of a rate holds when it is full.
+    fn limit(&self, account: Account, kind: LimitKind) -> u32 {
+        let limit = self.limits.get(kind).max(1);
+        if matches!(account, Account::Key(_)) { limit.div_ceil(KEY_PART) } else { limit }
+    }
+
+    /// What a price takes from each bucket, account by account.
+    fn takes(&self, price: Price) -> Vec<(Account, [Take; BUCKETS.len()])> {
+        let amounts = [price.points, 1, price.mutations];
+        self.accounts()
+            .map(|account| {
+                let mut takes = [Take::default(); BUCKETS.len()];
+                for ((take, kind), amount) in takes.iter_mut().zip(BUCKETS).zip(amounts) {
+                    *take = Take { amount, limit: self.limit(account, kind) };
+                }
+                (account, takes)
+            })
+            .collect()
+    }
+
+    /// What backlogs leave in the buckets.
+    fn standings(&self, backlogs: &[Backlog]) -> Vec<Standing> {
+        let buckets = self.accounts().flat_map(|account| BUCKETS.map(|kind| (account, kind)));
+        let standings = buckets.zip(backlogs).map(|((account, kind), backlog)| {
+            let limit = self.limit(account, kind);
+            let of_key = matches!(account, Account::Key(_));
+            Standing { kind, of_key, limit, left: backlog.left(limit), full_in: backlog.full_in() }
+        });
+        standings.collect()
+    }
+}
+
+impl Limiter {
+    /// Nobody has called yet. `replicas` share the load where there is no Redis.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, redis: Option<Redis>, replicas: u32) -> Self {
+        let local = Arc::new(Local::new(replicas));
+        Self(Arc::new(Parts { clock, shared: redis.map(Shared::new), local }))
+    }
+
+    /// Lets a call in, which takes its price from all of its buckets, or says which lacks what.
+    ///
+    /// # Errors
+    /// Too much is under way or was taken lately.
+    pub async fn admit(&self, caller: Caller, price: Price) -> Result<Admission, Denied> {
+        let takes = caller.takes(price);
+        let dear = takes.iter().flat_map(|(_, takes)| takes).position(|take| take.amount > u64::from(take.limit));
+        if let Some(at) = dear {
+            let (kind, of_key) = place(at);
+            return Err(Denied { kind, of_key, retry_in: None, standings: self.standings(&caller).await });
+        }
+        let main = if caller.account == Account::Operator { Account::Operator } else { Account::Shop };
+        let most = caller.limits.concurrent_operations;
+        let Some(slot) = Local::enter(&self.0.local, (caller.tenant, main), most) else {
+            let (kind, retry_in) = (LimitKind::ConcurrentOperations, Some(CONCURRENCY_PAUSE));
+            return Err(Denied { kind, of_key: false, retry_in, standings: self.standings(&caller).await });
+        };
+        match self.charge(&caller, &takes).await {
+            Ok(backlogs) => Ok(Admission { limiter: self.clone(), caller, price, backlogs, _slot: slot }),
+            Err((at, wait, backlogs)) => {
+                let (kind, of_key) = place(at);
+                Err(Denied { kind, of_key, retry_in: Some(wait), standings: caller.standings(&backlogs) })
+            }
+        }
+    }
+
+    /// What is left to a caller. Nothing is taken.
+    pub async fn standings(&self, caller: &Caller) -> Vec<Standing> {
+        let mut takes = caller.takes(Price { points: 0, mutations: 0 });
+        for (_, takes) in &mut takes {
+            takes[REQUESTS].amount = 0;
+        }
+        // Whoever asks for nothing is not refused.
+        let backlogs = self.charge(caller, &takes).await.unwrap_or_else(|(_, _, backlogs)| backlogs);
+        caller.standings(&backlogs)
+    }
+
+    /// How many operations of a caller are under way on this replica.
+    #[must_use]
+    pub fn running(&self, caller: &Caller) -> u32 {
+        let main = if caller.account == Account::Operator { Account::Operator } else { Account::Shop };
+        self.0.local.running((caller.tenant, main))
+    }
+
+    /// Takes from all buckets or from none.
+    async fn charge(
+        &self,
+        caller: &Caller,
+        takes: &[(Account, [Take; BUCKETS.len()])],
+    ) -> Result<Vec<Backlog>, (usize, Duration, Vec<Backlog>)> {
+        let (local, tenant) = (&self.0.local, caller.tenant);
+        let Some(shared) = &self.0.shared else { return local.decide(tenant, takes, self.now()) };
+        match shared.take(tenant, takes, &local.own(tenant, takes, self.now())).await {
+            Ok(Ok(backlogs)) => {
+                local.note(tenant, takes, self.now());
+                Ok(backlogs)
+            }
+            Ok(Err(refused)) => Err(refused),
+            Err(_) => local.decide(tenant, takes, self.now()),
+        }
+    }
+
+    /// Puts points back that were not needed.
+    async fn refund(&self, caller: &Caller, points: u64) -> Option<Vec<Backlog>> {
+        let mut takes = caller.takes(Price { points, mutations: 0 });
+        for (_, takes) in &mut takes {
+            takes[REQUESTS].amount = 0;
+        }
+        let (local, tenant) = (&self.0.local, caller.tenant);
+        // Here first: what this replica says that it has granted must not be more than what it has.
+        local.refund(tenant, &takes, self.now());
+        match &self.0.shared {
+            Some(shared) => shared.refund(tenant, &takes, &local.own(tenant, &takes, self.now())).await.ok(),
+            None => {
+                let accounts: Vec<Account> = caller.accounts().collect();
+                Some(local.backlogs(tenant, &accounts, self.now()))
+            }
+        }
+    }
+
+    /// The time in nanoseconds. Redis has its own.
+    fn now(&self) -> i64 {
+        self.0.clock.now().timestamp_nanos_opt().unwrap_or(i64::MAX / 2)
+    }
+}
+
+impl Admission {
+    /// What the call took.
+    #[must_use]
+    pub fn price(&self) -> Price {
+        self.price
+    }
+
+    /// Ends the call, which has needed so many points: those that it took and did not need are put back. Answers what is
+    /// left in each bucket.
+    pub async fn settle(self, needed: u64) -> Vec<Standing> {
+        let unneeded = self.price.points.saturating_sub(needed);
+        let backlogs = if unneeded == 0 { None } else { self.limiter.refund(&self.caller, unneeded).await };
+        self.caller.standings(backlogs.as_ref().unwrap_or(&self.backlogs))
+    }
+}
+
+/// Which bucket is at a place, and whether it is a key's: those of the key stand behind the shop's.
+fn place(at: usize) -> (LimitKind, bool) {
+    (BUCKETS[at % BUCKETS.len()], at >= BUCKETS.len())
+}
+
+/// How long a bucket takes to fill, for the fields of answers, in seconds.
+pub const WINDOW_S: u64 = WINDOW_NS.unsigned_abs() / 1_000_000_000;
