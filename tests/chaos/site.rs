@@ -17,7 +17,7 @@ use shelfwise::kernel::tenant::TenantCtx;
 use tokio::sync::Mutex;
 use tokio_postgres::{Client, NoTls};
 
-use crate::harness::world::{config_over, http_client, master_key, shop, user_claims};
+use crate::harness::world::{AMPLE_PLANS, config_over, http_client, master_key, shop, user_claims};
 
 /// The database's name.
 const DATABASE: &str = "shelfwise";
@@ -52,6 +52,9 @@ impl Site {
         let cluster = Cluster::start(&folder.path().join("cluster"), Durability::Full, &SETTINGS).await.unwrap();
         let urls = prepare(&cluster, DATABASE).await.unwrap();
         migrate_control(&owner(&urls).unwrap()).await.unwrap();
+        let (psql, connection) = tokio_postgres::connect(&cluster.superuser_url(DATABASE), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        psql.batch_execute(AMPLE_PLANS).await.unwrap();
         let jwt_key = JwtKey::generate("chaos-1").unwrap().to_setting();
         let settings = settings_of(&urls, &jwt_key);
         let borrowed: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -41,6 +41,10 @@ const RETURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a server may take to hear of a change of a tenant's entry.
 const HEARD_WITHIN: Duration = Duration::from_secs(1);
 
+/// Plans that no storm of requests comes to the end of, for a database of a test's own.
+pub const AMPLE_PLANS: &str = "UPDATE control.plans SET points_per_minute = 60000000, requests_per_minute = 60000000,
+    mutations_per_minute = 60000000, concurrent_operations = 10000, books = 1000000000, jobs = 1000";
+
 /// A running server and its two shops.
 pub struct World {
     pub app: Arc<App>,

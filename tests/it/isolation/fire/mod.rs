@@ -32,7 +32,7 @@ use self::server::Server;
 use self::shelf::Shelf;
 use crate::harness::World;
 use crate::harness::cluster::{own_database, psql_of};
-use crate::harness::world::master_key;
+use crate::harness::world::{AMPLE_PLANS, master_key};
 
 /// The seed of a run that names none.
 const SEED: u64 = 20_261_124;
@@ -100,6 +100,7 @@ async fn two_shops_with_the_same_ids_see_nothing_of_each_other_whatever_breaks()
     println!("FIRE_SEED={seed} FIRE_OPERATIONS={operations}");
     let (database, urls) = own_database().await;
     migrate_control(&owner(&urls).unwrap()).await.unwrap();
+    psql_of(&database).await.batch_execute(AMPLE_PLANS).await.unwrap();
     let settings = settings(&urls);
     let borrowed: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut world = World::start(&borrowed).await;
