@@ -1,5 +1,7 @@
-//! What the environment sets for all shops of the installation: `SETTING_…`, and the variables of old that are settings now. Each
-//! setting of [`kernel::settings`](crate::kernel::settings) names its own. Operators and shops may set something else.
+//! What the environment sets for all shops of the installation.
+//!
+//! Each setting of [`kernel::settings`](crate::kernel::settings) names its variable: `SETTING_…`, or one that was there before it
+//! was a setting. Operators and shops may set something else.
 
 use std::sync::Arc;
 
