@@ -68,14 +68,7 @@ impl Metrics {
                 "Requests by route and status.",
                 &["route", "status"],
             )?,
-            http_duration: HistogramVec::new(
-                histogram(
-                    "shelfwise_http_request_duration_seconds",
-                    "Duration of requests by route.",
-                    DURATION_BUCKETS,
-                ),
-                &["route"],
-            )?,
+            http_duration: timed("shelfwise_http_request_duration_seconds", "Duration of requests by route.", "route")?,
             graphql_errors: counted("shelfwise_graphql_errors_total", "Errors in GraphQL answers by code.", &["code"])?,
             rate_limited: counted(
                 "shelfwise_rate_limited_total",
@@ -142,6 +135,11 @@ impl Metrics {
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
     }
+}
+
+/// A family of durations, one for each value of a label.
+fn timed(name: &str, help: &str, label: &str) -> Result<HistogramVec, prometheus::Error> {
+    HistogramVec::new(HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec()), &[label])
 }
 
 /// A family of counters, one for each combination of labels.
