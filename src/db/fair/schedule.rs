@@ -311,7 +311,8 @@ impl<W> Schedule<W> {
         // A guess is wrong by so much that who would just be in time is as often late. Where nothing moves, it is as long
         // again as nothing has moved.
         let patience = self.rules.patience;
-        if by_pace > patience * 3 / 4 || stood_still > patience { shed(Reason::TooLong) } else { None }
+        let is_too_slow = self.mean.is_settled() && by_pace > patience * 3 / 4;
+        if is_too_slow || stood_still > patience { shed(Reason::TooLong) } else { None }
     }
 
     /// How long the next of a lane would wait for those ahead of it, at the pace that the lane's share gives.
