@@ -106,10 +106,9 @@ impl App {
             }));
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let ringer = tokio::spawn(bell.clone().carry(control.clone()));
-        let carrier =
-            Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name: name.clone() };
+        let carrier = Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name };
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let carrier = tokio::spawn(carrier.run(listen_target.clone()));
+        let carrier = tokio::spawn(carrier.run(listen_target));
         let limiter = Limiter::new(Arc::clone(&clock), redis.clone(), config.limits.replicas);
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {

@@ -120,6 +120,20 @@
 //! the next one goes on. What must be all or nothing is one transaction, however long; what is too much for the lock table is
 //! many. New schemas are made from a baseline, all migrations squashed, which a test proves to be equal to them.
 //!
+//! # From a plan to a share
+//!
+//! ```text
+//! control::plans, settings, flags   rows, beside the registry's ─ in the tenant's entry, in the one statement that reads it
+//!   kernel::{limits, settings, flags}   what there is of them, declared; in TenantCtx
+//!     http::limits::Toll            pays before an operation runs, and settles after it ─ limits: Redis, or this replica's share
+//!     db::fair                      who borrows a connection next: turns by weight, and no wait that would be in vain
+//!     tenant::settings              the shop's own values, remembered for less than a second
+//! db::News                          what a COMMIT has changed, told here at once ─ news: by Redis or NOTIFY elsewhere, soon
+//! ```
+//!
+//! What operators decide travels in the tenant's row, what a shop sets is a row of its own. An operation pays for what it may
+//! cost out of several buckets, or of none of them; who has no connection in time is told so before anything is done.
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -184,6 +198,16 @@
 //! - No tenant's key is destroyed before both archives were read back and have the trail up to its end, and nothing else of the
 //!   tenant before its keys. No deletion is begun and no certificate written but by the owner's login, and no key is destroyed on
 //!   one worker's clock alone.
+//! - No operation of a shop's credential is executed before it has paid. No replica is without limit while Redis is away, and
+//!   nobody is shut out by that; what was spent through a replica stays spent there when Redis forgets.
+//! - No entry of the registry is trusted beyond the end of what it carries.
+//! - No book is kept beyond the plan's limit, however many add at once.
+//! - No tenant gets more than its turn while others wait, and none that has its share gets the last quarter of the connections.
+//!   None waits for a connection longer than it may, and none that got none has done anything.
+//! - No setting or flag is but declared in the code, and no stored value counts that the release would not take. No end date of a
+//!   flag switches anything. No secret among settings is in the control plane, a trail, an answer or a kept repetition.
+//! - No answer to a mutation is compressed, and none is kept by its client but that to a query with an address.
+//! - Nothing rests on news: who keeps what others change keeps it for a time, and for less while it hears nothing.
 //! - No payload of a job in an answer, a log line or a trail.
 //!
 //! # What the wall promises

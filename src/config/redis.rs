@@ -1,3 +1,5 @@
+//! Where the Redis is that replicas share.
+//!
 //! - `REDIS_URL`: the Redis that replicas share, `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss:` for TLS. Unset: limits,
 //!   cache and what replicas tell each other are this process's own, but for what goes through PostgreSQL.
 
