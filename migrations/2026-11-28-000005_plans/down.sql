@@ -3,7 +3,6 @@ DROP TABLE control.plan_overrides;
 DROP FUNCTION control.plan_overrides_notify();
 DROP TRIGGER plans_notify ON control.plans;
 DROP FUNCTION control.plans_notify();
-REVOKE UPDATE (name) ON control.plans FROM {runtime};
 ALTER TABLE control.plans
     DROP COLUMN points_per_minute,
     DROP COLUMN requests_per_minute,
