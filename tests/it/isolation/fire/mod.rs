@@ -155,7 +155,7 @@ fn settings(urls: &DatabaseUrls) -> Vec<(&'static str, String)> {
         ("JWT_KEYS", JwtKey::generate("fire-1").unwrap().to_setting()),
         ("PORT", "0".to_owned()),
         ("DB_POOL_MAX", POOL_MAX.to_string()),
-        ("DB_CHECKOUT_TIMEOUT_MS", "250".to_owned()),
+        ("DB_CHECKOUT_TIMEOUT_MS", "1000".to_owned()),
         ("REQUEST_TIMEOUT_MS", "5000".to_owned()),
         ("LOG_LEVEL", "info,shelfwise=debug".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
