@@ -205,7 +205,7 @@ pub fn line(tenant: TenantId, told: &Told) -> String {
     line
 }
 
-/// Reads what [`line`] wrote. What this release does not know may be anything; only a tenant that cannot be read is nothing.
+/// Reads what [`line()`] wrote. What this release does not know may be anything; only a tenant that cannot be read is nothing.
 #[must_use]
 pub fn read_line(line: &str) -> Option<(TenantId, Told)> {
     let (tenant, facts) = line.split_once(' ')?;
