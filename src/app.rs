@@ -11,17 +11,21 @@ use crate::config::Config;
 use crate::config::database::DatabaseUrls;
 use crate::control::admins::Admins;
 use crate::control::tenants::Registry;
-use crate::db::listen::{Liveness, listen};
+use crate::db::listen::{Liveness, Signal, listen};
 use crate::db::pool::Pool;
 use crate::db::tls::Target;
 use crate::db::{Bell, ControlDb, News, OwnerDb, TenantDb};
 use crate::graphql::Services;
 use crate::graphql::cost::Costs;
-use crate::graphql::schema::{AdminSchema, TenantSchema, admin_schema, sdl_options, tenant_schema};
+use crate::graphql::schema::{
+    AdminSchema, AdminWatchSchema, TenantSchema, WatchSchema, admin_schema, admin_watch_schema, sdl_options,
+    tenant_schema, watch_schema,
+};
 use crate::http::documents::Documents;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::base32_encode;
 use crate::limits::Limiter;
+use crate::live::Hub;
 use crate::mail::Mailer;
 use crate::news::Carrier;
 use crate::objects::Objects;
@@ -68,6 +72,12 @@ pub struct App {
     pub tenant_schema: TenantSchema,
     /// The operators' API.
     pub admin_schema: AdminSchema,
+    /// What answers the tenants' subscriptions.
+    pub watch_schema: WatchSchema,
+    /// What answers the operators' subscriptions.
+    pub admin_watch_schema: AdminWatchSchema,
+    /// Who looks on.
+    pub live: Hub,
     /// The task that hears of the registry's changes.
     listener: tokio::task::JoinHandle<()>,
     /// The task that wakes workers of other processes.
@@ -95,15 +105,11 @@ impl App {
         let liveness = Liveness::default();
         let registry = Registry::new(control.clone(), liveness.clone());
         let vault = Vault::new(&config.crypto, Arc::clone(&clock));
-        let (heard, keys) = (registry.clone(), vault.clone());
+        let live = hub(&config, &news);
+        let heard = on_registry(registry.clone(), vault.clone(), live.clone());
         let name = base32_encode(clock.new_id());
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let listener =
-            tokio::spawn(listen(listen_target.clone(), TENANTS_CHANNEL, name.clone(), liveness, move |signal| {
-                heard.on_signal(signal);
-                // Whoever's keys were destroyed is among those whose entry has changed.
-                keys.forget();
-            }));
+        let listener = tokio::spawn(listen(listen_target.clone(), TENANTS_CHANNEL, name.clone(), liveness, heard));
         #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
         let ringer = tokio::spawn(bell.clone().carry(control.clone()));
         let carrier = Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name };
@@ -143,6 +149,9 @@ impl App {
             admin_costs: Costs::new(&admin_schema.sdl_with_options(sdl_options())),
             tenant_schema,
             admin_schema,
+            watch_schema: watch_schema(),
+            admin_watch_schema: admin_watch_schema(),
+            live,
             config,
             control,
             listener,
@@ -168,6 +177,24 @@ fn tenants_pool(runtime: Target, config: &Config, metrics: &Metrics) -> Pool {
     Pool::new(runtime, database.pool_max, patience, database.tenants_per_connection_max)
         .with_queue_max(database.queue_max)
         .with_metrics(metrics.admission.clone())
+}
+
+/// Who looks on, told of news from now on.
+fn hub(config: &Config, news: &News) -> Hub {
+    let hub = Hub::new(config.sockets.max as usize, config.sockets.per_tenant_max as usize);
+    let told = hub.clone();
+    news.attach(Arc::new(move |bulletin, _| told.on_news(bulletin)));
+    hub
+}
+
+/// What happens when a tenant's entry has changed.
+fn on_registry(registry: Registry, vault: Vault, live: Hub) -> impl Fn(Signal) {
+    move |signal| {
+        live.on_registry(&signal);
+        registry.on_signal(signal);
+        // Whoever's keys were destroyed is among those whose entry has changed.
+        vault.forget();
+    }
 }
 
 /// Who takes payments by a configuration.

@@ -18,6 +18,7 @@ mod reader;
 pub mod redis;
 pub mod retention;
 pub mod settings;
+pub mod sockets;
 pub mod webhooks;
 
 use std::fmt;
@@ -40,6 +41,8 @@ pub struct Config {
     pub database: database::DatabaseConfig,
     /// Addresses and limits of HTTP.
     pub http: http::HttpConfig,
+    /// How many sockets there may be.
+    pub sockets: sockets::SocketsConfig,
     /// How many jobs run at a time, and how long they are kept.
     pub jobs: jobs::JobsConfig,
     /// Keys that sign and verify tokens.
@@ -146,6 +149,7 @@ impl Config {
             worker_threads: reader.optional("WORKER_THREADS"),
             database: database::DatabaseConfig::read(&mut reader),
             http: http::HttpConfig::read(&mut reader),
+            sockets: sockets::SocketsConfig::read(&mut reader),
             jobs: jobs::JobsConfig::read(&mut reader),
             auth: auth::AuthConfig::read(&mut reader, environment),
             crypto: crypto::CryptoConfig::read(&mut reader, environment),
@@ -186,6 +190,10 @@ pub const VARIABLES: &[&str] = &[
     "TRUSTED_DOCUMENTS",
     "REQUEST_TIMEOUT_MS",
     "BODY_BYTES_MAX",
+    "SOCKETS_MAX",
+    "SOCKETS_PER_TENANT_MAX",
+    "SOCKET_INIT_TIMEOUT_MS",
+    "SOCKET_SLOW_TIMEOUT_MS",
     "JOBS_SLOTS",
     "JOBS_PER_TENANT_MAX",
     "JOBS_RETENTION_DAYS",

@@ -17,6 +17,7 @@ pub mod scalars;
 pub mod schema;
 pub mod settings;
 pub mod user_error;
+pub mod watch;
 
 pub use call::{Call, IdempotencyKey, RequestKey};
 pub use context::{AdminRequest, Origin, Request, Services, Shop};

@@ -237,6 +237,7 @@ pub mod http;
 pub mod jobs;
 pub mod kernel;
 pub mod limits;
+pub mod live;
 pub mod mail;
 pub mod news;
 pub mod objects;

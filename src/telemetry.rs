@@ -2,6 +2,7 @@
 
 pub mod admission;
 pub mod jobs;
+pub mod live;
 pub mod logs;
 pub mod metrics;
 pub mod webhooks;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode};
@@ -78,6 +80,18 @@ pub enum AdminClaims {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the token is not valid")]
 pub struct InvalidToken;
+
+/// Until when a token is good that was found to be: ours, or another issuer's. Nothing for what is no token, such as an API key.
+#[must_use]
+pub fn expires_at(token: &str) -> Option<DateTime<Utc>> {
+    #[derive(Deserialize)]
+    struct Expiry {
+        exp: i64,
+    }
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    let Expiry { exp } = serde_json::from_slice(&payload).ok()?;
+    DateTime::from_timestamp(exp, 0)
+}
 
 /// Signs and verifies tokens.
 #[derive(Clone)]

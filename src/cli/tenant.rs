@@ -237,6 +237,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::VerifyAudit { slug, json } => audit::run(config, &slug, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
             let options = ImportOptions {
+                id: None,
                 on_conflict: match on_conflict {
                     Conflict::Skip => OnConflict::Skip,
                     Conflict::Update => OnConflict::Update,

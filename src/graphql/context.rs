@@ -315,6 +315,13 @@ impl Shop {
         Arc::clone(&self.session)
     }
 
+    /// Another session of the shop, with a connection of its own, for what must be seen before the operation ends. Who waits
+    /// for it must hold no other.
+    #[must_use]
+    pub fn another_session(&self, request: &Request) -> TenantSession {
+        request.services.tenants.session(Arc::clone(&self.tenant))
+    }
+
     /// The loads that resolvers of this operation have in common.
     #[must_use]
     pub fn loaders(&self) -> &Loaders {

@@ -40,7 +40,7 @@ impl Cost {
 /// The fields of a schema's types, as far as costs need them.
 pub struct Costs {
     types: HashMap<String, HashMap<String, FieldCost>>,
-    roots: [String; 2],
+    roots: [String; 3],
 }
 
 /// What a field's cost is computed from.
@@ -114,7 +114,7 @@ impl Costs {
             });
             types.insert(name, costs.collect());
         }
-        Self { types, roots: ["Query".to_owned(), "Mutation".to_owned()] }
+        Self { types, roots: ["Query".to_owned(), "Mutation".to_owned(), "Subscription".to_owned()] }
     }
 
     /// The cost of an operation. The document has passed the guard, so its expansion is short.
@@ -132,7 +132,8 @@ impl Costs {
     ) -> (u64, u64) {
         let root = match operation.ty {
             OperationType::Mutation => &self.roots[1],
-            OperationType::Query | OperationType::Subscription => &self.roots[0],
+            OperationType::Query => &self.roots[0],
+            OperationType::Subscription => &self.roots[2],
         };
         let context = Operation { document, definition: operation, variables, page_most: Cell::new(0) };
         let cost = self.set(&context, &operation.selection_set.node, root, 1);

@@ -1,6 +1,6 @@
 //! The two schemas: one for all tenants, one for operators. Each is compiled once and serves everybody.
 
-use async_graphql::{Context, EmptySubscription, ID, MergedObject, Object, SDLExportOptions, Schema};
+use async_graphql::{Context, EmptyMutation, EmptySubscription, ID, MergedObject, Object, SDLExportOptions, Schema};
 
 use super::access::{access, signed_in};
 use super::context::Shop;
@@ -8,6 +8,7 @@ use super::error::ApiResult;
 use super::node::{Node, NodeId};
 use super::payload::into_error;
 use super::user_error::UserError;
+use super::watch::Streams;
 use crate::control::admins::graphql::{AdminAccountMutation, AdminAccountQuery};
 use crate::control::admins::sessions::graphql::AdminSessionMutation;
 use crate::control::archives::graphql::{ArchiveMutation, ArchiveQuery};
@@ -16,7 +17,7 @@ use crate::control::drift::graphql::DriftQuery;
 use crate::control::flags::graphql::{FlagMutation, FlagQuery};
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
-use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery};
+use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery, MigrationSubscription};
 use crate::control::offboarding::graphql::{OffboardingMutation, OffboardingQuery};
 use crate::control::plans::graphql::{PlanMutation, PlanQuery};
 use crate::control::provisioning::graphql::ProvisioningMutation;
@@ -28,11 +29,11 @@ use crate::kernel::actor::Actor;
 use crate::tenant::audit::graphql::AuditQuery as TrailQuery;
 use crate::tenant::catalog::authors::graphql::{AuthorMutation, AuthorNode, AuthorQuery};
 use crate::tenant::catalog::authors::service::author_by_id;
-use crate::tenant::catalog::books::graphql::{BookMutation, BookNode, BookQuery};
+use crate::tenant::catalog::books::graphql::{BookMutation, BookNode, BookQuery, StockSubscription};
 use crate::tenant::catalog::books::service::book_by_id;
 use crate::tenant::catalog::categories::graphql::{CategoryMutation, CategoryNode, CategoryQuery};
 use crate::tenant::catalog::categories::service::category_by_id;
-use crate::tenant::catalog::import::graphql::{ImportMutation, ImportNode, ImportQuery};
+use crate::tenant::catalog::import::graphql::{ImportMutation, ImportNode, ImportQuery, ImportSubscription};
 use crate::tenant::catalog::import::service::import_by_id;
 use crate::tenant::events::graphql::EventQuery;
 use crate::tenant::identity::IdentityError;
@@ -46,7 +47,7 @@ use crate::tenant::identity::sessions::graphql::viewer::ViewerQuery;
 use crate::tenant::identity::users::graphql::{UserMutation, UserNode, UserQuery};
 use crate::tenant::identity::users::service::user_by_id;
 use crate::tenant::orders::customers::graphql::CustomerMutation;
-use crate::tenant::orders::order::graphql::{OrderMutation, OrderNode, OrderQuery};
+use crate::tenant::orders::order::graphql::{OrderMutation, OrderNode, OrderQuery, OrderSubscription};
 use crate::tenant::orders::order::service::order_by_id;
 use crate::tenant::orders::sales::graphql::SalesQuery;
 use crate::tenant::plan::graphql::PlanQuery as OwnPlanQuery;
@@ -112,8 +113,15 @@ pub struct OrdersMutation(OrderMutation, CustomerMutation);
 #[derive(MergedObject, Default)]
 pub struct WebhooksMutation(WebhookEndpointMutation, WebhookDeliveryMutation);
 
+/// Looks on at a shop. An operation has one field; it is asked again whenever something has happened.
+#[derive(MergedObject, Default)]
+pub struct Subscription(OrderSubscription, StockSubscription, ImportSubscription);
+
 /// The schema that serves every tenant.
-pub type TenantSchema = Schema<Query, Mutation, EmptySubscription>;
+pub type TenantSchema = Schema<Query, Mutation, Streams<Subscription>>;
+
+/// The schema that answers the tenants' subscriptions.
+pub type WatchSchema = Schema<Subscription, EmptyMutation, EmptySubscription>;
 
 /// Reads the platform.
 #[derive(MergedObject, Default)]
@@ -152,8 +160,16 @@ pub struct PlatformMutation(
     FlagMutation,
 );
 
+/// Looks on at the platform. An operation has one field; it is asked again for as long as something happens.
+#[derive(MergedObject, Default)]
+#[graphql(name = "Subscription")]
+pub struct PlatformSubscription(MigrationSubscription);
+
 /// The operators' schema.
-pub type AdminSchema = Schema<PlatformQuery, PlatformMutation, EmptySubscription>;
+pub type AdminSchema = Schema<PlatformQuery, PlatformMutation, Streams<PlatformSubscription>>;
+
+/// The schema that answers the operators' subscriptions.
+pub type AdminWatchSchema = Schema<PlatformSubscription, EmptyMutation, EmptySubscription>;
 
 /// Any object by its id.
 #[derive(Default)]
@@ -212,7 +228,7 @@ async fn webhook_node(read: &TenantRead, actor: &Actor, id: NodeId) -> Result<Op
 /// Builds the tenants' schema.
 #[must_use]
 pub fn tenant_schema() -> TenantSchema {
-    Schema::build(Query::default(), Mutation::default(), EmptySubscription)
+    Schema::build(Query::default(), Mutation::default(), Streams::default())
         .register_output_type::<UserError>()
         .limit_recursive_depth(RECURSION_MAX)
         .finish()
@@ -221,7 +237,26 @@ pub fn tenant_schema() -> TenantSchema {
 /// Builds the operators' schema.
 #[must_use]
 pub fn admin_schema() -> AdminSchema {
-    Schema::build(PlatformQuery::default(), PlatformMutation::default(), EmptySubscription)
+    Schema::build(PlatformQuery::default(), PlatformMutation::default(), Streams::default())
+        .register_output_type::<AdminUserError>()
+        .limit_recursive_depth(RECURSION_MAX)
+        .finish()
+}
+
+/// Builds the schema that answers the tenants' subscriptions.
+#[must_use]
+pub fn watch_schema() -> WatchSchema {
+    Schema::build(Subscription::default(), EmptyMutation, EmptySubscription)
+        .register_output_type::<Node>()
+        .register_output_type::<UserError>()
+        .limit_recursive_depth(RECURSION_MAX)
+        .finish()
+}
+
+/// Builds the schema that answers the operators' subscriptions.
+#[must_use]
+pub fn admin_watch_schema() -> AdminWatchSchema {
+    Schema::build(PlatformSubscription::default(), EmptyMutation, EmptySubscription)
         .register_output_type::<AdminUserError>()
         .limit_recursive_depth(RECURSION_MAX)
         .finish()

@@ -100,6 +100,14 @@ fn error_response(error: ApiError, request_id: &str, metrics: &Metrics) -> Graph
     response
 }
 
+/// Completes the errors of an answer, of which a document that is wrong in thousands of places has a few: they tell enough.
+pub fn complete(response: &mut GraphqlResponse, request_id: &str, metrics: &Metrics) {
+    if !response.errors.is_empty() {
+        response.errors.truncate(ERRORS_MAX);
+        complete_errors(response, request_id, metrics);
+    }
+}
+
 /// The answer of an operation.
 #[must_use]
 pub fn executed(
@@ -108,11 +116,7 @@ pub fn executed(
     request_id: &str,
     metrics: &Metrics,
 ) -> Response<Body> {
-    if !response.errors.is_empty() {
-        // A document can be wrong in thousands of places; the first few tell enough.
-        response.errors.truncate(ERRORS_MAX);
-        complete_errors(&mut response, request_id, metrics);
-    }
+    complete(&mut response, request_id, metrics);
     let status = match first_code(&response) {
         // Nothing was executed: the library knows no data, and no error has a place in any. That there was no room is told
         // whatever the media type, as it is where it was found out before.
@@ -135,13 +139,20 @@ pub fn hide_suggestions(response: &mut GraphqlResponse) {
 }
 
 /// Whether the operation was executed, so that the answer has a `data` entry, be it null.
-fn has_data(response: &GraphqlResponse) -> bool {
+#[must_use]
+pub fn has_data(response: &GraphqlResponse) -> bool {
     response.data != Value::Null || response.errors.iter().any(|error| !error.path.is_empty())
 }
 
 fn first_code(response: &GraphqlResponse) -> Option<StatusCode> {
+    code(response).map(status_of)
+}
+
+/// The code of an answer's first error.
+#[must_use]
+pub fn code(response: &GraphqlResponse) -> Option<ErrorCode> {
     let code = code_of(response.errors.first()?)?;
-    ErrorCode::ALL.into_iter().find(|known| known.as_str() == code).map(status_of)
+    ErrorCode::ALL.into_iter().find(|known| known.as_str() == code)
 }
 
 fn code_of(error: &ServerError) -> Option<&str> {

@@ -43,21 +43,21 @@ const VARIABLE_COPIES_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(super) const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// A request that has been read: where it comes from, what it says of itself, and its operation.
-struct Read {
-    app: Arc<App>,
-    origin: Origin,
-    headers: HeaderMap,
-    uri: Uri,
-    by_get: bool,
+pub(super) struct Read {
+    pub(super) app: Arc<App>,
+    pub(super) origin: Origin,
+    pub(super) headers: HeaderMap,
+    pub(super) uri: Uri,
+    pub(super) by_get: bool,
     /// What its variables are no larger than.
-    body_bytes: usize,
-    sent: Sent,
+    pub(super) body_bytes: usize,
+    pub(super) sent: Sent,
     /// The operation, whose text is yet to be found.
-    operation: GraphqlRequest,
+    pub(super) operation: GraphqlRequest,
 }
 
 /// Why an operation was not executed, which decides the status for those who asked for plain JSON.
-enum Refused {
+pub(super) enum Refused {
     /// The request was not good for any operation.
     Request(ApiError),
     /// The document was not.
@@ -68,6 +68,26 @@ enum Refused {
     Syntax(async_graphql::parser::Error),
 }
 
+impl Refused {
+    /// The answer that it is, not yet completed.
+    pub(super) fn into_response(self) -> GraphqlResponse {
+        match self {
+            Self::Request(error) | Self::Document(error) => answer::turned_away(error),
+            Self::Limited(response) => *response,
+            Self::Syntax(error) => GraphqlResponse::from_errors(vec![error.into()]),
+        }
+    }
+
+    /// Its code, where it is not the library's.
+    pub(super) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Request(error) | Self::Document(error) => Some(error.code),
+            Self::Limited(response) => answer::code(response),
+            Self::Syntax(_) => None,
+        }
+    }
+}
+
 impl From<ApiError> for Refused {
     fn from(error: ApiError) -> Self {
         Self::Request(error)
@@ -75,7 +95,7 @@ impl From<ApiError> for Refused {
 }
 
 /// An operation under way. Boxed where it is made: it is large, and is handed on several times before it runs.
-type Running = BoxFuture<'static, Result<GraphqlResponse, Refused>>;
+pub(super) type Running = BoxFuture<'static, Result<GraphqlResponse, Refused>>;
 
 /// `/graphql`: the tenants' API.
 pub async fn tenant(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
@@ -131,7 +151,7 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
 }
 
 /// Reads a request by its method.
-async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Read, ApiError> {
+pub(super) async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Read, ApiError> {
     let (parts, body) = request.into_parts();
     let by_get = parts.method == Method::GET;
     let (parameters, body_bytes) = match parts.method {
@@ -162,7 +182,7 @@ async fn read(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
 }
 
 /// Executes an operation of the tenants' API.
-async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
+pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     let Read { app, origin, headers, uri, by_get, body_bytes, sent, mut operation } = read;
     let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
     if let Some(shop) = &shop {
@@ -207,7 +227,7 @@ async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
 }
 
 /// Executes an operation of the operators' API.
-async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
+pub(super) async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
     let Read { app, origin, headers, by_get, body_bytes, sent, mut operation, .. } = read;
     let operator = admission::admin(&app, &headers, &origin).await?;
     let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
@@ -224,7 +244,7 @@ fn with_cost(mut response: GraphqlResponse, cost: Cost) -> GraphqlResponse {
 }
 
 /// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost.
-async fn admit(
+pub(super) async fn admit(
     app: &App,
     costs: (&Costs, usize),
     request: &mut GraphqlRequest,
@@ -257,7 +277,8 @@ fn check(
     };
     let Some((_, operation)) = operation else { return Ok(Cost::LEAST) };
     let operation = &operation.node;
-    if by_get && operation.ty != OperationType::Query {
+    // A subscription changes nothing, and is served as events.
+    if by_get && operation.ty == OperationType::Mutation {
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
     }
     check_variables(operation, &request.variables)?;
@@ -266,7 +287,10 @@ fn check(
 
 /// Runs an operation up to its deadline, to its end even if the client goes away. Ending it at the deadline drops its
 /// session, whose connection is rolled back and, if the server is still busy, cancelled.
-async fn supervise(app: &App, run: Running) -> Result<GraphqlResponse, Refused> {
+pub(super) async fn supervise<T: Send + 'static>(
+    app: &App,
+    run: BoxFuture<'static, Result<T, Refused>>,
+) -> Result<T, Refused> {
     let bounded = tokio::time::timeout(app.config.http.request_timeout, run).in_current_span();
     match Outliving::new(AssertUnwindSafe(bounded).catch_unwind().boxed()).await {
         Ok(Ok(result)) => result,
@@ -332,19 +356,24 @@ async fn execute_admin(
         operation = operation.disable_introspection();
     }
     let may_be_compressed = compress::allows(&mut operation);
-    let operation = operation.data(AdminRequest {
-        control: app.control.clone(),
-        owner: app.owner.clone(),
-        services: Arc::clone(&app.services),
-        origin,
-        operator,
-    });
+    let operation = operation.data(admin_data(&app, origin, operator));
     let mut response = app.admin_schema.execute(operation).await;
     may_be_compressed.note(&mut response);
     if is_closed {
         answer::hide_suggestions(&mut response);
     }
     response
+}
+
+/// What an operation of the operators' API finds in its context.
+pub(super) fn admin_data(app: &App, origin: Origin, operator: Option<Operator>) -> AdminRequest {
+    AdminRequest {
+        control: app.control.clone(),
+        owner: app.owner.clone(),
+        services: Arc::clone(&app.services),
+        origin,
+        operator,
+    }
 }
 
 /// The key in the header of a request, with the hash of what it is for.

@@ -21,7 +21,7 @@ const STRANGER_BODY_BYTES_MAX: usize = 64 * 1024;
 pub(super) const REQUIRE_PREFLIGHT: HeaderName = HeaderName::from_static("graphql-require-preflight");
 
 /// Values in a body at most. An import's rows travel as one text.
-const JSON_VALUES_MAX: usize = 20_000;
+pub(super) const JSON_VALUES_MAX: usize = 20_000;
 
 /// A request as the specification has it.
 #[derive(Deserialize)]
@@ -132,7 +132,7 @@ pub(super) async fn read_body(app: &App, headers: &HeaderMap, body: Body) -> Res
 }
 
 /// The values of a JSON text, or a few more: what takes a few letters there takes a hundred bytes once it is read.
-fn values_of(json: &[u8]) -> usize {
+pub(super) fn values_of(json: &[u8]) -> usize {
     let (mut values, mut rest) = (0, json);
     while let Some(quote) = rest.iter().position(|&byte| byte == b'"') {
         values += count_signs(&rest[..quote]);

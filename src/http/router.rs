@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
 use super::parameters::REQUIRE_PREFLIGHT;
-use super::{exports, graphql, health, jwks, limits, observe, page};
+use super::{exports, graphql, health, jwks, limits, observe, page, socket, stream};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -26,6 +26,9 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/assets/{*path}", get(page::asset))
         .route("/graphql", any(graphql::tenant))
         .route("/admin/graphql", any(graphql::admin))
+        .route("/graphql/ws", get(socket::tenant))
+        .route("/admin/graphql/ws", get(socket::admin))
+        .route("/graphql/stream", any(stream::tenant))
         .route("/exports/{archive}", get(exports::export))
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .route("/health/live", get(health::live))

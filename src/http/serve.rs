@@ -33,6 +33,9 @@ use crate::app::App;
 /// How long requests that are under way may go on after the signal to stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// How long sockets may take to close after all else has ended. They are told to at the signal.
+const SOCKETS_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// How long a client may take from the opening of a connection to the end of its first head.
 const FIRST_HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -93,7 +96,19 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    serve_routes(router(app), listener, &Limits::default(), stop).await;
+    let (limits, live) = (Limits::default(), app.live.clone());
+    let stop = {
+        let live = live.clone();
+        async move {
+            stop.await;
+            // Whoever looks on would do so for ever.
+            live.stop();
+        }
+    };
+    serve_routes(router(app), listener, &limits, stop).await;
+    if tokio::time::timeout(SOCKETS_TIMEOUT, live.emptied()).await.is_err() {
+        tracing::warn!(sockets = live.taken(), "Broke off sockets that did not close");
+    }
     Ok(())
 }
 
@@ -109,7 +124,7 @@ pub async fn serve_routes(routes: Router, listener: TcpListener, limits: &Limits
             (stream, peer) = accept(&listener), if connections.len() < limits.connections_max => {
                 let has_asked = Arc::new(AtomicBool::new(false));
                 let asker = Asker { routes: routes.clone(), peer, has_asked: Arc::clone(&has_asked) };
-                let connection = http.serve_connection(TokioIo::new(stream), asker);
+                let connection = http.serve_connection(TokioIo::new(stream), asker).with_upgrades();
                 let first_head = FirstHead { timeout: limits.first_head_timeout, has_asked };
                 connections.spawn(attend(connection, first_head, running.subscribe()));
             }
@@ -209,7 +224,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 
 /// Serves a connection until its client leaves or dawdles, or until the server stops and nothing is under way on it.
 async fn attend(
-    connection: http1::Connection<TokioIo<TcpStream>, Asker>,
+    connection: http1::UpgradeableConnection<TokioIo<TcpStream>, Asker>,
     first_head: FirstHead,
     mut running: watch::Receiver<()>,
 ) {

@@ -67,6 +67,8 @@ topics!(
     Session = "session",
     /// A setting of the shop. Its id says nothing: [`Fact::SETTINGS`].
     Setting = "setting",
+    /// How many copies of a book are in stock. The book itself is told as well.
+    Stock = "stock",
     /// A user, with their roles.
     User = "user",
 );

@@ -9,6 +9,7 @@ use prometheus::{
 
 use super::admission::AdmissionMetrics;
 use super::jobs::JobMetrics;
+use super::live::LiveMetrics;
 use super::webhooks::WebhookMetrics;
 
 /// Upper bounds of durations in seconds, from half a millisecond to the deadline.
@@ -43,6 +44,8 @@ pub struct Metrics {
     pub isolation_probes: IntCounterVec,
     /// What is counted of jobs.
     pub jobs: JobMetrics,
+    /// What is counted of sockets and streams.
+    pub live: LiveMetrics,
     /// What is counted of webhooks.
     pub webhooks: WebhookMetrics,
     /// Tenants on their way out by how far they have come, and, as `failed`, those of them that something has failed for.
@@ -94,6 +97,7 @@ impl Metrics {
                 &["outcome"],
             )?,
             jobs: JobMetrics::new(&registry)?,
+            live: LiveMetrics::new(&registry)?,
             webhooks: WebhookMetrics::new(&registry)?,
             offboardings: by_state(
                 "shelfwise_offboardings",

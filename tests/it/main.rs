@@ -23,6 +23,7 @@ mod news;
 mod offboarding;
 mod orders;
 mod outbound;
+mod realtime;
 mod redis;
 mod settings;
 mod webhooks;

@@ -1,5 +1,7 @@
 //! The fleet's migrations at the edge.
 
+use std::time::Duration;
+
 use async_graphql::connection::{Connection, CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
@@ -14,6 +16,7 @@ use crate::graphql::access::{access, signed_in};
 use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
+use crate::graphql::watch::Watch;
 use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;
 use crate::kernel::ids::MigrationRunId;
@@ -381,6 +384,40 @@ impl MigrationQuery {
     async fn migration_plan(&self, ctx: &Context<'_>) -> ApiResult<Option<MigrationPlanNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         Ok(Some(MigrationPlanNode(service::plan(&request.control, &MigrationSet::embedded()).await?)))
+    }
+}
+
+/// How often a run is looked at. Steps may end by the hundred in a second, and are done by other processes.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Subscriptions about the fleet's migrations.
+#[derive(Default)]
+pub struct MigrationSubscription;
+
+#[Object]
+impl MigrationSubscription {
+    /// A run as it is when the subscription begins, and again every second in which it has come further. It ends when the run
+    /// has; with null where there is no such run.
+    #[graphql(directive = access::apply(signed_in()))]
+    async fn migration_progress(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The run.")] run_id: ID,
+    ) -> ApiResult<Option<MigrationRunNode>> {
+        let (watch, (request, _)) = (Watch::of(ctx)?, AdminRequest::of(ctx)?);
+        let id = parse_id(&run_id)?;
+        watch.every(PACE);
+        let Some(run) = service::run_by_id(&request.control, id).await? else {
+            watch.end();
+            return Ok(None);
+        };
+        let progress = service::progress(&request.control, id).await?;
+        if matches!(run.status(), RunStatus::Completed | RunStatus::Abandoned) {
+            watch.end();
+        }
+        let counts = [progress.total, progress.completed, progress.failed, progress.skipped, progress.retrying];
+        let is_new = watch.is_new(&(&run.status, &run.pause_reason, &run.leader, counts, progress.wave));
+        Ok(is_new.then_some(MigrationRunNode(run)))
     }
 }
 

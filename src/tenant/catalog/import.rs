@@ -8,6 +8,7 @@ pub mod error;
 pub mod graphql;
 pub mod model;
 pub mod parse;
+pub mod progress;
 pub mod repair;
 mod repo;
 pub mod service;

@@ -69,6 +69,12 @@ impl OrderStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Canceled)
     }
 
+    /// Whether no move leads on.
+    #[must_use]
+    pub fn is_last(self) -> bool {
+        matches!(self, Self::Canceled | Self::Refunded)
+    }
+
     /// Where a move leads; nowhere where it is not allowed.
     #[must_use]
     pub fn after(self, mv: OrderMove) -> Option<Self> {

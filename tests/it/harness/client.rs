@@ -56,6 +56,30 @@ impl<'a> Client<'a> {
         request
     }
 
+    /// The request of an operation whose answers come as events.
+    pub fn stream(&self, query: &str, variables: Value) -> reqwest::RequestBuilder {
+        let request = self.world.http.post(format!("{}/graphql/stream", self.world.base_url));
+        let request = request.header("accept", "text/event-stream").headers(self.headers.clone());
+        let request = request.json(&json!({ "query": query, "variables": variables }));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends an operation and answers the status with its answers up to the end; the one answer of what was refused.
+    pub async fn events(&self, query: &str, variables: Value) -> (u16, Vec<Value>) {
+        let response = self.stream(query, variables).send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        if status != 200 {
+            return (status, vec![serde_json::from_str(&text).unwrap()]);
+        }
+        let events = text.split("event: next\ndata: ").skip(1);
+        let events = events.map(|event| serde_json::from_str(event.split_once("\n\n").unwrap().0).unwrap());
+        (status, events.collect())
+    }
+
     /// Sends an operation.
     pub async fn gql(&self, query: &str, variables: Value) -> GqlResponse {
         GqlResponse::read(self.request(query, variables).send().await.unwrap()).await

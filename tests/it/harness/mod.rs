@@ -9,6 +9,7 @@ pub mod command;
 pub mod receiver;
 pub mod redis;
 pub mod smtp;
+pub mod socket;
 pub mod world;
 
 pub use client::{Client, GqlResponse};

@@ -9,7 +9,8 @@ use crate::harness::{World, world};
 
 mod corpus;
 
-use corpus::{documents, requests};
+pub use corpus::documents;
+use corpus::requests;
 
 /// Processor time that refusing one document may take in a build without optimisations; a fiftieth of a second with.
 const BUDGET: Duration = Duration::from_millis(500);

@@ -14,8 +14,9 @@ use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::base32_encode;
 
 use super::{PASSWORD, holder, joined, login, visitor};
+use crate::harness::socket::Socket;
 use crate::harness::world::fingerprint;
-use crate::harness::{Client, World, world};
+use crate::harness::{Client, GqlResponse, World, world};
 
 /// A schema's root fields, each with what it asks for, and its input types.
 struct Roots {
@@ -37,7 +38,9 @@ impl Roots {
                 ("Mutation", TypeKind::Object(object)) => {
                     fields.extend(object.fields.into_iter().map(|f| ("mutation", f.node)));
                 }
-                ("Subscription", _) => panic!("walk the subscriptions as well"),
+                ("Subscription", TypeKind::Object(object)) => {
+                    fields.extend(object.fields.into_iter().map(|f| ("subscription", f.node)));
+                }
                 (_, TypeKind::InputObject(input)) => drop(inputs.insert(name, input)),
                 (_, TypeKind::Enum(values)) => drop(enums.insert(name, values.values[0].node.value.node.to_string())),
                 _ => {}
@@ -56,7 +59,13 @@ impl Roots {
     /// An operation with this field alone that is valid, whatever it is worth.
     fn operation(&self, kind: &str, field: &FieldDefinition) -> String {
         let name = field.name.node.as_str();
-        let arguments: Vec<String> = field.arguments.iter().filter_map(|a| self.argument(name, &a.node)).collect();
+        let mut arguments: Vec<String> = field.arguments.iter().filter_map(|a| self.argument(name, &a.node)).collect();
+        // About something that nobody has, a subscription has one thing to say and ends.
+        if kind == "subscription" && arguments.is_empty() {
+            let of =
+                field.arguments.iter().map(|argument| argument.node.name.node.as_str()).find(|n| n.ends_with("Id"));
+            arguments.extend(of.map(|argument| format!("{argument}: \"{}\"", id(name, argument))));
+        }
         let arguments = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
         format!("{kind} {{ {name}{arguments} {{ __typename }} }}")
     }
@@ -98,6 +107,15 @@ fn id(field: &str, argument: &str) -> String {
     format!("{}_{}", prefix.to_lowercase(), base32_encode(SystemClock.new_id()))
 }
 
+/// The first answer to an operation.
+async fn answer(client: &Client<'_>, kind: &str, operation: &str) -> GqlResponse {
+    if kind != "subscription" {
+        return client.gql(operation, json!({})).await;
+    }
+    let (status, events) = client.events(operation, json!({})).await;
+    GqlResponse { status, headers: Default::default(), body: events[0].clone() }
+}
+
 /// A program of the owner's that may do these things.
 async fn program<'a>(world: &'a World, permissions: &[Permission]) -> Client<'a> {
     let names: Vec<String> = permissions.iter().map(|p| p.as_str().replace('.', "_").to_uppercase()).collect();
@@ -127,12 +145,12 @@ async fn every_field_asks_exactly_for_what_it_says() {
             let (access, operation) = (Roots::access(field), roots.operation(kind, field));
             let before = fingerprint(&world.a).await;
             let refused = async |client: &Client<'_>, code: &str| {
-                let response = client.gql(&operation, json!({})).await;
+                let response = answer(client, kind, &operation).await;
                 assert_eq!(response.code(), code, "{operation}: {}", response.body);
                 assert_eq!(fingerprint(&world.a).await, before, "{operation} was refused and wrote");
             };
             let admitted = async |client: &Client<'_>| {
-                let response = client.gql(&operation, json!({})).await;
+                let response = answer(client, kind, &operation).await;
                 assert!(!["UNAUTHENTICATED", "FORBIDDEN"].contains(&response.code()), "{operation}: {}", response.body);
                 assert_ne!(response.status, 400, "{operation}: {}", response.body);
             };
@@ -155,6 +173,17 @@ async fn every_field_asks_exactly_for_what_it_says() {
     .await;
 }
 
+/// A subscription of operators is asked for over a socket, which lets in nobody else.
+async fn shut_to(world: &World, access: &str) {
+    assert_eq!(access, "signed-in");
+    for token in ["nonsense".to_owned(), world.owner_token()] {
+        let headers = [("sec-websocket-protocol", "graphql-transport-ws")];
+        let mut socket = Socket::open(world, "/admin/graphql/ws", &headers).await;
+        socket.init(&token).await;
+        assert_eq!(socket.closed().await.0, 4403);
+    }
+}
+
 #[tokio::test]
 async fn the_operators_api_is_shut_to_strangers_and_tenants() {
     world(async |world| {
@@ -162,6 +191,10 @@ async fn the_operators_api_is_shut_to_strangers_and_tenants() {
         let stranger = Client::new(world, "/admin/graphql", None);
         for (kind, field) in &roots.fields {
             let operation = roots.operation(kind, field);
+            if *kind == "subscription" {
+                shut_to(world, &Roots::access(field)).await;
+                continue;
+            }
             let response = stranger.gql(&operation, json!({})).await;
             if Roots::access(field) == "public" {
                 assert_ne!(response.code(), "UNAUTHENTICATED", "{operation}");

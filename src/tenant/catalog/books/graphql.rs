@@ -3,12 +3,14 @@
 mod input;
 mod list;
 mod mutation;
+mod subscription;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
 pub use list::{BookConnection, BookQuery};
 pub use mutation::BookMutation;
+pub use subscription::StockSubscription;
 
 use super::model::Book;
 use crate::graphql::connection::PageArgs;

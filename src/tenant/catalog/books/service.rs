@@ -11,6 +11,7 @@ use crate::kernel::ids::{AuthorId, BookId, CategoryId};
 use crate::kernel::isbn::Isbn13;
 use crate::kernel::journal::Change;
 use crate::kernel::money::Currency;
+use crate::kernel::news::{Fact, Topic};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::authors::repo::author_list_share;
@@ -96,6 +97,7 @@ pub async fn book_create(
     repo::book_authors_replace(tx, id, &new.author_ids).await?;
     check_room(tx, tenant.limits.books).await?;
     tx.note(Change::created(id, book.trail()));
+    tx.tell(Fact::new(Topic::Stock, id));
     Ok(book)
 }
 
@@ -160,6 +162,9 @@ pub async fn book_update(
     let (before, stock_before) = (book.trail(), book.stock);
     let book = repo::book_update(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
     tx.note(Change::changed(id, before, book.trail()));
+    if book.stock != stock_before {
+        tx.tell(Fact::new(Topic::Stock, id));
+    }
     let is_below = |stock: i32| terms.stock_low.is_some_and(|low| i64::from(stock) < low);
     if is_below(book.stock) && !is_below(stock_before) {
         publish(tx, clock, DomainEvent::BookStockLow(id, StockFacts { stock: book.stock }));

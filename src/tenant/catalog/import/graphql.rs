@@ -1,20 +1,31 @@
 //! The import at the edge.
 
+mod subscription;
+
+use std::sync::Arc;
+
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+
+pub use subscription::ImportSubscription;
 
 use super::error::RowErrorCode;
 use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError};
+use super::progress::Progress;
 use super::service;
 use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
-use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Request, Shop};
 use crate::kernel::actor::Permission;
+use crate::kernel::ids::ImportId;
 use crate::tenant::catalog::error::CatalogErrorCode;
+
+/// An import is one operation, none of which lasts so long: one that runs since then died with its server.
+const RUNNING_MAX: TimeDelta = TimeDelta::minutes(15);
 
 /// One run of the catalogue import, with its report.
 #[derive(Clone)]
@@ -81,12 +92,13 @@ impl ImportNode {
     }
 
     /// How far it has come.
-    async fn status(&self) -> ImportStatus {
-        match self.0.status.as_str() {
+    async fn status(&self, ctx: &Context<'_>) -> ApiResult<ImportStatus> {
+        let is_lost = Request::of(ctx)?.clock().now() - self.0.started_at > RUNNING_MAX;
+        Ok(match self.0.status.as_str() {
             "completed" => ImportStatus::Completed,
-            "failed" => ImportStatus::Failed,
-            _ => ImportStatus::Running,
-        }
+            "running" if !is_lost => ImportStatus::Running,
+            _ => ImportStatus::Failed,
+        })
     }
 
     /// How many rows, and what became of them.
@@ -203,7 +215,9 @@ impl ImportMutation {
     ) -> ApiResult<BookImportPayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
         let tenant = call.shop.tenant();
+        let id = ImportId(call.request.clock().new_id());
         let options = ImportOptions {
+            id: Some(id),
             on_conflict: match input.on_conflict {
                 ImportOnConflict::Skip => OnConflict::Skip,
                 ImportOnConflict::Update => OnConflict::Update,
@@ -214,8 +228,11 @@ impl ImportMutation {
             },
         };
         let csv = input.csv.as_bytes();
+        let session = call.shop.another_session(call.request);
+        let progress = Progress::of(id, session, Arc::clone(&call.request.services().clock));
+        let tell = |rows| progress.tell(rows);
         let work = async |tx: &mut _| {
-            service::book_import(tx, call.actor(), call.request.clock(), tenant, csv, options, |_| {}).await
+            service::book_import(tx, call.actor(), call.request.clock(), tenant, csv, options, tell).await
         };
         BookImportPayload::new(call.write("book.import", Permission::CatalogImport, work).await, call.actor())
     }

@@ -35,6 +35,8 @@ pub enum OnInvalidIsbn {
 /// How to import.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImportOptions {
+    /// The import's id, where it must be known before the import is done.
+    pub id: Option<ImportId>,
     /// What becomes of a row whose book exists already.
     pub on_conflict: OnConflict,
     /// What becomes of a row whose ISBN is not one.

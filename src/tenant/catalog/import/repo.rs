@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text, Timestamptz, Uuid as SqlUuid};
+use diesel::upsert::excluded;
 use uuid::Uuid;
 
 use super::model::{Import, Row, RowError};
@@ -149,10 +150,45 @@ pub async fn book_authors_replace(
     tx.execute(insert).await.map(drop)
 }
 
-/// Keeps the report of an import.
+/// Writes down how far an import is, unless it has ended. Answers whether it was written.
+pub async fn import_note(
+    tx: &mut TenantTx,
+    id: ImportId,
+    rows: i32,
+    started_at: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let statement = "INSERT INTO imports (id, status, row_count, started_at) VALUES ($1, 'running', $2, $3)
+         ON CONFLICT (id) DO UPDATE SET row_count = excluded.row_count WHERE imports.status = 'running'";
+    let note = diesel::sql_query(statement).bind::<SqlUuid, _>(id.0).bind::<Integer, _>(rows);
+    Ok(tx.execute(note.bind::<Timestamptz, _>(started_at)).await? == 1)
+}
+
+/// Writes down that an import was broken off, unless it is done. Answers whether it was written.
+pub async fn import_give_up(tx: &mut TenantTx, id: ImportId, now: DateTime<Utc>) -> Result<bool, DbError> {
+    let statement = "UPDATE imports SET status = 'failed', finished_at = $2 WHERE id = $1 AND status = 'running'";
+    let update = diesel::sql_query(statement).bind::<SqlUuid, _>(id.0).bind::<Timestamptz, _>(now);
+    Ok(tx.execute(update).await? == 1)
+}
+
+/// Keeps the report of an import, in place of what was written down of it on the way.
 pub async fn import_insert(tx: &mut TenantTx, import: Import, errors: &[RowError]) -> Result<Import, DbError> {
     let id = import.id;
-    let import = tx.one(diesel::insert_into(imports::table).values(import).returning(Import::as_returning())).await?;
+    let insert = diesel::insert_into(imports::table)
+        .values(import)
+        .on_conflict(imports::id)
+        .do_update()
+        .set((
+            imports::status.eq(excluded(imports::status)),
+            imports::row_count.eq(excluded(imports::row_count)),
+            imports::created_count.eq(excluded(imports::created_count)),
+            imports::updated_count.eq(excluded(imports::updated_count)),
+            imports::unchanged_count.eq(excluded(imports::unchanged_count)),
+            imports::rejected_count.eq(excluded(imports::rejected_count)),
+            imports::started_at.eq(excluded(imports::started_at)),
+            imports::finished_at.eq(excluded(imports::finished_at)),
+        ))
+        .returning(Import::as_returning());
+    let import = tx.one(insert).await?;
     let statement = "INSERT INTO import_row_errors (import_id, position, line, column_name, code, message)
          SELECT $1, position, line, column_name, code, message
          FROM unnest($2, $3, $4, $5) WITH ORDINALITY AS new (line, column_name, code, message, position)";
@@ -179,6 +215,11 @@ impl Recall for Import {
 /// An import by its id.
 pub async fn import_by_id(read: &TenantRead, id: ImportId) -> Result<Option<Import>, DbError> {
     read.first(imports::table.filter(imports::id.eq(id.0)).select(Import::as_select())).await
+}
+
+/// The import that began last.
+pub async fn import_latest(read: &TenantRead) -> Result<Option<Import>, DbError> {
+    read.first(imports::table.order(imports::id.desc()).limit(1).select(Import::as_select())).await
 }
 
 /// One page's row errors of an import with their positions, read in the page's direction.

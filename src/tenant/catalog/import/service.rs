@@ -84,7 +84,7 @@ pub async fn book_import(
     // Those that were found chunk by chunk stand behind those that were found at once.
     report.errors.sort_by_key(|error| error.line);
     let import = Import {
-        id: ImportId(clock.new_id()),
+        id: options.id.unwrap_or_else(|| ImportId(clock.new_id())),
         status: "completed".to_owned(),
         row_count: report.rows,
         created_count: report.created,
@@ -106,6 +106,15 @@ pub async fn book_import(
 pub async fn import_by_id(read: &TenantRead, actor: &Actor, id: ImportId) -> Result<Option<Import>, CatalogError> {
     actor.require(Permission::CatalogImport)?;
     Ok(repo::import_by_id(read, id).await?)
+}
+
+/// The import that began last.
+///
+/// # Errors
+/// The actor may not import, or the database failed.
+pub async fn import_latest(read: &TenantRead, actor: &Actor) -> Result<Option<Import>, CatalogError> {
+    actor.require(Permission::CatalogImport)?;
+    Ok(repo::import_latest(read).await?)
 }
 
 /// One page of the rows that an import rejected, in the order of the file.
@@ -204,7 +213,12 @@ async fn import_chunk(
     }
     report.created += i32::try_from(new.len()).unwrap_or(i32::MAX);
     report.updated += i32::try_from(changed.len()).unwrap_or(i32::MAX);
-    new.iter().chain(&changed).for_each(|(book, _, _)| tx.tell(Fact::new(Topic::Book, *book)));
+    for (book, _, row) in new.iter().chain(&changed) {
+        tx.tell(Fact::new(Topic::Book, *book));
+        if row.stock.is_some() {
+            tx.tell(Fact::new(Topic::Stock, *book));
+        }
+    }
     let now = clock.now();
     if !new.is_empty() {
         repo::books_insert(tx, &new, now).await?;

@@ -4,6 +4,7 @@ mod input;
 mod line;
 mod list;
 mod mutation;
+mod subscription;
 
 use async_graphql::{Context, Enum, ID, Object};
 use chrono::{DateTime, Utc};
@@ -11,6 +12,7 @@ use chrono::{DateTime, Utc};
 pub use input::desk;
 pub use list::OrderQuery;
 pub use mutation::OrderMutation;
+pub use subscription::OrderSubscription;
 
 use super::model::Order;
 use crate::graphql::connection::PageArgs;

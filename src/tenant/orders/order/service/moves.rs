@@ -216,7 +216,9 @@ async fn moved(
 
 /// Has it told that copies of books were moved, which the trail tells with the order.
 fn tell_books(tx: &mut TenantTx, lines: &[Line]) {
-    lines.iter().for_each(|line| tx.tell(Fact::new(Topic::Book, line.book_id)));
+    for topic in [Topic::Book, Topic::Stock] {
+        lines.iter().for_each(|line| tx.tell(Fact::new(topic, line.book_id)));
+    }
 }
 
 /// Notes a move, for the trail and as an event.

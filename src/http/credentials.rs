@@ -1,0 +1,115 @@
+//! What somebody who stays shows: kept for as long as they do, asked for again whenever they are told something.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde_json::{Map, Value};
+
+use super::admission::{self, Admitted, X_TENANT, bearer};
+use super::watched::Asker;
+use crate::auth::tokens::expires_at;
+use crate::graphql::{ApiError, Shop};
+use crate::kernel::actor::{Actor, Principal, Via};
+use crate::kernel::news::{Fact, Topic};
+use crate::kernel::tenant::TenantCtx;
+use crate::live::Interest;
+
+/// The headers that say who somebody is, and in which shop.
+const KEPT: [HeaderName; 3] = [header::AUTHORIZATION, header::HOST, X_TENANT];
+
+/// Those of a request's headers that say who somebody is.
+pub(super) fn kept(headers: &HeaderMap) -> HeaderMap {
+    let kept = KEPT.into_iter().flat_map(|name| {
+        let values: Vec<_> = headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())).collect();
+        values
+    });
+    kept.collect()
+}
+
+/// Adds what the first message of a socket says: browsers give a socket no headers. The names are those of the headers, in any
+/// case.
+///
+/// # Errors
+/// A value is no header's, or a header says another.
+pub(super) fn join(headers: &mut HeaderMap, payload: &Map<String, Value>) -> Result<(), &'static str> {
+    for name in [header::AUTHORIZATION, X_TENANT] {
+        for (_, value) in payload.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_str())) {
+            let value = value.as_str().filter(|value| !value.is_empty());
+            let value = value.and_then(|value| HeaderValue::from_str(value).ok()).ok_or("Malformed credential")?;
+            match headers.get(&name) {
+                Some(known) if *known != value => return Err("Headers and payload differ"),
+                Some(_) => {}
+                None => drop(headers.insert(name.clone(), value)),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The shop that somebody belongs to, and who it is.
+///
+/// # Errors
+/// As [`admission::tenant`]; a stranger is `UNAUTHENTICATED`.
+pub(super) async fn tenant(asker: &Asker) -> Result<(Arc<TenantCtx>, Principal), ApiError> {
+    let Asker { app, headers, uri, origin, .. } = asker;
+    let Admitted { shop, .. } = admission::tenant(app, headers, uri, origin).await?;
+    let shop = shop.ok_or_else(ApiError::unauthenticated)?;
+    Shop::session(&shop).finish().await;
+    match shop.actor() {
+        Actor::User(principal) => Ok((Arc::new(shop.tenant().clone()), *principal)),
+        _ => Err(ApiError::unauthenticated()),
+    }
+}
+
+/// What takes away or changes what somebody may do.
+pub(super) fn standing(principal: &Principal) -> Interest {
+    let mut facts = vec![Fact::new(Topic::User, principal.user)];
+    match principal.via {
+        Via::Session(session) => facts.push(Fact::new(Topic::Session, session)),
+        Via::ApiKey(key) => facts.push(Fact::new(Topic::ApiKey, key)),
+        Via::IdentityProvider | Via::Operator => {}
+    }
+    Interest { facts, topics: vec![Topic::Role, Topic::IdentityProvider] }
+}
+
+/// How long the token is good for; nothing for a credential without an end.
+pub(super) fn remaining(asker: &Asker) -> Option<Duration> {
+    let until = expires_at(bearer(&asker.headers).ok()??)?;
+    Some((until - asker.app.services.clock.now()).to_std().unwrap_or_default())
+}
+
+/// Waits until a credential has come to its end, if it has one.
+pub(super) async fn expired(remaining: Option<Duration>) {
+    match remaining {
+        Some(remaining) => tokio::time::sleep(remaining).await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_payload_says_what_headers_do_not_and_never_another() {
+        let check = |header: Option<&str>, payload: Value, expected: Result<Option<&str>, &str>| {
+            let mut headers = HeaderMap::new();
+            if let Some(header) = header {
+                headers.insert(header::AUTHORIZATION, header.parse().unwrap());
+            }
+            let joined = join(&mut headers, payload.as_object().unwrap());
+            let found = joined.map(|()| headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap()));
+            assert_eq!(found, expected, "{header:?} {payload}");
+        };
+        check(None, json!({ "Authorization": "Bearer a" }), Ok(Some("Bearer a")));
+        check(None, json!({ "authorization": "Bearer a", "other": 1 }), Ok(Some("Bearer a")));
+        check(Some("Bearer a"), json!({ "authorization": "Bearer a" }), Ok(Some("Bearer a")));
+        check(Some("Bearer a"), json!({}), Ok(Some("Bearer a")));
+        check(Some("Bearer a"), json!({ "authorization": "Bearer b" }), Err("Headers and payload differ"));
+        check(None, json!({ "authorization": "a", "Authorization": "b" }), Err("Headers and payload differ"));
+        check(None, json!({ "authorization": 1 }), Err("Malformed credential"));
+        check(None, json!({ "authorization": "a\nb" }), Err("Malformed credential"));
+    }
+}

@@ -1,0 +1,340 @@
+//! What is said on one socket, from who it is to why it ends.
+
+use std::collections::HashMap;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::Response as GraphqlResponse;
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt as _};
+use futures_util::stream::{FuturesUnordered, SplitStream, StreamExt as _};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::Sender;
+use tokio::time::{Instant, sleep};
+
+use super::message::{Close, Said, Says, read};
+use crate::graphql::{ApiError, ErrorCode};
+use crate::http::admission;
+use crate::http::graphql::Refused;
+use crate::http::parameters::Parameters;
+use crate::http::watched::{Asker, Opened, Plane};
+use crate::http::{answer, credentials};
+use crate::live::{Ear, Seat};
+
+/// Operations of a socket that are under way, subscriptions among them.
+const OPERATIONS_MAX: usize = 50;
+
+/// The pause between two looks whether the client is there.
+const PULSE: Duration = Duration::from_secs(30);
+
+/// A client that has said nothing for so long, not even that it is there, is gone.
+const SILENCE_MAX: Duration = Duration::from_secs(75);
+
+/// How long after something was told of a credential it is asked for: until then an answer of before may be remembered.
+const RECONSIDER_AFTER: Duration = Duration::from_secs(1);
+
+/// How an operation has ended.
+struct Ended {
+    id: String,
+    number: u64,
+    /// Why the socket ends with it.
+    close: Option<Close>,
+}
+
+/// One socket.
+pub(super) struct Conversation<'a> {
+    asker: Asker,
+    seat: &'a mut Seat,
+    out: Sender<Message>,
+    /// Whether the client has been let in.
+    is_in: bool,
+    /// How long its token is good for.
+    remaining: Option<Duration>,
+    /// Hears of what may take away what it may do.
+    ear: Option<Arc<Ear>>,
+    operations: FuturesUnordered<BoxFuture<'static, Option<Ended>>>,
+    under_way: HashMap<String, (u64, AbortHandle)>,
+    /// Operations so far.
+    count: u64,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(asker: Asker, seat: &'a mut Seat, out: Sender<Message>) -> Self {
+        Self {
+            asker,
+            seat,
+            out,
+            is_in: false,
+            remaining: None,
+            ear: None,
+            operations: FuturesUnordered::new(),
+            under_way: HashMap::new(),
+            count: 0,
+        }
+    }
+
+    /// Holds the conversation, and answers why it ends.
+    pub(super) async fn hold(mut self, mut frames: SplitStream<WebSocket>, init_timeout: Duration) -> Close {
+        let live = self.asker.app.live.clone();
+        let mut stopping = Box::pin(live.stopping());
+        let mut deadline = Box::pin(sleep(init_timeout));
+        let mut pulse = tokio::time::interval_at(Instant::now() + PULSE, PULSE);
+        let mut heard_at = Instant::now();
+        let mut told = pending().boxed();
+        loop {
+            let step = tokio::select! {
+                () = &mut stopping => Err(Close::GoingAway),
+                // Until the client is let in it is the time to say who it is; from then on the life of its token.
+                () = &mut deadline, if !self.is_in || self.remaining.is_some() => Err(self.overdue()),
+                frame = frames.next() => {
+                    heard_at = Instant::now();
+                    let was_in = self.is_in;
+                    let step = self.frame(frame).await;
+                    if self.is_in && !was_in {
+                        deadline = Box::pin(sleep(self.remaining.unwrap_or_default()));
+                        told = reconsider(self.ear.clone()).boxed();
+                    }
+                    step
+                }
+                Some(ended) = self.operations.next(), if !self.operations.is_empty() => self.ended(ended),
+                () = &mut told => {
+                    told = reconsider(self.ear.clone()).boxed();
+                    self.stands().await
+                }
+                _ = pulse.tick() => {
+                    let is_silent = heard_at.elapsed() > SILENCE_MAX;
+                    if is_silent { Err(Close::Gone) } else { self.pulse().await }
+                }
+            };
+            if let Err(close) = step {
+                return close;
+            }
+        }
+    }
+
+    fn overdue(&self) -> Close {
+        if self.is_in { Close::Forbidden("The token has expired") } else { Close::InitTimeout }
+    }
+
+    async fn frame(&mut self, frame: Option<Result<Message, axum::Error>>) -> Result<(), Close> {
+        match frame {
+            Some(Ok(Message::Text(text))) => self.said(read(&text)?).await,
+            Some(Ok(Message::Binary(_))) => Err(Close::BadRequest("Messages are text")),
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
+            Some(Err(error)) if error.to_string().contains("too long") => Err(Close::TooLong),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(Close::Gone),
+        }
+    }
+
+    async fn said(&mut self, said: Said) -> Result<(), Close> {
+        match said {
+            Said::ConnectionInit { .. } if self.is_in => Err(Close::TooManyInits),
+            Said::ConnectionInit { payload } => self.let_in(payload.unwrap_or_default()).await,
+            Said::Ping { payload } => self.say(&Says::Pong { payload }),
+            Said::Pong {} => Ok(()),
+            Said::Subscribe { .. } if !self.is_in => Err(Close::Unauthorized),
+            Said::Subscribe { id, .. } if self.under_way.contains_key(&id) => Err(Close::Duplicate(id)),
+            Said::Subscribe { id, payload } => self.subscribe(id, payload),
+            Said::Complete { id } => {
+                if let Some((_, operation)) = self.under_way.remove(&id) {
+                    operation.abort();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets a client in by what it shows.
+    async fn let_in(&mut self, payload: Map<String, Value>) -> Result<(), Close> {
+        credentials::join(&mut self.asker.headers, &payload).map_err(Close::Forbidden)?;
+        match self.asker.plane {
+            Plane::Tenant => {
+                let (tenant, principal) =
+                    credentials::tenant(&self.asker).boxed().await.map_err(|error| refused(&error))?;
+                self.seat.take(tenant.id).map_err(|_| Close::Full)?;
+                self.ear = Some(Arc::new(self.asker.app.live.listen(
+                    tenant.id,
+                    &tenant.slug,
+                    credentials::standing(&principal),
+                )));
+                tracing::Span::current().record("tenant.slug", tenant.slug.as_str());
+            }
+            Plane::Admin => self.operator().await?,
+        }
+        (self.is_in, self.remaining) = (true, credentials::remaining(&self.asker));
+        self.say(&Says::ConnectionAck)
+    }
+
+    async fn operator(&mut self) -> Result<(), Close> {
+        let admitted = admission::admin(&self.asker.app, &self.asker.headers, &self.asker.origin).boxed().await;
+        match admitted {
+            Ok(Some(_)) => Ok(()),
+            Ok(None) => Err(refused(&ApiError::unauthenticated())),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    /// Whether the client may still be here, once something was told of its credential.
+    async fn stands(&mut self) -> Result<(), Close> {
+        match credentials::tenant(&self.asker).boxed().await {
+            Ok(_) => Ok(()),
+            // It is asked again at the next look.
+            Err(error) if is_passing(&error) => Ok(()),
+            Err(error) => Err(refused(&error)),
+        }
+    }
+
+    async fn pulse(&mut self) -> Result<(), Close> {
+        if self.is_in && self.asker.plane == Plane::Admin {
+            // While the database is away nobody is shut out.
+            if let Err(close @ Close::Forbidden(_)) = self.operator().await {
+                return Err(close);
+            }
+        }
+        // Who has this much to read will not be asked whether it is there.
+        let _ = self.out.try_send(Message::Ping(Vec::new().into()));
+        Ok(())
+    }
+
+    fn subscribe(&mut self, id: String, parameters: Parameters) -> Result<(), Close> {
+        self.count += 1;
+        let mut asker = self.asker.clone();
+        asker.origin.request_id = format!("{}-{}", asker.origin.request_id, self.count).into();
+        if self.under_way.len() >= OPERATIONS_MAX {
+            let message = format!("A socket has at most {OPERATIONS_MAX} operations under way.");
+            let error = Refused::Request(ApiError::new(ErrorCode::RateLimited, message));
+            let mut response = error.into_response();
+            answer::complete(&mut response, &asker.origin.request_id, &asker.app.metrics);
+            return self.say(&Says::Error { id: &id, payload: &response.errors });
+        }
+        let (handle, registration) = AbortHandle::new_pair();
+        let number = self.count;
+        self.under_way.insert(id.clone(), (number, handle));
+        let operation = Operation { asker, id: id.clone(), out: self.out.clone() };
+        let running = async move { Ended { close: operation.run(parameters).await, id, number } };
+        let running = Abortable::new(running, registration);
+        self.operations.push(running.map(Result::ok).boxed());
+        Ok(())
+    }
+
+    fn ended(&mut self, ended: Option<Ended>) -> Result<(), Close> {
+        let Some(Ended { id, number, close }) = ended else { return Ok(()) };
+        if self.under_way.get(&id).is_some_and(|(known, _)| *known == number) {
+            self.under_way.remove(&id);
+        }
+        close.map_or(Ok(()), Err)
+    }
+
+    /// Says something that no operation waits for. A client that asks for more of it than it reads is slow.
+    fn say(&self, says: &Says<'_>) -> Result<(), Close> {
+        self.out.try_send(says.frame()).map_err(|_| Close::Slow)
+    }
+}
+
+/// Waits until something was told of a credential, and until it is forgotten what was known of it.
+async fn reconsider(ear: Option<Arc<Ear>>) {
+    match ear {
+        Some(ear) => {
+            ear.hear().await;
+            sleep(RECONSIDER_AFTER).await;
+        }
+        None => pending().await,
+    }
+}
+
+/// What a client is told who is not let in.
+fn refused(error: &ApiError) -> Close {
+    match error.code {
+        ErrorCode::TenantSuspended => Close::Forbidden("This shop is suspended"),
+        ErrorCode::TenantMismatch => Close::Forbidden("The credential and the address name different tenants"),
+        _ if is_passing(error) => Close::Full,
+        _ => Close::Forbidden("A valid credential is required"),
+    }
+}
+
+fn is_passing(error: &ApiError) -> bool {
+    matches!(
+        error.code,
+        ErrorCode::ServiceUnavailable | ErrorCode::InternalError | ErrorCode::RateLimited | ErrorCode::Timeout
+    )
+}
+
+/// An operation of a socket.
+struct Operation {
+    asker: Asker,
+    id: String,
+    out: Sender<Message>,
+}
+
+impl Operation {
+    /// Answers until there is nothing more to say, and tells why the socket ends, if it does.
+    async fn run(self, parameters: Parameters) -> Option<Close> {
+        let bytes = super::MESSAGE_BYTES_MAX;
+        let opened = match parameters.split() {
+            Ok((sent, operation)) => self.asker.open(sent, operation, (false, bytes)).await,
+            Err(error) => Err(error.into()),
+        };
+        let (mut watched, begun) = match opened {
+            Ok(Opened::Once(response)) => return self.only(response).await,
+            Ok(Opened::Watched(watched, begun)) => (watched, begun),
+            Err(refused) => return self.refuse(refused).await,
+        };
+        let app = Arc::clone(&self.asker.app);
+        let _counted = app.metrics.live.count_stream();
+        if let Some(begun) = begun {
+            if !answer::has_data(&begun) {
+                return self.only(begun).await;
+            }
+            self.next(begun).await;
+        }
+        loop {
+            match watched.next().await {
+                Some(Ok(response)) => self.next(response).await,
+                Some(Err(refused)) => return self.refuse(refused).await,
+                None => break,
+            }
+        }
+        self.say(&Says::Complete { id: &self.id }).await;
+        None
+    }
+
+    /// The only answer of an operation.
+    async fn only(&self, mut response: GraphqlResponse) -> Option<Close> {
+        if answer::has_data(&response) || response.errors.is_empty() {
+            self.next(response).await;
+            self.say(&Says::Complete { id: &self.id }).await;
+        } else {
+            self.complete(&mut response);
+            self.say(&Says::Error { id: &self.id, payload: &response.errors }).await;
+        }
+        None
+    }
+
+    async fn next(&self, mut response: GraphqlResponse) {
+        self.complete(&mut response);
+        self.say(&Says::Next { id: &self.id, payload: &response }).await;
+    }
+
+    /// Tells what was refused. A credential that is not good any more is good for no other operation either.
+    async fn refuse(&self, refused: Refused) -> Option<Close> {
+        let close = match refused.code() {
+            Some(ErrorCode::Unauthenticated) => Some(Close::Forbidden("A valid credential is required")),
+            Some(ErrorCode::TenantSuspended) => Some(Close::Forbidden("This shop is suspended")),
+            _ => None,
+        };
+        let mut response = refused.into_response();
+        self.complete(&mut response);
+        self.say(&Says::Error { id: &self.id, payload: &response.errors }).await;
+        close
+    }
+
+    fn complete(&self, response: &mut GraphqlResponse) {
+        answer::complete(response, &self.asker.origin.request_id, &self.asker.app.metrics);
+    }
+
+    /// Says something as soon as there is room. Where nobody writes any more the socket ends, and this with it.
+    async fn say(&self, says: &Says<'_>) {
+        let _ = self.out.send(says.frame()).await;
+    }
+}

@@ -1,0 +1,182 @@
+//! GraphQL over server-sent events, in distinct connections mode: one request, one operation, its answers as events.
+//!
+//! What is refused before anything is executed is answered as over `/graphql`. A stream that a restart or an ending credential
+//! breaks off has no event `complete`, so that its client asks again.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::Response as GraphqlResponse;
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
+use futures_util::stream;
+use tokio::sync::mpsc::{self, Sender};
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tracing::Instrument as _;
+
+use super::accept::MediaType;
+use super::graphql::{Read, Refused, read};
+use super::observe::RequestId;
+use super::watched::{Asker, Opened, Plane, Watched};
+use super::{answer, credentials};
+use crate::app::App;
+use crate::graphql::{ApiError, ErrorCode};
+use crate::live::Seat;
+
+/// The media type of server-sent events.
+const EVENT_STREAM: &str = "text/event-stream";
+
+/// The pause between two comments that say that the connection lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(12);
+
+/// How long a client may take to read an event once the connection holds no more.
+const SLOW_MAX: Duration = Duration::from_secs(30);
+
+/// What an operation has to say, and the seat that it is said from.
+struct Stream {
+    app: Arc<App>,
+    request_id: RequestId,
+    watched: Box<Watched>,
+    out: Sender<Bytes>,
+    /// Until when the credential is good, if it has an end.
+    remaining: Option<Duration>,
+    _seat: Seat,
+}
+
+/// `/graphql/stream`: the tenants' API, as events.
+pub async fn tenant(State(app): State<Arc<App>>, request: Request<Body>) -> Response<Body> {
+    let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
+    match open(&app, request, &request_id).await {
+        Ok(response) => response,
+        Err(refused) => refuse(&app, refused, &request_id),
+    }
+}
+
+fn refuse(app: &App, refused: Refused, request_id: &RequestId) -> Response<Body> {
+    let (id, media_type) = (request_id.as_str(), MediaType::GraphqlResponse);
+    match refused {
+        Refused::Request(error) if error.code == ErrorCode::MethodNotAllowed => {
+            answer::not_allowed(error, media_type, id, &app.metrics)
+        }
+        Refused::Request(error) => answer::refused(error, media_type, id, &app.metrics),
+        Refused::Limited(response) => answer::not_now(*response, media_type, id, &app.metrics),
+        refused => answer::executed(refused.into_response(), media_type, id, &app.metrics),
+    }
+}
+
+async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Response<Body>, Refused> {
+    check_accept(request.headers())?;
+    let mut seat = app.live.seat().map_err(|_| {
+        ApiError::new(ErrorCode::ServiceUnavailable, "This server has no room for another stream; try again shortly.")
+    })?;
+    let Read { origin, headers, uri, by_get, body_bytes, sent, operation, .. } = read(app, request, request_id).await?;
+    let asker = Asker { app: Arc::clone(app), plane: Plane::Tenant, origin, headers: credentials::kept(&headers), uri };
+    let (tenant, _) = credentials::tenant(&asker).await?;
+    seat.take(tenant.id).map_err(|_| {
+        ApiError::new(ErrorCode::RateLimited, "This shop has as many sockets and streams as it may have.")
+    })?;
+    let remaining = credentials::remaining(&asker);
+    let (watched, first) = match asker.open(sent, operation, (by_get, body_bytes)).await? {
+        Opened::Once(response) if !answer::has_data(&response) => {
+            return Ok(answer::executed(response, MediaType::GraphqlResponse, request_id.as_str(), &app.metrics));
+        }
+        Opened::Once(response) => {
+            let events = [next(app, response, request_id), COMPLETE.into()];
+            return Ok(response_of(Body::from(events.concat())));
+        }
+        // Not executed: it is as any other operation that was not.
+        Opened::Watched(_, Some(first)) if !answer::has_data(&first) => {
+            return Ok(answer::executed(first, MediaType::GraphqlResponse, request_id.as_str(), &app.metrics));
+        }
+        Opened::Watched(watched, first) => (watched, first),
+    };
+    let (out, events) = mpsc::channel(1);
+    let stream = Stream { app: Arc::clone(app), request_id: request_id.clone(), watched, out, remaining, _seat: seat };
+    #[expect(clippy::disallowed_methods, reason = "it ends when nobody reads its events any more")]
+    tokio::spawn(stream.run(first).in_current_span());
+    let body = stream::unfold(events, async |mut events| {
+        events.recv().await.map(|event| (Ok::<_, Infallible>(event), events))
+    });
+    Ok(response_of(Body::from_stream(body)))
+}
+
+fn check_accept(headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    if accepted.any(|value| value.contains(EVENT_STREAM) || value.contains("*/*")) {
+        return Ok(());
+    }
+    Err(ApiError::new(ErrorCode::NotAcceptable, "Accept `text/event-stream`; single answers are at `/graphql`."))
+}
+
+fn response_of(body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    // Proxies that gather answers would keep events back.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// The event that ends a stream.
+const COMPLETE: &[u8] = b"event: complete\ndata: \n\n";
+
+/// The event of an answer, on one line as JSON is.
+fn next(app: &App, mut response: GraphqlResponse, request_id: &RequestId) -> Bytes {
+    answer::complete(&mut response, request_id.as_str(), &app.metrics);
+    let json = serde_json::to_string(&response).unwrap_or_default();
+    format!("event: next\ndata: {json}\n\n").into()
+}
+
+impl Stream {
+    /// Tells events until the subscription, the credential, the client or the server ends.
+    async fn run(mut self, first: Option<GraphqlResponse>) {
+        let live = self.app.live.clone();
+        let _counted = self.app.metrics.live.count_stream();
+        let ending = self.out.clone();
+        let until = self.remaining;
+        let telling = self.tell(first);
+        tokio::select! {
+            () = telling => {}
+            () = live.stopping() => {}
+            () = ending.closed() => {}
+            () = credentials::expired(until) => {}
+        }
+    }
+
+    async fn tell(&mut self, first: Option<GraphqlResponse>) {
+        let Self { app, request_id, watched, out, .. } = self;
+        if let Some(first) = first
+            && !send(out, next(app, first, request_id)).await
+        {
+            return;
+        }
+        let mut pulse = interval(KEEP_ALIVE);
+        pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let mut coming = Box::pin(watched.next());
+            let answered = loop {
+                tokio::select! {
+                    answered = &mut coming => break answered,
+                    _ = pulse.tick() => if !send(out, Bytes::from_static(b":\n\n")).await { return },
+                }
+            };
+            let event = match answered {
+                None => Bytes::from_static(COMPLETE),
+                Some(Ok(response)) => next(app, response, request_id),
+                Some(Err(refused)) => next(app, refused.into_response(), request_id),
+            };
+            let is_last = event == COMPLETE;
+            if !send(out, event).await || is_last {
+                return;
+            }
+        }
+    }
+}
+
+/// Hands an event over, and tells whether the client still reads.
+async fn send(out: &Sender<Bytes>, event: Bytes) -> bool {
+    matches!(timeout(SLOW_MAX, out.send(event)).await, Ok(Ok(())))
+}

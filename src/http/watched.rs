@@ -1,0 +1,299 @@
+//! One operation as it comes over a connection that lasts: answered once, or again and again.
+//!
+//! A query or mutation goes the way that it goes over HTTP. A subscription is let in as they are, and then asked at its beginning
+//! and whenever something has happened, each time as an operation of its own: the credential is asked for again, and the
+//! connection is given back. What fails for a moment is tried again, because nobody else would find out what was missed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
+use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Value, Variables};
+use axum::http::{HeaderMap, Uri};
+use futures_util::future::FutureExt as _;
+
+use super::admission::{self, Admitted};
+use super::answer;
+use super::documents::{Place, Sent};
+use super::graphql::{Read, Refused, admin_data, admit, run_admin, run_tenant, supervise};
+use super::limits::Toll;
+use crate::app::App;
+use crate::graphql::connection::PAGE_SIZE_MAX;
+use crate::graphql::cost::{COST_MAX, Cost};
+use crate::graphql::watch::{Happened, Watch};
+use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop};
+use crate::kernel::actor::Actor;
+
+/// How often a look that failed for a moment is tried again, unless it is the shop's rates that it waits for.
+const RETRIES_MAX: u32 = 5;
+
+/// The pause before the first of these; each is twice as long as the one before, up to 16 seconds.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// Which API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plane {
+    /// The tenants'.
+    Tenant,
+    /// The operators'.
+    Admin,
+}
+
+/// Who asks, and where from: what every look is admitted by.
+#[derive(Clone)]
+pub(super) struct Asker {
+    pub(super) app: Arc<App>,
+    pub(super) plane: Plane,
+    pub(super) origin: Origin,
+    /// The credential, the host and `X-Tenant`.
+    pub(super) headers: HeaderMap,
+    pub(super) uri: Uri,
+}
+
+/// What an operation came to when it was let in.
+pub(super) enum Opened {
+    /// Its one answer.
+    Once(GraphqlResponse),
+    /// A subscription, and what it begins with, if anything.
+    Watched(Box<Watched>, Option<GraphqlResponse>),
+}
+
+/// A subscription that was let in.
+pub(super) struct Watched {
+    asker: Asker,
+    document: Arc<ExecutableDocument>,
+    variables: Variables,
+    /// What each look may cost.
+    cost: Cost,
+    watch: Arc<Watch>,
+    /// What has happened and was not looked at.
+    waiting: VecDeque<Happened>,
+    is_over: bool,
+    failures: u32,
+}
+
+impl Asker {
+    /// Lets an operation in, which came by GET or not, in so many bytes. What is refused before anything was executed is `Err`.
+    pub(super) async fn open(
+        &self,
+        sent: Sent,
+        operation: GraphqlRequest,
+        how: (bool, usize),
+    ) -> Result<Opened, Refused> {
+        let admitting = self.clone().admitted(sent, operation, how).boxed();
+        let (sent, operation, subscription) = supervise(&self.app, admitting).await?;
+        let Some((document, cost)) = subscription else {
+            let read = self.read(sent, operation, how);
+            let running = match self.plane {
+                Plane::Tenant => run_tenant(read).boxed(),
+                Plane::Admin => run_admin(read).boxed(),
+            };
+            return supervise(&self.app, running).await.map(Opened::Once);
+        };
+        let mut watched = Box::new(Watched {
+            asker: self.clone(),
+            document: Arc::new(document),
+            variables: operation.variables,
+            cost,
+            watch: Arc::new(Watch::new(self.app.live.clone())),
+            waiting: VecDeque::new(),
+            is_over: false,
+            failures: 0,
+        });
+        let begun = watched.look(Happened::Begun).await?;
+        Ok(Opened::Watched(watched, begun))
+    }
+
+    /// What every operation passes: the credential, the text of the document, the guard, the cost. Answers what is to be
+    /// executed, and of a subscription the document as the watching schema reads it, and what a look may cost.
+    async fn admitted(
+        self,
+        sent: Sent,
+        mut operation: GraphqlRequest,
+        how: (bool, usize),
+    ) -> Result<(Sent, GraphqlRequest, Option<(ExecutableDocument, Cost)>), Refused> {
+        let Self { app, plane, origin, headers, uri } = self;
+        let cost = match plane {
+            Plane::Admin => {
+                admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;
+                let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
+                operation.query = sent.text.ok_or_else(missing)?;
+                admit(&app, (&app.admin_costs, PAGE_SIZE_MAX), &mut operation, how).await?
+            }
+            Plane::Tenant => {
+                let Admitted { shop, .. } = admission::tenant(&app, &headers, &uri, &origin).await?;
+                let shop = known(shop)?;
+                let prepared = prepare(&app, &shop, sent, &mut operation, how).await;
+                if prepared.is_err() {
+                    // What does not pass is a request too.
+                    Toll::pay(&app, Some(&shop), Cost::LEAST).boxed().await.map_err(Refused::Limited)?;
+                }
+                prepared?
+            }
+        };
+        let document = operation.parsed_query().map_err(|_| ApiError::internal())?.clone();
+        let document = as_query(document, operation.operation_name.as_deref());
+        let subscription = document.map(|document| (document, cost));
+        let text = Some(operation.query.clone());
+        Ok((Sent { text, hash: None }, operation, subscription))
+    }
+
+    fn read(&self, sent: Sent, operation: GraphqlRequest, (by_get, body_bytes): (bool, usize)) -> Read {
+        let Self { app, origin, headers, uri, .. } = self.clone();
+        Read { app, origin, headers, uri, by_get, body_bytes, sent, operation }
+    }
+}
+
+/// Finds the text of an operation's document, and lets it pass. Answers its cost.
+async fn prepare(
+    app: &App,
+    shop: &Shop,
+    sent: Sent,
+    operation: &mut GraphqlRequest,
+    how: (bool, usize),
+) -> Result<Cost, Refused> {
+    let (tenant, session, hash) = (shop.tenant(), shop.session(), sent.hash.clone());
+    let text = app.documents.text(sent, Some(Place { tenant: tenant.id, table: Some(&session) })).await;
+    session.finish().await;
+    operation.query = text.map_err(Refused::Document)?;
+    let costs = (&app.tenant_costs, tenant.limits.page_size as usize);
+    let cost = admit(app, costs, operation, how).await?;
+    if let Some(hash) = hash {
+        app.documents.persist(tenant.id, hash, &operation.query);
+    }
+    Ok(cost)
+}
+
+/// A shop, and somebody who belongs there: nobody else looks on.
+fn known(shop: Option<Shop>) -> Result<Shop, ApiError> {
+    shop.filter(|shop| *shop.actor() != Actor::Anonymous).ok_or_else(ApiError::unauthenticated)
+}
+
+/// A document whose one operation is the subscription that is meant, as a query; nothing where another operation is meant.
+fn as_query(mut document: ExecutableDocument, name: Option<&str>) -> Option<ExecutableDocument> {
+    let mut operation = match (document.operations, name) {
+        (DocumentOperations::Single(operation), None) => operation,
+        (DocumentOperations::Multiple(mut operations), Some(name)) => operations.remove(name)?,
+        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.into_values().next()?,
+        _ => return None,
+    };
+    if operation.node.ty != OperationType::Subscription {
+        return None;
+    }
+    operation.node.ty = OperationType::Query;
+    document.operations = DocumentOperations::Single(operation);
+    Some(document)
+}
+
+impl Watched {
+    /// The next answer; nothing after the last. What is refused is the last as well. A call that is given up loses what it was
+    /// about.
+    pub(super) async fn next(&mut self) -> Option<Result<GraphqlResponse, Refused>> {
+        while !self.is_over {
+            let Some(happened) = self.waiting.pop_front() else {
+                self.waiting.extend(self.watch.next().await);
+                continue;
+            };
+            match self.look(happened).await {
+                Ok(None) => {}
+                Ok(Some(response)) => return Some(Ok(response)),
+                Err(refused) => return Some(Err(refused)),
+            }
+        }
+        None
+    }
+
+    /// Asks how things are. Answers nothing where the client need not be told.
+    async fn look(&mut self, happened: Happened) -> Result<Option<GraphqlResponse>, Refused> {
+        loop {
+            // Who has just asked is told at once, and may ask again.
+            let is_own = happened == Happened::Begun;
+            let turn = if is_own { None } else { self.watch.turn().await };
+            self.watch.begin(happened);
+            let looking = look(self.asker.clone(), self.request(), self.cost).boxed();
+            let result = supervise(&self.asker.app, looking).await;
+            drop(turn);
+            let code = match &result {
+                Ok(response) => root_failure(response),
+                Err(refused) => refused.code(),
+            };
+            if !is_own && self.may_try_again(code) {
+                tokio::time::sleep(RETRY_PAUSE * 2_u32.pow(self.failures.min(RETRIES_MAX))).await;
+                self.failures += 1;
+                continue;
+            }
+            let verdict = self.watch.verdict();
+            self.is_over |= verdict.is_last || result.as_ref().map_or(true, has_failed);
+            self.failures = 0;
+            return result.map(|response| Some(response).filter(|response| verdict.is_told || has_failed(response)));
+        }
+    }
+
+    /// Whether what failed may well succeed in a moment. A shop that has used up its rates is told later, not never.
+    fn may_try_again(&self, code: Option<ErrorCode>) -> bool {
+        match code {
+            Some(ErrorCode::RateLimited) => true,
+            Some(ErrorCode::ServiceUnavailable | ErrorCode::Timeout) => self.failures < RETRIES_MAX,
+            _ => false,
+        }
+    }
+
+    fn request(&self) -> GraphqlRequest {
+        let mut request = GraphqlRequest::new("").variables(self.variables.clone()).disable_introspection();
+        request.set_parsed_query((*self.document).clone());
+        request.data(Arc::clone(&self.watch))
+    }
+}
+
+/// One look. It pays as a query of its own does.
+async fn look(asker: Asker, request: GraphqlRequest, cost: Cost) -> Result<GraphqlResponse, Refused> {
+    let Asker { app, plane, origin, headers, uri } = asker;
+    match plane {
+        Plane::Admin => {
+            let operator = admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;
+            let request = request.data(admin_data(&app, origin, Some(operator)));
+            let mut response = app.admin_watch_schema.execute(request).await;
+            let cost = async_graphql::value!({ "requested": cost.points, "limit": COST_MAX });
+            response.extensions.insert("cost".to_owned(), cost);
+            Ok(response)
+        }
+        Plane::Tenant => {
+            let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
+            let shop = known(shop)?;
+            let session = shop.session();
+            let toll = match Toll::pay(&app, Some(&shop), cost).boxed().await {
+                Ok(toll) => toll,
+                Err(limited) => {
+                    session.finish().await;
+                    return Err(Refused::Limited(limited));
+                }
+            };
+            let context = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, Some(shop), None));
+            let mut response = app.watch_schema.execute(request.data(context)).await;
+            session.finish().await;
+            if let Some(error) = session.refused() {
+                return Err(ApiError::from(error.clone()).into());
+            }
+            toll.settle(&mut response).boxed().await;
+            let meter = session.meter();
+            app.metrics.sql_statements.observe(f64::from(meter.statements()));
+            app.metrics.sql_round_trips.observe(f64::from(meter.round_trips()));
+            Ok(response)
+        }
+    }
+}
+
+/// Whether the field of the root has no answer but an error.
+fn has_failed(response: &GraphqlResponse) -> bool {
+    let is_null = match &response.data {
+        Value::Object(fields) => fields.values().all(|value| *value == Value::Null),
+        _ => true,
+    };
+    is_null && !response.errors.is_empty()
+}
+
+/// The code of the error that the field of the root has instead of an answer.
+fn root_failure(response: &GraphqlResponse) -> Option<ErrorCode> {
+    Some(response).filter(|response| has_failed(response)).and_then(answer::code)
+}

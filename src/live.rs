@@ -1,0 +1,395 @@
+//! Who looks on in this process, and at what: hands news on to those whom they concern.
+//!
+//! What has changed is handed on, never what it is. Who hears something reads it through a door of their own. An inbox holds each
+//! fact once, so that who is slow has few of them, and none is lost; more than it holds is anything. Who looks on for long has a
+//! seat, of which a tenant has so many and all have so many; and all get up when the process stops.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::db::listen::Signal;
+use crate::kernel::ids::TenantId;
+use crate::kernel::news::{Bulletin, Fact, Told, Topic};
+use crate::kernel::tenant::TenantSlug;
+
+/// Over how long a time those who may all have missed something look again.
+const GAP_SPREAD: Duration = Duration::from_secs(2);
+
+/// How many of a shop's who look on look at a time. A change that concerns hundreds is no reason to refuse its other operations.
+const LANES: usize = 4;
+
+/// Who looks on. Clones are the same.
+#[derive(Clone)]
+pub struct Hub(Arc<Inner>);
+
+struct Inner {
+    shops: Mutex<HashMap<TenantId, Shop>>,
+    /// Numbers those who listen.
+    next: AtomicU64,
+    seats: Mutex<HashMap<TenantId, usize>>,
+    /// Seats that are taken, with and without a tenant.
+    taken: watch::Sender<usize>,
+    is_stopping: watch::Sender<bool>,
+    seats_max: usize,
+    seats_per_tenant_max: usize,
+}
+
+struct Shop {
+    slug: TenantSlug,
+    lanes: Arc<Semaphore>,
+    posts: HashMap<u64, Post>,
+}
+
+struct Post {
+    interest: Interest,
+    inbox: Arc<Inbox>,
+}
+
+/// What somebody wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interest {
+    /// These.
+    pub facts: Vec<Fact>,
+    /// All that is of these.
+    pub topics: Vec<Topic>,
+}
+
+impl Interest {
+    /// One thing.
+    #[must_use]
+    pub fn in_one(fact: Fact) -> Self {
+        Self { facts: vec![fact], topics: Vec::new() }
+    }
+
+    /// All of a topic.
+    #[must_use]
+    pub fn in_all(topic: Topic) -> Self {
+        Self { facts: Vec::new(), topics: vec![topic] }
+    }
+
+    fn is_in(&self, fact: Fact) -> bool {
+        self.facts.contains(&fact) || self.topics.contains(&fact.topic)
+    }
+}
+
+/// What has been heard and not looked at.
+#[derive(Default)]
+struct Inbox {
+    told: Mutex<(Told, bool)>,
+    wake: Notify,
+}
+
+impl Inbox {
+    fn put(&self, told: Told) {
+        self.locked().0.join(told);
+        self.wake.notify_one();
+    }
+
+    fn put_gap(&self) {
+        *self.locked() = (Told::Anything, true);
+        self.wake.notify_one();
+    }
+
+    fn locked(&self) -> MutexGuard<'_, (Told, bool)> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Hears what somebody is interested in, for as long as it is kept.
+pub struct Ear {
+    hub: Hub,
+    tenant: TenantId,
+    number: u64,
+    inbox: Arc<Inbox>,
+    lanes: Arc<Semaphore>,
+}
+
+/// A place among those who look on for long; given up when it is dropped.
+pub struct Seat {
+    hub: Hub,
+    tenant: Option<TenantId>,
+}
+
+/// No seat is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+impl Hub {
+    /// Nobody looks on yet.
+    #[must_use]
+    pub fn new(seats_max: usize, seats_per_tenant_max: usize) -> Self {
+        Self(Arc::new(Inner {
+            shops: Mutex::default(),
+            next: AtomicU64::new(0),
+            seats: Mutex::default(),
+            taken: watch::channel(0).0,
+            is_stopping: watch::channel(false).0,
+            seats_max,
+            seats_per_tenant_max,
+        }))
+    }
+
+    /// Listens for what is of interest in a shop, from now on.
+    #[must_use]
+    pub fn listen(&self, tenant: TenantId, slug: &TenantSlug, interest: Interest) -> Ear {
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        let inbox = Arc::<Inbox>::default();
+        let post = Post { interest, inbox: Arc::clone(&inbox) };
+        let mut shops = self.shops();
+        let shop = shops.entry(tenant).or_insert_with(|| Shop {
+            slug: slug.clone(),
+            lanes: Arc::new(Semaphore::new(LANES)),
+            posts: HashMap::new(),
+        });
+        shop.posts.insert(number, post);
+        Ear { hub: self.clone(), tenant, number, inbox, lanes: Arc::clone(&shop.lanes) }
+    }
+
+    /// Hands news on.
+    pub fn on_news(&self, bulletin: Bulletin<'_>) {
+        let shops = self.shops();
+        match bulletin {
+            Bulletin::Gap => shops.values().flat_map(|shop| shop.posts.values()).for_each(|post| post.inbox.put_gap()),
+            Bulletin::Of(tenant, told) => {
+                let Some(shop) = shops.get(&tenant) else { return };
+                for post in shop.posts.values() {
+                    let heard = match told {
+                        Told::Anything => Told::Anything,
+                        Told::Facts(facts) => {
+                            Told::Facts(facts.iter().copied().filter(|fact| post.interest.is_in(*fact)).collect())
+                        }
+                    };
+                    if !heard.is_nothing() {
+                        post.inbox.put(heard);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Hands on that a tenant's entry in the registry has changed, or that any may have.
+    pub fn on_registry(&self, signal: &Signal) {
+        let slug = match signal {
+            Signal::Payload(slug) if slug != "*" => Some(slug.as_str()),
+            Signal::Payload(_) | Signal::Connected => None,
+        };
+        for shop in self.shops().values() {
+            match slug {
+                Some(slug) if slug == shop.slug.as_str() => {
+                    shop.posts.values().for_each(|post| post.inbox.put(Told::Anything));
+                }
+                Some(_) => {}
+                None => shop.posts.values().for_each(|post| post.inbox.put_gap()),
+            }
+        }
+    }
+
+    /// A seat, which is nobody's yet.
+    ///
+    /// # Errors
+    /// All are taken.
+    pub fn seat(&self) -> Result<Seat, Full> {
+        let mut is_free = false;
+        self.0.taken.send_if_modified(|taken| {
+            is_free = *taken < self.0.seats_max;
+            *taken += usize::from(is_free);
+            is_free
+        });
+        if is_free { Ok(Seat { hub: self.clone(), tenant: None }) } else { Err(Full) }
+    }
+
+    /// How many seats are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        *self.0.taken.borrow()
+    }
+
+    /// Has everybody get up.
+    pub fn stop(&self) {
+        self.0.is_stopping.send_replace(true);
+    }
+
+    /// Waits until everybody is to get up.
+    pub async fn stopping(&self) {
+        // The hub keeps the sender, so there is no error.
+        let _ = self.0.is_stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
+    }
+
+    /// Waits until nobody has a seat.
+    pub async fn emptied(&self) {
+        let _ = self.0.taken.subscribe().wait_for(|taken| *taken == 0).await;
+    }
+
+    fn shops(&self) -> MutexGuard<'_, HashMap<TenantId, Shop>> {
+        self.0.shops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn seats(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
+        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// Gives the seat to a tenant.
+    ///
+    /// # Errors
+    /// The tenant has all it may have.
+    pub fn take(&mut self, tenant: TenantId) -> Result<(), Full> {
+        let max = self.hub.0.seats_per_tenant_max;
+        let mut seats = self.hub.seats();
+        let taken = seats.entry(tenant).or_default();
+        if *taken >= max {
+            return Err(Full);
+        }
+        *taken += 1;
+        drop(seats);
+        self.tenant = Some(tenant);
+        Ok(())
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(tenant) = self.tenant {
+            let mut seats = self.hub.seats();
+            if let Some(taken) = seats.get_mut(&tenant) {
+                *taken -= 1;
+                if *taken == 0 {
+                    seats.remove(&tenant);
+                }
+            }
+        }
+        self.hub.0.taken.send_modify(|taken| *taken -= 1);
+    }
+}
+
+impl Ear {
+    /// Waits for a turn to look, which lasts as long as what is answered.
+    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.lanes).acquire_owned().await.ok()
+    }
+
+    /// Waits until something is heard, and answers all that was. Whoever may have missed something hears so after a while that is
+    /// not the same for all.
+    pub async fn hear(&self) -> Told {
+        loop {
+            let (told, is_gap) = std::mem::take(&mut *self.inbox.locked());
+            if is_gap {
+                tokio::time::sleep(gap_pause(self.number)).await;
+                return told;
+            }
+            if !told.is_nothing() {
+                return told;
+            }
+            self.inbox.wake.notified().await;
+        }
+    }
+}
+
+/// How long one of many waits who may all have missed something.
+fn gap_pause(number: u64) -> Duration {
+    GAP_SPREAD * u32::try_from(number % 64).unwrap_or(0) / 64
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let mut shops = self.hub.shops();
+        if let Some(shop) = shops.get_mut(&self.tenant) {
+            shop.posts.remove(&self.number);
+            if shop.posts.is_empty() {
+                shops.remove(&self.tenant);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn tenant(number: u128) -> (TenantId, TenantSlug) {
+        (TenantId(Uuid::from_u128(number)), format!("shop-{number}").parse().unwrap())
+    }
+
+    fn listen(hub: &Hub, number: u128, interest: Interest) -> Ear {
+        let (id, slug) = tenant(number);
+        hub.listen(id, &slug, interest)
+    }
+
+    fn book(number: u128) -> Fact {
+        Fact::new(Topic::Book, Uuid::from_u128(number))
+    }
+
+    fn heard(ear: &Ear) -> Option<Told> {
+        ear.hear().now_or_never()
+    }
+
+    #[test]
+    fn everybody_hears_what_concerns_them_and_each_thing_once() {
+        let hub = Hub::new(10, 10);
+        let (one, _) = tenant(1);
+        let of_book = listen(&hub, 1, Interest::in_one(book(7)));
+        let of_books = listen(&hub, 1, Interest::in_all(Topic::Book));
+        let of_orders = listen(&hub, 1, Interest::in_all(Topic::Order));
+        let others = listen(&hub, 2, Interest::in_all(Topic::Book));
+        for number in [7, 8, 7] {
+            hub.on_news(Bulletin::Of(one, &Told::Facts(vec![book(number)])));
+        }
+        assert_eq!(heard(&of_book), Some(Told::Facts(vec![book(7)])));
+        assert_eq!(heard(&of_book), None);
+        assert_eq!(heard(&of_books), Some(Told::Facts(vec![book(7), book(8)])));
+        assert_eq!((heard(&of_orders), heard(&others)), (None, None));
+        hub.on_news(Bulletin::Of(one, &Told::Anything));
+        assert_eq!((heard(&of_orders), heard(&others)), (Some(Told::Anything), None));
+        hub.on_registry(&Signal::Payload("shop-2".to_owned()));
+        assert_eq!((heard(&others), heard(&of_orders)), (Some(Told::Anything), None));
+    }
+
+    #[tokio::test]
+    async fn who_missed_something_looks_again_and_not_all_at_once() {
+        let hub = Hub::new(10, 10);
+        let ear = listen(&hub, 1, Interest::default());
+        hub.on_news(Bulletin::Gap);
+        assert_eq!(ear.hear().await, Told::Anything);
+        let pauses: std::collections::BTreeSet<Duration> = (0..1_000).map(gap_pause).collect();
+        assert!(pauses.len() == 64 && pauses.iter().all(|pause| *pause < GAP_SPREAD));
+    }
+
+    #[test]
+    fn those_of_a_shop_look_in_turn() {
+        let hub = Hub::new(10, 10);
+        let ears: Vec<Ear> = (0..=LANES).map(|_| listen(&hub, 1, Interest::default())).collect();
+        let mut turns: Vec<_> = ears.iter().map(|ear| ear.turn().now_or_never()).collect();
+        assert_eq!(turns.iter().filter(|turn| turn.is_some()).count(), LANES);
+        assert!(listen(&hub, 2, Interest::default()).turn().now_or_never().is_some(), "another shop has its own");
+        turns.remove(0);
+        assert!(ears[LANES].turn().now_or_never().is_some());
+    }
+
+    #[test]
+    fn who_leaves_is_forgotten() {
+        let hub = Hub::new(10, 10);
+        drop(listen(&hub, 1, Interest::default()));
+        assert!(hub.shops().is_empty());
+    }
+
+    #[test]
+    fn seats_are_counted_for_all_and_for_each() {
+        let hub = Hub::new(3, 1);
+        let (one, two) = (TenantId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)));
+        let (mut first, mut second, mut third) = (hub.seat().unwrap(), hub.seat().unwrap(), hub.seat().unwrap());
+        assert_eq!(hub.seat().err(), Some(Full));
+        assert_eq!((first.take(one), second.take(one), third.take(two)), (Ok(()), Err(Full), Ok(())));
+        drop(first);
+        assert_eq!((second.take(one), hub.taken()), (Ok(()), 2));
+        drop((second, third));
+        assert!(hub.seats().is_empty() && hub.emptied().now_or_never().is_some());
+    }
+}

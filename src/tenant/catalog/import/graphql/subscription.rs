@@ -1,0 +1,68 @@
+//! Looking on at an import.
+
+use async_graphql::{Context, ID, Object};
+use chrono::TimeDelta;
+
+use super::ImportNode;
+use crate::graphql::access::{access, needs};
+use crate::graphql::payload::into_error;
+use crate::graphql::scalars::parse_id;
+use crate::graphql::watch::{Happened, Watch};
+use crate::graphql::{ApiResult, Request, Shop};
+use crate::kernel::actor::Permission;
+use crate::kernel::ids::ImportId;
+use crate::kernel::news::{Fact, Topic};
+use crate::live::Interest;
+use crate::tenant::catalog::import::model::Import;
+use crate::tenant::catalog::import::service::{import_by_id, import_latest};
+
+/// An import that ended longer ago is not what was told of.
+const LATELY: TimeDelta = TimeDelta::minutes(1);
+
+/// Subscriptions about imports.
+#[derive(Default)]
+pub struct ImportSubscription;
+
+#[Object]
+impl ImportSubscription {
+    /// Imports as they go on. For one import, it begins with the import as it is and ends when the import has; with null where the
+    /// shop has no such import.
+    #[graphql(directive = access::apply(needs(Permission::CatalogImport)))]
+    async fn import_progress(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The import; without it, any import from now on.")] import_id: Option<ID>,
+    ) -> ApiResult<Option<ImportNode>> {
+        let (watch, shop) = (Watch::of(ctx)?, Shop::of(ctx)?);
+        let wanted: Option<ImportId> = import_id.as_ref().map(parse_id).transpose()?;
+        shop.actor().require(Permission::CatalogImport)?;
+        watch.on(shop.tenant(), || match wanted {
+            Some(id) => Interest::in_one(Fact::new(Topic::Import, id)),
+            None => Interest::in_all(Topic::Import),
+        });
+        if wanted.is_none() && watch.happened() == Happened::Begun {
+            watch.pass();
+            return Ok(None);
+        }
+        let read = shop.read().await?;
+        let import = match (wanted, watch.happened()) {
+            (Some(id), _) => import_by_id(&read, shop.actor(), id).await,
+            (None, Happened::Fact(fact)) => import_by_id(&read, shop.actor(), ImportId(fact.id)).await,
+            // A large one is told with too many books to be named.
+            (None, Happened::Begun | Happened::Anything) => import_latest(&read, shop.actor()).await,
+        };
+        let import = import.map_err(|failure| into_error(failure, shop.actor()))?;
+        let lately = Request::of(ctx)?.clock().now() - LATELY;
+        let is_old = |import: &Import| import.finished_at.is_some_and(|ended| ended < lately);
+        if wanted.is_none() && import.as_ref().is_none_or(is_old) {
+            watch.pass();
+            return Ok(None);
+        }
+        if wanted.is_some() && import.as_ref().is_none_or(|import| import.status != "running") {
+            watch.end();
+        }
+        let state = import.as_ref().map(|import| (import.id, import.status.clone(), import.row_count));
+        let is_new = watch.is_new(&state);
+        Ok(import.filter(|_| is_new).map(ImportNode))
+    }
+}

@@ -1,0 +1,141 @@
+//! `/graphql/stream`: GraphQL over server-sent events, in distinct connections mode.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde_json::{Value, json};
+
+use super::{ORDER, told};
+use crate::harness::world::world_with;
+use crate::harness::{Client, GqlResponse, World, world};
+use crate::orders::{act, order, stocked};
+
+/// Events as they come.
+struct Events {
+    bytes: std::pin::Pin<Box<dyn futures_util::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
+    text: String,
+}
+
+impl Events {
+    async fn of(client: &Client<'_>, query: &str, variables: Value) -> Self {
+        let response = client.stream(query, variables).send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
+        assert_eq!(response.headers()["cache-control"], "private, no-store");
+        Self { bytes: Box::pin(response.bytes_stream()), text: String::new() }
+    }
+
+    /// The next event and its data; nothing at the end.
+    async fn next(&mut self) -> Option<(String, Value)> {
+        let next = async {
+            loop {
+                if let Some((event, rest)) = self.text.split_once("\n\n") {
+                    let (event, rest) = (event.to_owned(), rest.to_owned());
+                    self.text = rest;
+                    let Some((name, data)) = event.split_once('\n') else { continue };
+                    let data = data.strip_prefix("data: ").unwrap();
+                    let data = serde_json::from_str(data).unwrap_or_default();
+                    return Some((name.strip_prefix("event: ").unwrap().to_owned(), data));
+                }
+                self.text.push_str(std::str::from_utf8(&self.bytes.next().await?.ok()?).unwrap());
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), next).await.expect("something happens")
+    }
+
+    async fn data(&mut self) -> Value {
+        let (name, data) = self.next().await.expect("an event");
+        assert_eq!(name, "next", "{data}");
+        data["data"].clone()
+    }
+
+    async fn completes(&mut self) {
+        assert_eq!(self.next().await, Some(("complete".to_owned(), Value::Null)));
+        assert_eq!(self.next().await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_is_events_until_it_is_complete() {
+    world(async |world| {
+        let owner = world.owner();
+        let emma = stocked(&owner, "Emma", 5).await;
+        let id = order(&owner, &[(&emma, 2)]).await;
+        let mut events = Events::of(&owner, ORDER, json!({ "id": id })).await;
+        assert_eq!(events.data().await, told(&id, "DRAFT"));
+        world.assert_nothing_borrowed().await;
+        act(&owner, "orderPlace", &id, "").await;
+        assert_eq!(events.data().await, told(&id, "PLACED"));
+        act(&owner, "orderCancel", &id, ", reason: FRAUD").await;
+        assert_eq!(events.data().await, told(&id, "CANCELED"));
+        events.completes().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_query_is_one_event_and_what_is_refused_is_none() {
+    world(async |world| {
+        let owner = world.owner();
+        let mut events = Events::of(&owner, "{ books { totalCount } }", json!({})).await;
+        assert_eq!(events.data().await, json!({ "books": { "totalCount": 0 } }));
+        events.completes().await;
+
+        let refused = async |client: &Client<'_>, query: &str, status: u16, code: &str| {
+            let response = client.stream(query, json!({})).send().await.unwrap();
+            GqlResponse::read(response).await.assert_refused(status, code);
+        };
+        refused(&world.stranger(), ORDER, 401, "UNAUTHENTICATED").await;
+        refused(&owner, "subscription {", 400, "BAD_REQUEST").await;
+        refused(&owner, ORDER, 400, "BAD_REQUEST").await;
+        let plain = owner.request("{ books { totalCount } }", json!({}));
+        let plain = plain.build().unwrap();
+        let mut wrong = reqwest::Request::new(plain.method().clone(), plain.url().join("/graphql/stream").unwrap());
+        *wrong.headers_mut() = plain.headers().clone();
+        let answer = GqlResponse::read(world.http.execute(wrong).await.unwrap()).await;
+        answer.assert_refused(406, "NOT_ACCEPTABLE");
+        let (status, events) = owner.events("subscription { nothing }", json!({})).await;
+        assert_eq!((status, &events[0]["errors"][0]["extensions"]["code"]), (400, &json!("BAD_REQUEST")));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_that_a_restart_breaks_off_is_not_complete() {
+    let world = World::start(&[]).await;
+    let id = order(&world.owner(), &[]).await;
+    let mut events = Events::of(&world.owner(), ORDER, json!({ "id": id })).await;
+    assert_eq!(events.data().await, told(&id, "DRAFT"));
+    let (next, ()) = tokio::join!(events.next(), world.end());
+    assert_eq!(next, None, "so that its client asks again");
+}
+
+#[tokio::test]
+async fn a_server_has_so_many_seats() {
+    world_with(&[("SOCKETS_MAX", "1")], async |world| {
+        let id = order(&world.owner(), &[]).await;
+        let mut events = Events::of(&world.owner(), ORDER, json!({ "id": id })).await;
+        events.data().await;
+        let response = world.owner().stream(ORDER, json!({ "id": id })).send().await.unwrap();
+        GqlResponse::read(response).await.assert_refused(503, "SERVICE_UNAVAILABLE");
+        let socket = world.http.get(format!("{}/graphql/ws", world.base_url)).send().await.unwrap();
+        GqlResponse::read(socket).await.assert_refused(400, "BAD_REQUEST");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reader_who_leaves_gives_up_the_seat() {
+    world(async |world| {
+        let id = order(&world.owner(), &[]).await;
+        let mut events = Events::of(&world.owner(), ORDER, json!({ "id": id })).await;
+        events.data().await;
+        assert_eq!((world.app.live.taken(), world.app.metrics.live.streams.get()), (1, 1));
+        drop(events);
+        while world.app.live.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(world.app.metrics.live.streams.get(), 0);
+    })
+    .await;
+}
