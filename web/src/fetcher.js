@@ -1,8 +1,13 @@
+import { getOperationAST, parse } from 'graphql';
+import { watch } from './socket.js';
+
 // A GraphiQL fetcher for one endpoint. `current` gives the tenant and token of
 // the moment of sending, so Execute never uses a value that was just replaced.
 export function createFetcher(url, current) {
   return async (params, options) => {
     const { tenant, token } = current();
+    if (isSubscription(params)) return watch(url, current(), params);
+
     const headers = new Headers({
       'content-type': 'application/json',
       accept: 'application/graphql-response+json, application/json',
@@ -21,4 +26,13 @@ export function createFetcher(url, current) {
       throw new Error(`HTTP ${response.status} ${response.statusText}: ${text.slice(0, 500)}`);
     }
   };
+}
+
+// The server says what is wrong with a query that cannot be parsed.
+function isSubscription({ query, operationName }) {
+  try {
+    return getOperationAST(parse(query), operationName)?.operation === 'subscription';
+  } catch {
+    return false;
+  }
 }

@@ -94,6 +94,7 @@ async function execute(page) {
   return result.jsonValue();
 }
 
+const titledBook = (result) => result.data?.books?.nodes[0];
 const titles = (result) => result.data?.books?.nodes.map((book) => book.title) ?? [];
 const slugs = (result) => result.data?.tenants?.nodes.map((tenant) => tenant.slug) ?? [];
 
@@ -115,6 +116,25 @@ test('the default query runs with a tenant token', async (t) => {
   await page.locator('.result-window').getByText(/^"acme/).first().waitFor();
   const stored = await page.evaluate(() => JSON.stringify(localStorage));
   assert.ok(!stored.includes(TENANT_TOKEN), 'the token stays out of the local storage');
+});
+
+test('a subscription is told how things are', async (t) => {
+  const page = await visit(t, `/#tenant=acme&token=${encodeURIComponent(TENANT_TOKEN)}`);
+  const book = titledBook(await execute(page));
+  await page.evaluate((id) => {
+    const editor = document.querySelector('.graphiql-query-editor .CodeMirror').CodeMirror;
+    editor.setValue(`subscription { stockChanged(bookId: "${id}") { book { title } } }`);
+  }, book.id);
+  // Until then it is the query of before that is sent.
+  await page.waitForFunction(() =>
+    Object.values(sessionStorage).some((value) => value.includes('stockChanged')),
+  );
+  await page.getByRole('button', { name: /^Execute query/ }).click();
+  await page.waitForFunction((title) => {
+    const text = document.querySelector('.result-window .CodeMirror').CodeMirror.getValue();
+    return text.includes('stockChanged') && text.includes(JSON.stringify(title));
+  }, book.title);
+  await page.getByRole('button', { name: /^Stop query/ }).click();
 });
 
 test('the admin endpoint has a token and a query of its own', async (t) => {
