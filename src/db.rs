@@ -31,6 +31,6 @@ pub mod vacuum;
 pub use bell::Bell;
 pub use control::{ControlDb, ControlTx};
 pub use error::DbError;
-pub use news::News;
+pub use news::{Moment, Moments, News};
 pub use owner::{OwnerDb, OwnerTx};
 pub use tenant::{TenantDb, TenantRead, TenantSession, TenantTx};

@@ -2,8 +2,10 @@
 //!
 //! Everybody listens to both, so everybody is free to choose for each message. A channel of Redis carries its tenant's id; what
 //! is notified goes out on one channel, much at a time, because each NOTIFY takes a lock of the whole cluster at its COMMIT.
-//! Who was away is told that it has missed something. Nobody rests on being told: what is kept has a time, and what is shown is
-//! read anew.
+//! Who was away is told that it has missed something, and so is everybody when a process is not there any more: it may have died
+//! between a COMMIT and the telling. Nobody rests on being told: what is kept has a time, and what is shown is read anew.
+
+mod presence;
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -12,12 +14,14 @@ use diesel::sql_types::Text;
 use futures_util::stream::StreamExt as _;
 use tokio::time::{Instant, interval, sleep};
 
-use crate::db::listen::{Liveness, Signal, listen};
+use crate::db::listen::{Liveness, Signal, listen_about};
 use crate::db::tls::Target;
 use crate::db::{ControlDb, ControlTx, DbError, News};
-use crate::kernel::ids::base32_encode;
+use crate::kernel::ids::{TenantId, base32_encode};
 use crate::kernel::news::{Letters, Told, line, read_line};
 use crate::redis::{Away, Redis};
+
+use self::presence::Presence;
 
 /// The channel on which news are notified.
 const CHANNEL: &str = "shelfwise_news";
@@ -27,6 +31,9 @@ const REDIS_CHANNELS: &str = "shelfwise:news:";
 
 /// What the channels begin with on which a process hears itself; its name follows.
 const REDIS_ECHO: &str = "shelfwise:echo:";
+
+/// What the names end with by which processes that tell news call to themselves on PostgreSQL.
+const VOICE: &str = "-news";
 
 /// The pause between two notifications.
 const NOTIFY_PAUSE: Duration = Duration::from_millis(20);
@@ -65,15 +72,37 @@ impl Carrier {
         let (news, name) = (self.news.clone(), self.name.clone());
         let liveness = news.notifications().clone();
         // Listeners call to themselves on one channel, so each has a name of its own.
-        let echo = format!("{name}-news");
-        let hear = move |signal| match signal {
-            Signal::Connected => news.miss(),
+        let echo = format!("{name}{VOICE}");
+        let presence = Presence::default();
+        let hear = |signal| match signal {
+            Signal::Connected => {
+                presence.forget();
+                news.miss();
+            }
             Signal::Payload(message) => hear(&news, &name, &message),
+        };
+        let hear_voice = |voice: &str| {
+            if voice.ends_with(VOICE) {
+                presence.hear(voice, Instant::now());
+            }
         };
         tokio::select! {
             never = self.carry() => match never {},
             never = self.listen_to_redis() => match never {},
-            () = listen(target, CHANNEL, echo, liveness, hear) => std::future::pending().await,
+            never = self.watch(&presence) => match never {},
+            () = listen_about(target, CHANNEL, echo, liveness, hear, hear_voice) => std::future::pending().await,
+        }
+    }
+
+    /// Notices when a process that tells news is gone. What it has told nobody any more may be anything.
+    async fn watch(&self, presence: &Presence) -> Infallible {
+        let mut looks = interval(ECHO_PAUSE);
+        loop {
+            looks.tick().await;
+            if presence.is_anybody_gone(Instant::now()) {
+                tracing::info!("A process is not heard any more; forgetting what may have changed untold");
+                self.news.miss();
+            }
         }
     }
 
@@ -195,6 +224,16 @@ fn messages(name: &str, letters: &Letters) -> Vec<String> {
     messages
 }
 
+/// Tells all processes that anything may have changed, of one tenant or of all: for what was changed past all servers.
+///
+/// # Errors
+/// The database failed.
+pub async fn announce(control: &ControlDb, tenant: Option<TenantId>) -> Result<(), DbError> {
+    // What cannot be read as a tenant's line may be about anybody.
+    let line = tenant.map_or_else(|| "*".to_owned(), |tenant| line(tenant, &Told::Anything));
+    notify(control, vec![message("-", [line])]).await
+}
+
 /// Notifies messages in one transaction, and so with one lock.
 async fn notify(control: &ControlDb, messages: Vec<String>) -> Result<(), DbError> {
     control
@@ -215,7 +254,6 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::kernel::ids::TenantId;
     use crate::kernel::news::{Bulletin, FACTS_MAX, Fact, Topic};
 
     fn full() -> Told {

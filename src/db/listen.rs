@@ -70,23 +70,41 @@ pub async fn listen(
     liveness: Liveness,
     on_signal: impl Fn(Signal),
 ) {
+    listen_about(target, channel, name, liveness, on_signal, |_| {}).await;
+}
+
+/// As [`listen`], for who wants to know who else is there: `on_voice` is told the name of another listener whenever that one
+/// calls to itself, which is several times a second.
+pub async fn listen_about(
+    target: Target,
+    channel: &'static str,
+    name: String,
+    liveness: Liveness,
+    on_signal: impl Fn(Signal),
+    on_voice: impl Fn(&str),
+) {
+    let hearing = Hearing { channel, name, liveness, on_signal, on_voice };
     loop {
-        if let Err(error) = listen_once(&target, channel, &name, &liveness, &on_signal).await {
-            tracing::warn!(%error, channel, "The listener lost its connection");
+        if let Err(error) = listen_once(&target, &hearing).await {
+            tracing::warn!(%error, channel = hearing.channel, "The listener lost its connection");
         }
-        liveness.lose();
+        hearing.liveness.lose();
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 }
 
+/// What a listener hears, and who is told.
+struct Hearing<S, V> {
+    channel: &'static str,
+    name: String,
+    liveness: Liveness,
+    on_signal: S,
+    on_voice: V,
+}
+
 /// Listens until the connection breaks.
-async fn listen_once(
-    target: &Target,
-    channel: &str,
-    name: &str,
-    liveness: &Liveness,
-    on_signal: &impl Fn(Signal),
-) -> Result<(), DbError> {
+async fn listen_once(target: &Target, whose: &Hearing<impl Fn(Signal), impl Fn(&str)>) -> Result<(), DbError> {
+    let Hearing { channel, name, liveness, on_signal, on_voice } = whose;
     let unreachable = |error: tokio_postgres::Error| DbError::Unreachable(error.to_string());
     let (client, mut connection) = target.config.connect(target.tls.clone()).await.map_err(unreachable)?;
     let (heard, mut hearing) = mpsc::unbounded_channel();
@@ -111,6 +129,8 @@ async fn listen_once(
                         on_signal(Signal::Payload(notification.payload().to_owned()));
                     } else if notification.payload() == name {
                         liveness.hear();
+                    } else {
+                        on_voice(notification.payload());
                     }
                 }
             }

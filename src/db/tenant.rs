@@ -22,7 +22,7 @@ use super::bell::Bell;
 use super::error::DbError;
 use super::fair::Borrower;
 use super::meter::Meter;
-use super::news::News;
+use super::news::{Moment, News};
 use super::pool::{Pool, PoolState};
 use super::scope::{Held, Query, Scope};
 use super::statement::statement;
@@ -58,7 +58,7 @@ struct State {
 
 /// A transaction that reads one tenant's schema. Clones are the same transaction.
 #[derive(Clone)]
-pub struct TenantRead(Scope);
+pub struct TenantRead(Scope, Option<Moment>);
 
 /// A transaction that may write one tenant's schema; it can read as well.
 pub struct TenantTx {
@@ -128,9 +128,11 @@ impl TenantSession {
             return Ok(read.clone());
         }
         let held = self.held(&mut state).await?;
+        // Before the snapshot is taken: it has all that was told until now.
+        let moment = Some(self.news.moments().now());
         // One snapshot for the whole query: its parts agree with each other.
         let opening = opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.tenant);
-        let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)));
+        let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)), moment);
         state.read = Some(read.clone());
         Ok(read)
     }
@@ -166,7 +168,7 @@ impl TenantSession {
         let mut state = self.state.lock().await;
         let held = self.held(&mut state).await?;
         let begin = if state.read.take().is_some() { "COMMIT; BEGIN" } else { "BEGIN" };
-        let read = TenantRead(held.begin_pipelined(opening(begin, &self.tenant), Some(self.tenant.id)));
+        let read = TenantRead(held.begin_pipelined(opening(begin, &self.tenant), Some(self.tenant.id)), None);
         let answer = match question(&read).await {
             Ok(answer) => answer,
             Err(error) => {
@@ -193,7 +195,9 @@ impl TenantSession {
         // Told when it is dropped: once the COMMIT is over, and also where its answer never comes, for it may have been one.
         let telling = is_kept.then(|| self.news.telling(self.tenant.id, std::mem::take(&mut tx.told)));
         held.end(if is_kept { "COMMIT" } else { "ROLLBACK" }).await?;
-        drop(telling);
+        if let Some(telling) = telling {
+            telling.tell();
+        }
         if result.is_ok() && !is_kept {
             return Err(DbError::Other("a change was noted and not written down".to_owned()).into());
         }
@@ -201,6 +205,11 @@ impl TenantSession {
             self.bell.ring();
         }
         result
+    }
+
+    /// Whether a reading transaction is open.
+    pub async fn is_reading(&self) -> bool {
+        self.state.lock().await.read.is_some()
     }
 
     /// Ends the reading transaction, if one is open, without waiting. To be called once all answers are in; a session
@@ -262,6 +271,13 @@ fn opening(begin: &str, tenant: &TenantCtx) -> String {
 }
 
 impl TenantRead {
+    /// A moment before the transaction's snapshot, for what is kept of it; nothing in a transaction that may write, of which
+    /// nothing must be kept.
+    #[must_use]
+    pub fn moment(&self) -> Option<Moment> {
+        self.1
+    }
+
     /// Runs a query and reads all its rows. Queries that are awaited together share a round trip.
     ///
     /// # Errors
@@ -310,7 +326,7 @@ impl TenantRead {
 impl TenantTx {
     /// A transaction that is open and stands in the tenant's schema.
     pub(super) fn within(scope: Scope) -> Self {
-        Self { read: TenantRead(scope), journal: Journal::default(), told: Told::default(), has_enqueued: false }
+        Self { read: TenantRead(scope, None), journal: Journal::default(), told: Told::default(), has_enqueued: false }
     }
 
     /// Notes what became of the entity that the mutation is about, for the trail.
