@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use secrecy::ExposeSecret as _;
 
 use crate::auth::{External, Passwords, Strangers, Tokens};
+use crate::cache::Cache;
 use crate::config::Config;
 use crate::config::database::DatabaseUrls;
 use crate::control::admins::Admins;
@@ -84,6 +85,8 @@ pub struct App {
     ringer: tokio::task::JoinHandle<Infallible>,
     /// The task that tells other processes what has changed, and hears of them.
     carrier: tokio::task::JoinHandle<Infallible>,
+    /// The task that removes from Redis what is outdated.
+    cleaner: Option<tokio::task::JoinHandle<Infallible>>,
 }
 
 impl App {
@@ -102,8 +105,9 @@ impl App {
         let metrics = Metrics::new()?;
         let tenants =
             TenantDb::new(tenants_pool(runtime, &config, &metrics)).with_bell(bell.clone()).with_news(news.clone());
+        let (cache, cleaner) = keeping(&config, &news, redis.clone(), &clock, &metrics);
         let liveness = Liveness::default();
-        let registry = Registry::new(control.clone(), liveness.clone());
+        let registry = Registry::new(control.clone(), liveness.clone()).counted(metrics.cache.registry.clone());
         let vault = Vault::new(&config.crypto, Arc::clone(&clock));
         let live = hub(&config, &news);
         let heard = on_registry(registry.clone(), vault.clone(), live.clone());
@@ -119,7 +123,8 @@ impl App {
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
-            principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock)),
+            principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock))
+                .counted(metrics.cache.principals.clone()),
             admins: Admins::new(control.clone(), Arc::clone(&clock)),
             external: External::new(config.environment.outbound()),
             services: Arc::new(Services {
@@ -135,6 +140,7 @@ impl App {
                 payments: payments(&config, &control, &clock),
                 redis,
                 limiter,
+                cache,
                 bell,
                 news,
                 clock,
@@ -157,6 +163,7 @@ impl App {
             listener,
             ringer,
             carrier,
+            cleaner,
         })
     }
 }
@@ -166,6 +173,9 @@ impl Drop for App {
         self.listener.abort();
         self.ringer.abort();
         self.carrier.abort();
+        if let Some(cleaner) = &self.cleaner {
+            cleaner.abort();
+        }
     }
 }
 
@@ -195,6 +205,20 @@ fn on_registry(registry: Registry, vault: Vault, live: Hub) -> impl Fn(Signal) {
         // Whoever's keys were destroyed is among those whose entry has changed.
         vault.forget();
     }
+}
+
+/// The cache of a configuration, if it keeps anything, and the task that removes from Redis what is outdated.
+fn keeping(
+    config: &Config,
+    news: &News,
+    redis: Option<Redis>,
+    clock: &Arc<dyn Clock>,
+    metrics: &Metrics,
+) -> (Option<Cache>, Option<tokio::task::JoinHandle<Infallible>>) {
+    let cache = Cache::new(config.cache, news, redis, Arc::clone(clock), metrics.cache.clone());
+    #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
+    let cleaner = cache.clone().map(|cache| tokio::spawn(cache.run()));
+    (cache, cleaner)
 }
 
 /// Who takes payments by a configuration.

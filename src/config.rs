@@ -4,6 +4,7 @@
 //! its variable; a secret's value is never part of a message. There is no `Default`: what runs was read.
 
 pub mod auth;
+pub mod cache;
 pub mod crypto;
 pub mod database;
 pub mod http;
@@ -57,6 +58,8 @@ pub struct Config {
     pub payments: payments::PaymentConfig,
     /// What is made in advance, and who is told of what was made.
     pub provisioning: provisioning::ProvisioningConfig,
+    /// How long answers are kept.
+    pub cache: cache::CacheConfig,
     /// What replicas share.
     pub redis: redis::RedisConfig,
     /// Who shares tenants' rates.
@@ -156,6 +159,7 @@ impl Config {
             mail: mail::MailConfig::read(&mut reader, environment),
             payments: payments::PaymentConfig::read(&mut reader, environment),
             provisioning: provisioning::ProvisioningConfig::read(&mut reader),
+            cache: cache::CacheConfig::read(&mut reader, environment),
             redis: redis::RedisConfig::read(&mut reader),
             limits: limits::LimitsConfig::read(&mut reader),
             webhooks: webhooks::WebhooksConfig::read(&mut reader),
@@ -209,6 +213,8 @@ pub const VARIABLES: &[&str] = &[
     "OPERATIONS_EMAIL",
     "REDIS_URL",
     "REPLICAS",
+    "CACHE_TTL_SECONDS",
+    "CACHE_MEGABYTES_MAX",
     "WEBHOOK_SLOTS",
     "WEBHOOK_TIMEOUT_SECONDS",
     "WEBHOOK_DRAIN_PER_SECOND",

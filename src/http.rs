@@ -21,4 +21,5 @@ pub mod router;
 pub mod serve;
 pub mod socket;
 pub mod stream;
+mod uncached;
 mod watched;

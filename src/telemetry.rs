@@ -1,6 +1,7 @@
 //! What the process tells of itself: logs and metrics.
 
 pub mod admission;
+pub mod cache;
 pub mod jobs;
 pub mod live;
 pub mod logs;

@@ -145,6 +145,20 @@ const RULES: &[Rule] = &[
         except: &[],
     },
     Rule {
+        files: |path| path == "cache.rs" || path.starts_with("cache/"),
+        never: &[
+            "crate::control",
+            "crate::tenant",
+            "crate::graphql",
+            "crate::http",
+            "crate::cli",
+            "diesel",
+            "axum",
+            "async_graphql",
+        ],
+        except: &[],
+    },
+    Rule {
         files: |path| path.starts_with("auth"),
         never: &[
             "crate::db",

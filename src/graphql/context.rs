@@ -10,6 +10,7 @@ use super::call::RequestKey;
 use super::error::{ApiError, ApiResult, ErrorCode};
 use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
+use crate::cache::Cache;
 use crate::control::audit::Operator;
 use crate::control::tenants::{Lookup, Registry};
 use crate::db::{Bell, ControlDb, DbError, News, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
@@ -50,6 +51,8 @@ pub struct Services {
     pub offboarding_grace: TimeDelta,
     /// Who takes payments, if anybody does.
     pub payments: Option<Arc<dyn PaymentProvider>>,
+    /// Answers that are kept, if any are.
+    pub cache: Option<Cache>,
     /// What replicas share, if there is a Redis.
     pub redis: Option<Redis>,
     /// Keeps shops within their rates.

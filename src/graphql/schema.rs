@@ -181,13 +181,20 @@ impl NodeQuery {
     #[graphql(directive = access::apply(signed_in()))]
     async fn node(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<Node>> {
         let shop = Shop::of(ctx)?;
-        let (read, actor) = (shop.read().await?, shop.actor());
-        let node = match NodeId::parse(&id)? {
-            NodeId::Author(id) => author_by_id(&read, actor, id).await.map(|a| a.map(|a| Node::Author(AuthorNode(a)))),
-            NodeId::Book(id) => book_by_id(&read, actor, id).await.map(|b| b.map(|b| Node::Book(BookNode(b)))),
+        let (reads, actor, id) = (shop.reads(ctx)?, shop.actor(), NodeId::parse(&id)?);
+        let kept = match &id {
+            NodeId::Book(id) => Some(book_by_id(&reads, actor, *id).await.map(|b| b.map(|b| Node::Book(BookNode(b))))),
             NodeId::Category(id) => {
-                category_by_id(&read, actor, id).await.map(|c| c.map(|c| Node::Category(CategoryNode(c))))
+                Some(category_by_id(&reads, actor, *id).await.map(|c| c.map(|c| Node::Category(CategoryNode(c)))))
             }
+            _ => None,
+        };
+        if let Some(node) = kept {
+            return node.map_err(|failure| into_error(failure, actor));
+        }
+        let read = shop.read().await?;
+        let node = match id {
+            NodeId::Author(id) => author_by_id(&read, actor, id).await.map(|a| a.map(|a| Node::Author(AuthorNode(a)))),
             NodeId::Import(id) => import_by_id(&read, actor, id).await.map(|i| i.map(|i| Node::Import(ImportNode(i)))),
             NodeId::Order(id) => {
                 let order = order_by_id(&read, actor, id).await.map(|o| o.map(|o| Node::Order(OrderNode(o))));

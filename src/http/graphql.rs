@@ -22,7 +22,7 @@ use super::limits::Toll;
 use super::observe::RequestId;
 use super::outliving::Outliving;
 use super::parameters::{QUERY_STRING_BYTES_MAX, check_preflight, read_body, read_query};
-use super::{admission, answer, page};
+use super::{admission, answer, page, uncached};
 use crate::app::App;
 use crate::config::Environment;
 use crate::config::http::TrustedDocuments;
@@ -31,7 +31,7 @@ use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost, Costs};
 use crate::graphql::guard::{Guarded, Unfit};
 use crate::graphql::{
-    AdminRequest, ApiError, ErrorCode, IdempotencyKey, Origin, Request as RequestCtx, RequestKey, Shop,
+    AdminRequest, ApiError, ErrorCode, IdempotencyKey, Origin, Request as RequestCtx, RequestKey, Shop, Uncached,
 };
 use crate::kernel::actor::Actor;
 use crate::tenant::idempotency::key::hash;
@@ -219,6 +219,9 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     let (_, key) = prepared?;
     if let (Some(place), Some(hash)) = (place, hash) {
         app.documents.persist(place.tenant, hash, &operation.query);
+    }
+    if uncached::is_wanted(&headers) {
+        operation = operation.data(Uncached);
     }
     // Boxed: as a part of this future it would be moved with it, several times, before it runs.
     let mut response = execute_tenant(app, (origin, named, shop, key), operation).boxed().await;

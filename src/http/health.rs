@@ -46,6 +46,11 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     app.metrics.password_hashes.set(
         i64::try_from(app.services.passwords.computed() + app.services.admin_passwords.computed()).unwrap_or(i64::MAX),
     );
+    if let Some(cache) = &app.services.cache {
+        let (entries, bytes) = cache.size();
+        app.metrics.cache.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
+        app.metrics.cache.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
     match app.metrics.encode() {
         Ok(text) => Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text)),
         Err(error) => {

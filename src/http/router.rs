@@ -59,6 +59,7 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             header::CONTENT_TYPE,
             header::ACCEPT,
             header::IF_NONE_MATCH,
+            header::CACHE_CONTROL,
             X_REQUEST_ID,
             X_TENANT,
             REQUIRE_PREFLIGHT,

@@ -22,7 +22,7 @@ use crate::app::App;
 use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost};
 use crate::graphql::watch::{Happened, Watch};
-use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop};
+use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop, Uncached};
 use crate::kernel::actor::Actor;
 
 /// How often a look that failed for a moment is tried again, unless it is the shop's rates that it waits for.
@@ -242,7 +242,8 @@ impl Watched {
     fn request(&self) -> GraphqlRequest {
         let mut request = GraphqlRequest::new("").variables(self.variables.clone()).disable_introspection();
         request.set_parsed_query((*self.document).clone());
-        request.data(Arc::clone(&self.watch))
+        // What is told has changed just now, maybe at another replica.
+        request.data(Arc::clone(&self.watch)).data(Uncached)
     }
 }
 

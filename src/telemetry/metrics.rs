@@ -8,6 +8,7 @@ use prometheus::{
 };
 
 use super::admission::AdmissionMetrics;
+use super::cache::CacheMetrics;
 use super::jobs::JobMetrics;
 use super::live::LiveMetrics;
 use super::webhooks::WebhookMetrics;
@@ -42,6 +43,8 @@ pub struct Metrics {
     pub admission: AdmissionMetrics,
     /// Attempts of the patrol to break the wall, by outcome: `denied` and `breach`; a breach is an incident.
     pub isolation_probes: IntCounterVec,
+    /// What is counted of what is kept.
+    pub cache: CacheMetrics,
     /// What is counted of jobs.
     pub jobs: JobMetrics,
     /// What is counted of sockets and streams.
@@ -96,6 +99,7 @@ impl Metrics {
                 "Attempts to break the wall, by outcome.",
                 &["outcome"],
             )?,
+            cache: CacheMetrics::new(&registry)?,
             jobs: JobMetrics::new(&registry)?,
             live: LiveMetrics::new(&registry)?,
             webhooks: WebhookMetrics::new(&registry)?,

@@ -5,6 +5,7 @@
 
 mod archives;
 mod audit;
+mod cache;
 mod cli;
 mod control;
 mod db;

@@ -18,6 +18,7 @@ use crate::db::listen::{Liveness, Signal};
 use crate::db::migrate::TENANT_VERSION_MIN;
 use crate::db::{ControlDb, DbError};
 use crate::kernel::tenant::{TenantCtx, TenantSlug};
+use crate::telemetry::cache::Counts;
 
 /// How long an entry is trusted while notifications arrive.
 const TRUST_MAX: Duration = Duration::from_secs(60);
@@ -66,6 +67,8 @@ pub struct Registry {
     liveness: Liveness,
     /// Signals so far.
     generation: Arc<AtomicU64>,
+    /// How look-ups ended.
+    counts: Option<Counts>,
 }
 
 impl Registry {
@@ -74,7 +77,13 @@ impl Registry {
     #[must_use]
     pub fn new(control: ControlDb, liveness: Liveness) -> Self {
         let entries = Cache::builder().max_capacity(ENTRIES_MAX).time_to_live(STALE_MAX).build();
-        Self { control, entries, liveness, generation: Arc::default() }
+        Self { control, entries, liveness, generation: Arc::default(), counts: None }
+    }
+
+    /// The same, counting how look-ups end.
+    #[must_use]
+    pub fn counted(self, counts: Counts) -> Self {
+        Self { counts: Some(counts), ..self }
     }
 
     /// What the registry says of a slug.
@@ -85,6 +94,7 @@ impl Registry {
         if let Some(entry) = self.entries.get(slug).await
             && self.is_trusted(&entry)
         {
+            self.counts.iter().for_each(|counts| counts.hits.inc());
             return Ok(entry.lookup);
         }
         self.refresh(slug).boxed().await
@@ -138,6 +148,7 @@ impl Registry {
     }
 
     async fn read(&self, slug: &TenantSlug) -> Result<Entry, DbError> {
+        self.counts.iter().for_each(|counts| counts.misses.inc());
         let read_at = Instant::now();
         let generation = AtomicU64::load(&self.generation, Ordering::Acquire);
         let tenant = repo::tenant_by_slug(&self.control, slug.as_str()).await?;

@@ -1,5 +1,6 @@
 //! What the shop sells, or means to.
 
+mod cached;
 pub mod graphql;
 pub mod loaders;
 pub mod model;

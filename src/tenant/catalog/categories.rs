@@ -1,5 +1,6 @@
 //! The tree of categories. Each row knows the way to it from its root, so that a subtree is one look-up.
 
+pub mod cached;
 pub mod graphql;
 pub mod loaders;
 pub mod model;

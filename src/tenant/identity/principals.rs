@@ -22,6 +22,7 @@ use crate::kernel::credential::{Credential, SecretHash};
 use crate::kernel::ids::{ApiKeyId, SessionId, TenantId, UserId};
 use crate::kernel::journal::Change;
 use crate::kernel::tenant::TenantCtx;
+use crate::telemetry::cache::Counts;
 use crate::tenant::brief::{Brief, brief, fresh};
 use crate::tenant::journal::{self, Act};
 use crate::vault::Vault;
@@ -60,13 +61,21 @@ pub struct Principals {
     clock: Arc<dyn Clock>,
     known: Brief<(TenantId, Shown), Option<Principal>>,
     providers: Brief<TenantId, Option<IdentityProvider>>,
+    /// How questions for credentials ended.
+    counts: Option<Counts>,
 }
 
 impl Principals {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(tenants: TenantDb, vault: Vault, clock: Arc<dyn Clock>) -> Self {
-        Self { tenants, vault, clock, known: brief(), providers: brief() }
+        Self { tenants, vault, clock, known: brief(), providers: brief(), counts: None }
+    }
+
+    /// The same, counting how questions for credentials end.
+    #[must_use]
+    pub fn counted(self, counts: Counts) -> Self {
+        Self { counts: Some(counts), ..self }
     }
 
     /// The identity provider that a shop trusts.
@@ -85,7 +94,9 @@ impl Principals {
 
     /// Who a credential was found to stand for a moment ago, if it was asked.
     pub async fn recall(&self, tenant: TenantId, shown: &Shown) -> Option<Option<Principal>> {
-        self.known.get(&(tenant, shown.clone())).await.map(|(known, _)| known)
+        let (known, _) = self.known.get(&(tenant, shown.clone())).await?;
+        self.counts.iter().for_each(|counts| counts.hits.inc());
+        Some(known)
     }
 
     /// Who a credential stands for; nobody where it is wrong, ended, expired or another shop's. It is asked in the
@@ -106,6 +117,7 @@ impl Principals {
     }
 
     async fn read(&self, session: &TenantSession, shown: Shown) -> Result<Option<Principal>, DbError> {
+        self.counts.iter().for_each(|counts| counts.misses.inc());
         match shown {
             Shown::Session(user, id) => self.of_session(&session.read().await?, user, id).await,
             Shown::Operator(user, role) => of_operator(&session.read().await?, user, role).await,

@@ -92,6 +92,12 @@ impl World {
         (Self::serve(app, a, b).await, name)
     }
 
+    /// Another server with the same settings over the same database, be it shared or the test's own, and the same shops.
+    pub async fn twin(&self) -> Self {
+        let app = Arc::new(App::new(self.app.config.clone(), Arc::clone(&self.app.services.clock)).unwrap());
+        Self::serve(app, Arc::clone(&self.a), Arc::clone(&self.b)).await
+    }
+
     /// Another server over the same shops, as a second replica would be.
     pub async fn beside(world: &Self) -> Self {
         Self::beside_with(world, &[]).await
@@ -229,6 +235,8 @@ pub fn config_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Config {
         ("DB_POOL_MAX", "4".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
         ("SPARE_SCHEMAS", "0".to_owned()),
+        // Tests write below the API and count statements. Those of the cache set it.
+        ("CACHE_TTL_SECONDS", "0".to_owned()),
     ]);
     vars.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
     Config::from_vars(&|name| vars.get(name).cloned()).unwrap()

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -22,7 +23,7 @@ pub const AUTHORS_MAX: usize = 100;
 pub const STOCK_MAX: i32 = 1_000_000;
 
 /// A book.
-#[derive(Debug, Clone, Queryable, Selectable)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Queryable, Selectable)]
 #[diesel(table_name = books)]
 pub struct Book {
     /// The book.

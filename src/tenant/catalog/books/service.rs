@@ -3,7 +3,8 @@
 use super::model::{
     AUTHORS_MAX, Book, BookFields, BookFilter, BookOrder, BookPatch, BookPosition, BookSort, Listed, NewBook,
 };
-use super::{repo, validate};
+use super::{cached, repo, validate};
+use crate::cache::Reads;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
@@ -26,19 +27,19 @@ const CREATORS_MAX: i64 = 1_000;
 ///
 /// # Errors
 /// The actor may not read the catalogue, or the database failed.
-pub async fn book_by_id(read: &TenantRead, actor: &Actor, id: BookId) -> Result<Option<Book>, CatalogError> {
+pub async fn book_by_id(reads: &Reads<'_>, actor: &Actor, id: BookId) -> Result<Option<Book>, CatalogError> {
     actor.require(Permission::CatalogRead)?;
-    Ok(repo::book_by_id(read, id).await?)
+    Ok(Option::clone(&*cached::book_by_id(reads, id).await?))
 }
 
 /// A book by its ISBN, of either length. A text that is no ISBN names no book.
 ///
 /// # Errors
 /// The actor may not read the catalogue, or the database failed.
-pub async fn book_by_isbn(read: &TenantRead, actor: &Actor, isbn: &str) -> Result<Option<Book>, CatalogError> {
+pub async fn book_by_isbn(reads: &Reads<'_>, actor: &Actor, isbn: &str) -> Result<Option<Book>, CatalogError> {
     actor.require(Permission::CatalogRead)?;
     match isbn.parse::<Isbn13>() {
-        Ok(isbn13) => Ok(repo::book_by_isbn(read, isbn13.as_str()).await?),
+        Ok(isbn13) => Ok(Option::clone(&*cached::book_by_isbn(reads, &isbn13).await?)),
         Err(_) => Ok(None),
     }
 }

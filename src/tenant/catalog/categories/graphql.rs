@@ -5,7 +5,7 @@ use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 
 use super::model::{Category, CategoryFilter};
-use super::service;
+use super::{cached, service};
 use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, connection};
 use crate::graphql::loaders::load;
@@ -52,7 +52,11 @@ impl CategoryNode {
 
     /// The categories directly within this one and in use, in the order of their names.
     async fn children(&self, ctx: &Context<'_>) -> ApiResult<Vec<CategoryNode>> {
-        let children = load(&Shop::of(ctx)?.loaders().categories_by_parent, self.0.id).await?;
+        let shop = Shop::of(ctx)?;
+        if let Some(tree) = &*cached::tree(&shop.reads(ctx)?).await? {
+            return Ok(tree.within(self.0.id).cloned().map(CategoryNode).collect());
+        }
+        let children = load(&shop.loaders().categories_by_parent, self.0.id).await?;
         Ok(children.iter().cloned().map(CategoryNode).collect())
     }
 
@@ -92,7 +96,11 @@ impl CategoryNode {
 /// # Errors
 /// The database failed.
 pub async fn category(ctx: &Context<'_>, id: CategoryId) -> ApiResult<Option<CategoryNode>> {
-    let found = load(&Shop::of(ctx)?.loaders().category_by_id, id).await?;
+    let shop = Shop::of(ctx)?;
+    if let Some(tree) = &*cached::tree(&shop.reads(ctx)?).await? {
+        return Ok(tree.find(id).cloned().map(CategoryNode));
+    }
+    let found = load(&shop.loaders().category_by_id, id).await?;
     Ok(found.map(|category| CategoryNode((*category).clone())))
 }
 
@@ -149,7 +157,7 @@ impl CategoryQuery {
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn category(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<CategoryNode>> {
         let shop = Shop::of(ctx)?;
-        let category = service::category_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        let category = service::category_by_id(&shop.reads(ctx)?, shop.actor(), parse_id(&id)?).await;
         category.map(|category| category.map(CategoryNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 

@@ -31,6 +31,13 @@ pub async fn category_list_by_id(read: &TenantRead, ids: &[CategoryId]) -> Resul
     read.load(categories::table.filter(categories::id.eq_any(ids)).select(Category::as_select())).await
 }
 
+/// So many categories at most, archived ones included, in the order of their names.
+pub async fn category_list_some(read: &TenantRead, count: usize) -> Result<Vec<Category>, DbError> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    let query = categories::table.order((categories::name_key, categories::id)).limit(count);
+    read.load(query.select(Category::as_select())).await
+}
+
 /// The categories directly within several others, in the order of their names; archived ones are left out.
 pub async fn category_list_by_parent(read: &TenantRead, parents: &[CategoryId]) -> Result<Vec<Category>, DbError> {
     let parents: Vec<Uuid> = parents.iter().map(|id| id.0).collect();

@@ -2,8 +2,10 @@
 
 use uuid::Uuid;
 
+use super::cached;
 use super::model::{CHILDREN_MAX, Category, CategoryFilter, DEPTH_MAX, NAME_LEN_MAX};
 use super::repo;
+use crate::cache::Reads;
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
@@ -40,12 +42,15 @@ pub async fn defaults_look(read: &TenantRead) -> Result<i64, DbError> {
 /// # Errors
 /// The actor may not read the catalogue, or the database failed.
 pub async fn category_by_id(
-    read: &TenantRead,
+    reads: &Reads<'_>,
     actor: &Actor,
     id: CategoryId,
 ) -> Result<Option<Category>, CatalogError> {
     actor.require(Permission::CatalogRead)?;
-    Ok(repo::category_list_by_id(read, &[id]).await?.pop())
+    match &*cached::tree(reads).await? {
+        Some(tree) => Ok(tree.find(id).cloned()),
+        None => Ok(repo::category_list_by_id(&reads.read().await?, &[id]).await?.pop()),
+    }
 }
 
 /// One page of categories.

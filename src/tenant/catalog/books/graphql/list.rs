@@ -120,7 +120,7 @@ impl BookQuery {
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn book(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<BookNode>> {
         let shop = Shop::of(ctx)?;
-        let book = service::book_by_id(&shop.read().await?, shop.actor(), parse_id(&id)?).await;
+        let book = service::book_by_id(&shop.reads(ctx)?, shop.actor(), parse_id(&id)?).await;
         book.map(|book| book.map(BookNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
@@ -128,7 +128,7 @@ impl BookQuery {
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn book_by_isbn(&self, ctx: &Context<'_>, isbn: String) -> ApiResult<Option<BookNode>> {
         let shop = Shop::of(ctx)?;
-        let book = service::book_by_isbn(&shop.read().await?, shop.actor(), &isbn).await;
+        let book = service::book_by_isbn(&shop.reads(ctx)?, shop.actor(), &isbn).await;
         book.map(|book| book.map(BookNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 

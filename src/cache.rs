@@ -1,0 +1,261 @@
+//! Answers that are read often and change rarely: in this process, and in Redis behind it.
+//!
+//! # What is promised
+//!
+//! An answer is what a row was at most so long ago:
+//!
+//! | When | At most |
+//! | --- | --- |
+//! | this process has changed the row | not at all: it is outdated before the writer is answered |
+//! | another process has | until it is heard: milliseconds |
+//! | this process hears nobody ([`News::is_heard`]) | [`TRUST_UNHEARD`], and Redis is not asked |
+//! | a process died between its COMMIT and the telling | two seconds: until it is missed |
+//! | the end of a COMMIT was not seen | until it is told once more, a second and ten seconds later |
+//! | somebody has changed it past all servers | `CACHE_TTL_SECONDS` |
+//!
+//! A call with `Cache-Control: no-cache` is answered from the database. So is everything in a mutation, its payload included,
+//! and whatever is read to be written.
+//!
+//! # How it is kept
+//!
+//! Nothing is put back that was read before a change. What is told raises a [mark](marks); an answer carries how much had been
+//! told before the snapshot that it was read in, and does not count below the mark. Redis knows no snapshots, so there it takes a
+//! [lease](shared) to keep something. And whoever was told of a change does not ask Redis for it before having
+//! [removed](debts) it there.
+//!
+//! One caller reads for all who ask meanwhile. It has its connection before it begins, so that nobody who waits for it can be
+//! what it waits for.
+//!
+//! It is no authority: permissions are asked before, and nothing is decided by what is found here. Whose credential stands is
+//! known by [`crate::tenant::identity::principals`], which trusts itself for less than a second because it is told nothing, and
+//! which tenants there are by `control::tenants::Registry`, which goes on without its database: both are older than this
+//! and stay what they are.
+
+mod debts;
+pub mod keys;
+mod marks;
+mod reads;
+mod shared;
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::FutureExt as _;
+use moka::Entry;
+use moka::future::Cache as Kept;
+use moka::ops::compute::{CompResult, Op};
+
+use self::debts::Debts;
+use self::keys::{Family, Key, Of, Place};
+use self::marks::Marks;
+use self::shared::{Lease, Offer, Shared};
+use crate::config::cache::CacheConfig;
+use crate::db::{DbError, News, TenantRead, TenantSession};
+use crate::kernel::clock::Clock;
+use crate::redis::Redis;
+use crate::telemetry::cache::CacheMetrics;
+
+pub use reads::Reads;
+
+/// How long an answer is trusted while this process does not hear others.
+pub const TRUST_UNHEARD: Duration = Duration::from_secs(1);
+
+/// What an answer takes beside itself, about, in bytes.
+const OVERHEAD_BYTES: usize = 200;
+
+/// The cache of a process. Clones are the same.
+#[derive(Clone)]
+pub struct Cache(Arc<Parts>);
+
+struct Parts {
+    kept: Kept<Place, Answer>,
+    marks: Arc<Marks>,
+    news: News,
+    shared: Option<Shared>,
+    ttl: Duration,
+    metrics: CacheMetrics,
+}
+
+/// What is kept of an answer.
+#[derive(Clone)]
+struct Answer {
+    value: Arc<dyn Any + Send + Sync>,
+    /// What outdates it.
+    of: Of,
+    /// How much had been told before it was read.
+    told: u64,
+    /// When it was read.
+    at: Instant,
+    bytes: u32,
+}
+
+impl Cache {
+    /// A cache of which nothing is known yet; none where answers are kept for no time.
+    #[must_use]
+    pub fn new(
+        config: CacheConfig,
+        news: &News,
+        redis: Option<Redis>,
+        clock: Arc<dyn Clock>,
+        metrics: CacheMetrics,
+    ) -> Option<Self> {
+        if config.ttl.is_zero() {
+            return None;
+        }
+        let kept = Kept::builder()
+            .weigher(|_, answer: &Answer| answer.bytes)
+            .max_capacity(config.bytes_max)
+            .time_to_live(config.ttl)
+            .build();
+        let (marks, debts) = (Arc::new(Marks::new(news.moments().clone())), Arc::new(Debts::default()));
+        let shared = redis.map(|redis| Shared::new(redis, clock, Arc::clone(&debts)));
+        let (heard, is_shared) = (Arc::clone(&marks), shared.is_some());
+        news.attach(Arc::new(move |bulletin, _| {
+            // In this order: who sees the mark sees the debt.
+            if is_shared {
+                debts.hear(bulletin);
+            }
+            heard.hear(bulletin);
+        }));
+        Some(Self(Arc::new(Parts { kept, marks, news: news.clone(), shared, ttl: config.ttl, metrics })))
+    }
+
+    /// Removes from Redis what is outdated, for ever. To be run as a task and aborted at shutdown.
+    pub async fn run(self) -> Infallible {
+        match &self.0.shared {
+            Some(shared) => shared.settle().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether nothing is outdated in Redis that this process knows of.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.0.shared.as_ref().is_none_or(Shared::is_settled)
+    }
+
+    /// How many answers are kept in this process, and in about how many bytes.
+    #[must_use]
+    pub fn size(&self) -> (u64, u64) {
+        (self.0.kept.entry_count(), self.0.kept.weighted_size())
+    }
+
+    /// An answer that is known, or is read now, in the session's reading transaction.
+    ///
+    /// # Errors
+    /// What `read` answers, or no connection could be borrowed. Neither is kept.
+    pub async fn get<F: Family, R>(
+        &self,
+        key: Key<F>,
+        session: &TenantSession,
+        read: impl FnOnce(TenantRead) -> R + Send,
+    ) -> Result<Arc<F::Value>, DbError>
+    where
+        R: Future<Output = Result<F::Value, DbError>> + Send,
+    {
+        if let Some(value) = self.0.kept.get(&key.place).await.and_then(|answer| self.trusted::<F>(&key.place, &answer))
+        {
+            self.0.metrics.of(F::NAME).hits.inc();
+            return Ok(value);
+        }
+        // Boxed: what is known should not carry along what is not.
+        self.find(key, session, read).boxed().await
+    }
+
+    /// What an answer says, if it can be trusted.
+    fn trusted<F: Family>(&self, place: &Place, answer: &Answer) -> Option<Arc<F::Value>> {
+        let trust = if self.0.news.is_heard() { self.0.ttl } else { self.0.ttl.min(TRUST_UNHEARD) };
+        let is_trusted = answer.told >= self.0.marks.newest(place.tenant, answer.of) && answer.at.elapsed() < trust;
+        // Of another type it cannot be: a family has one.
+        if is_trusted { Arc::clone(&answer.value).downcast().ok() } else { None }
+    }
+
+    /// Looks for an answer in Redis, then in the database.
+    async fn find<F: Family, R>(
+        &self,
+        key: Key<F>,
+        session: &TenantSession,
+        read: impl FnOnce(TenantRead) -> R + Send,
+    ) -> Result<Arc<F::Value>, DbError>
+    where
+        R: Future<Output = Result<F::Value, DbError>> + Send,
+    {
+        let metrics = self.0.metrics.of(F::NAME);
+        let lease = match self.ask_redis::<F>(&key.place, session).await {
+            Ok(value) => {
+                metrics.shared.inc();
+                return Ok(value);
+            }
+            Err(lease) => lease,
+        };
+        // In hand before others wait for what is read on it.
+        let transaction = session.read().await?;
+        let Some(moment) = transaction.moment() else {
+            metrics.misses.inc();
+            return read(transaction).await.map(Arc::new);
+        };
+        let place = key.place;
+        // One after the other for each place: who waited finds what the first one read.
+        let compute = |known: Option<Entry<Place, Answer>>| async move {
+            if known.is_some_and(|known| self.trusted::<F>(&place, known.value()).is_some()) {
+                metrics.hits.inc();
+                return Ok::<_, DbError>(Op::Nop);
+            }
+            metrics.misses.inc();
+            let value = read(transaction).await?;
+            if let (Some(shared), Some(lease)) = (&self.0.shared, lease)
+                && moment.at >= lease.lent_at
+                && place.is_shared(F::is_nothing(&value))
+                && let Ok(text) = serde_json::to_vec(&value)
+            {
+                shared.put(place, lease, &text, moment.at.elapsed(), self.0.ttl);
+            }
+            Ok(Op::Put(answer::<F>(&place, value, moment.told, moment.at)))
+        };
+        let result = self.0.kept.entry(place).and_try_compute_with(compute).await?;
+        let (CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry)) = result
+        else {
+            return Err(DbError::Other("an answer was read and is not there".to_owned()));
+        };
+        let value = entry.into_value().value.downcast();
+        value.map_err(|_| DbError::Other("an answer is of another family".to_owned()))
+    }
+
+    /// What Redis has, where it can be trusted; else the right to keep something there, if it was lent.
+    async fn ask_redis<F: Family>(
+        &self,
+        place: &Place,
+        session: &TenantSession,
+    ) -> Result<Arc<F::Value>, Option<Lease>> {
+        let Some(shared) = self.0.shared.as_ref().filter(|_| self.0.news.is_heard()) else { return Err(None) };
+        let (of, asked_at) = (place.of(false), Instant::now());
+        // Before what is owed is looked at.
+        let told = self.0.marks.newest(place.tenant, of);
+        // A transaction that is open has an older snapshot than any lease.
+        let offer = shared.get(place, !session.is_reading().await).await;
+        let (text, age) = match offer {
+            Offer::Kept(text, age) => (text, age),
+            Offer::Lent(lease) => return Err(Some(lease)),
+            Offer::Nothing => return Err(None),
+        };
+        let at = asked_at.checked_sub(age).filter(|_| age < self.0.ttl).ok_or(None)?;
+        // What cannot be read is another's, or damaged: the next change or the end of its time removes it.
+        let value: F::Value = serde_json::from_slice(&text).map_err(|_| None)?;
+        if !place.is_shared(F::is_nothing(&value)) {
+            return Err(None);
+        }
+        let answer = answer::<F>(place, value, told, at);
+        let value = Arc::clone(&answer.value).downcast().map_err(|_| None)?;
+        self.0.kept.insert(*place, answer).await;
+        Ok(value)
+    }
+}
+
+/// An answer, to be kept.
+fn answer<F: Family>(place: &Place, value: F::Value, told: u64, at: Instant) -> Answer {
+    let bytes = u32::try_from(F::bytes(&value) + OVERHEAD_BYTES).unwrap_or(u32::MAX);
+    Answer { of: place.of(F::is_nothing(&value)), value: Arc::new(value), told, at, bytes }
+}
