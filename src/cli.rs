@@ -3,6 +3,7 @@
 mod admin;
 mod archives;
 mod audit;
+mod cache;
 pub mod dev;
 mod documents;
 mod drift;
@@ -73,6 +74,9 @@ enum Command {
     /// Invite, list and disable the platform's administrators.
     #[command(subcommand)]
     Admin(admin::Command),
+    /// Have servers forget what they keep of the database.
+    #[command(subcommand)]
+    Cache(cache::Command),
     /// Tell which master keys wrap tenants' keys, and wrap them anew.
     #[command(subcommand)]
     Keys(keys::Command),
@@ -113,6 +117,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Setting(command) => setting::run(&dev::with_running(config)?, command).await,
         Command::Flag(command) => flag::run(&dev::with_running(config)?, command).await,
         Command::Admin(command) => admin::run(&dev::with_running(config)?, command).await,
+        Command::Cache(command) => cache::run(&dev::with_running(config)?, command).await,
         Command::Keys(command) => keys::run(&dev::with_running(config)?, command).await,
         Command::Token(command) => token::run(&dev::with_running(config)?, command).await,
     }

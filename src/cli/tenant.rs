@@ -21,12 +21,13 @@ use crate::control::tenants::{Tenant, service};
 use crate::db::pool::Pool;
 use crate::db::probe::Breach;
 use crate::db::tls::Target;
-use crate::db::{ControlDb, TenantDb, TenantTx};
+use crate::db::{ControlDb, News, TenantDb, TenantTx};
 use crate::kernel::actor::Actor;
-use crate::kernel::clock::SystemClock;
-use crate::kernel::ids::ArchiveId;
+use crate::kernel::clock::{Clock as _, SystemClock};
+use crate::kernel::ids::{ArchiveId, TenantId, base32_encode};
 use crate::kernel::page::{Direction, PageRequest};
 use crate::kernel::tenant::TenantCtx;
+use crate::news::{Carrier, announce};
 use crate::tenant::catalog::import::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn};
 use crate::tenant::catalog::import::service::{book_import, row_error_list};
 use crate::tenant::journal::{self, Act};
@@ -250,7 +251,10 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
             let (control, tenants) = databases(config)?;
             let context = context(&control, &slug).await?;
             note(&control, ("tenant.import", &slug), serde_json::json!({})).await?;
-            import(&tenants, &vault(config), context, &file, options, json).await?;
+            let (news, tenant) = (News::default(), context.id);
+            let (tenants, vault) = (tenants.with_news(news.clone()), vault(config));
+            let work = import(&tenants, &vault, context, &file, options, json);
+            telling(config, &control, news, tenant, work).await?;
         }
         Command::Documents { slug, file, replace, json } => documents::run(config, &slug, &file, replace, json).await?,
         Command::Export { slug, out, json } => archives::export(config, &slug, out.as_deref(), json).await?,
@@ -262,6 +266,25 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::Webhooks(command) => webhooks::run(config, command).await?,
     }
     Ok(())
+}
+
+/// Does what changes a shop, telling all servers. They miss this process if it is killed meanwhile.
+async fn telling(
+    config: &Config,
+    control: &ControlDb,
+    news: News,
+    tenant: TenantId,
+    work: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let listen = Target::from_url(urls(config)?.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
+    let carrier = Carrier { news, control: control.clone(), redis: None, name: base32_encode(SystemClock.new_id()) };
+    let done = tokio::select! {
+        never = carrier.run(listen) => match never {},
+        done = work => done,
+    };
+    // Some of it may be on its way still.
+    announce(control, Some(tenant)).await?;
+    done
 }
 
 /// The databases of both planes.

@@ -3,6 +3,7 @@
 //! Each test has a database of its own: a server of another test that ends is missed by all who share its database, and
 //! they forget what they kept.
 
+mod command;
 mod crowd;
 mod promises;
 mod property;
