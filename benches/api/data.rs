@@ -189,6 +189,8 @@ impl Bench {
             ("MASTER_KEYS", self.master_key.to_setting()),
             ("LOG_LEVEL", "info".to_owned()),
             ("DB_POOL_MAX", "8".to_owned()),
+            // What is compared with PostgreSQL asks PostgreSQL.
+            ("CACHE_TTL_SECONDS", "0".to_owned()),
         ]
     }
 
@@ -201,6 +203,11 @@ impl Bench {
             tokens.mint(&claims, SystemClock.now(), Duration::from_secs(3600)).unwrap()
         };
         self.shops.iter().zip(&self.owners).map(token).collect()
+    }
+
+    /// The schemas of the shops.
+    pub fn schemas(&self) -> Vec<String> {
+        self.shops.iter().map(|shop| shop.schema.to_string()).collect()
     }
 
     /// The slugs of the shops.

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks and reads its own environment")]
 
+mod cache;
 #[path = "../../tests/it/hostile/corpus.rs"]
 mod corpus;
 mod data;
@@ -54,6 +55,9 @@ async fn run() {
     if std::env::args().any(|argument| argument == "fairness") {
         return fairness::measure(&bench, &server).await;
     }
+    if std::env::args().any(|argument| argument == "cache") {
+        return cache::measure(&bench).await;
+    }
     let requests: Vec<Request> = bench.tokens().iter().map(|token| Request::graphql(CATALOGUE, token)).collect();
     println!("\n{TENANTS} tenants, {CLIENTS} clients, {SECONDS} s each\n");
 
@@ -94,6 +98,7 @@ async fn run() {
     attacks(&bench, &server, &requests).await;
     orders::measure(&bench, &server).await;
     fairness::measure(&bench, &server).await;
+    cache::measure(&bench).await;
 
     println!("\n{{__typename}}");
     let typename = vec![Request::graphql("{__typename}", &bench.tokens()[0])];

@@ -25,12 +25,31 @@ impl Process {
         Self::start(command, port)
     }
 
+    /// The same, keeping answers, in a Redis as well if one is said.
+    pub fn keeping(bench: &Bench, redis_port: Option<u16>) -> Self {
+        let port = free_port();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_shelfwise"));
+        command.arg("serve").env_clear().envs(bench.environment());
+        command.env("PORT", port.to_string()).env("CACHE_TTL_SECONDS", "60");
+        if let Some(redis) = redis_port {
+            command.env("REDIS_URL", format!("redis://127.0.0.1:{redis}"));
+        }
+        Self::start(command, port)
+    }
+
     /// The same without the wall and without credentials, if it was built.
     pub fn without_wall(bench: &Bench) -> Option<Self> {
         let port = free_port();
         let mut command = Command::new(std::env::var("SHELFWISE_WITHOUT_WALL").ok()?);
         command.arg("serve").env_clear().envs(bench.environment()).env("PORT", port.to_string());
         Some(Self::start(command, port))
+    }
+
+    /// A Redis without a file to its name.
+    pub fn redis(port: u16) -> Self {
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        Self::start(command, port)
     }
 
     /// An axum handler that answers a constant.
@@ -66,7 +85,8 @@ impl Drop for Process {
     }
 }
 
-fn free_port() -> u16 {
+/// A port that nobody listens on.
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 
