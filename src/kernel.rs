@@ -6,6 +6,7 @@ pub mod actor;
 pub mod attempts;
 pub mod clock;
 pub mod credential;
+pub mod deprecation;
 pub mod email;
 pub mod flags;
 pub mod ids;

@@ -2,14 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use async_graphql::Positioned;
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ConstDirective, FieldDefinition, TypeDefinition, TypeKind, TypeSystemDefinition};
+use async_graphql::{Positioned, Value as ConstValue};
 use shelfwise::cli::schema::{admin_sdl, tenant_sdl};
 use shelfwise::config::VARIABLES;
 use shelfwise::graphql::cost::COST_MAX;
 use shelfwise::graphql::{ErrorCode, guard};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
+use shelfwise::kernel::deprecation::Reason;
 
 /// Both schemas, with the file each is committed as.
 fn schemas() -> [(&'static str, String, &'static str); 2] {
@@ -183,30 +184,68 @@ fn names_keep_the_rules() {
     assert_eq!(odd, Vec::<String>::new());
 }
 
-#[test]
-fn a_deprecated_field_says_until_when_and_is_gone_then() {
-    let now = SystemClock.now().format("%Y-%m-%d").to_string();
-    for (file, sdl, _) in schemas() {
-        for definition in types(&sdl) {
-            for field in fields(&definition.kind) {
-                for directive in field.node.directives.iter().filter(|d| d.node.name.node == "deprecated") {
-                    let reason = reason(&directive.node);
-                    let place = format!("{file} {}.{}: {reason}", definition.name.node, field.node.name.node);
-                    let date = reason.split("Removal on ").nth(1).and_then(|rest| rest.get(..10));
-                    let date = date.unwrap_or_else(|| panic!("{place}: no date"));
-                    assert!(reason.starts_with("Use `") && reason.ends_with(" UTC."), "{place}");
-                    assert!(date > now.as_str(), "{place}: overdue");
-                }
+/// The parts of a schema that are deprecated, by their coordinates, with their reasons.
+fn deprecated(sdl: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut look = |coordinate: String, directives: &[Positioned<ConstDirective>]| {
+        let directive = directives.iter().find(|directive| directive.node.name.node == "deprecated");
+        found.extend(directive.map(|directive| (coordinate, reason(&directive.node))));
+    };
+    for definition in types(sdl) {
+        let name = &definition.name.node;
+        for field in fields(&definition.kind).iter().map(|field| &field.node) {
+            let place = format!("{name}.{}", field.name.node);
+            for argument in field.arguments.iter().map(|argument| &argument.node) {
+                look(format!("{place}({}:)", argument.name.node), &argument.directives);
             }
+            look(place, &field.directives);
+        }
+        match &definition.kind {
+            TypeKind::InputObject(input) => {
+                input.fields.iter().for_each(|f| look(format!("{name}.{}", f.node.name.node), &f.node.directives));
+            }
+            TypeKind::Enum(values) => {
+                values.values.iter().for_each(|v| look(format!("{name}.{}", v.node.value.node), &v.node.directives));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn what_is_deprecated_says_until_when_and_is_gone_in_time() {
+    let today = SystemClock.now().date_naive();
+    for (file, sdl, _) in schemas() {
+        for (coordinate, reason) in deprecated(&sdl) {
+            let reason: Reason = reason.parse().unwrap_or_else(|error| panic!("{file} {coordinate}: {error}"));
+            // Past its date it is refused; so long somebody may have been given more time.
+            assert!(today < reason.extendable_until(), "{file} {coordinate}: overdue, take it out of the code");
+            assert!(reason.deprecated_on <= today, "{file} {coordinate}: announced in the future");
         }
     }
 }
 
+#[test]
+fn there_is_a_deprecation_of_every_kind() {
+    let coordinates: Vec<String> = deprecated(&tenant_sdl()).into_iter().map(|(coordinate, _)| coordinate).collect();
+    for coordinate in [
+        "Book.priceCents",
+        "Order.total",
+        "Query.books(query:)",
+        "OrderSortField.TOTAL",
+        "BookCreateInput.priceCents",
+        "BookUpdateInput.priceCents",
+    ] {
+        assert!(coordinates.iter().any(|known| known == coordinate), "{coordinate} of {coordinates:?}");
+    }
+}
+
 fn reason(directive: &ConstDirective) -> String {
-    directive
-        .get_argument("reason")
-        .map(|value| value.node.to_string().trim_matches('"').to_owned())
-        .unwrap_or_default()
+    match directive.get_argument("reason").map(|value| &value.node) {
+        Some(ConstValue::String(text)) => text.clone(),
+        _ => String::new(),
+    }
 }
 
 #[test]

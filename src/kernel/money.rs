@@ -167,6 +167,15 @@ impl Money {
     }
 }
 
+impl Money {
+    /// The amount as the nearest binary fraction, for clients that know no other.
+    #[must_use]
+    pub fn approximate(self) -> f64 {
+        // Read as a decimal text is, so that it is the nearest: a division may miss it.
+        self.amount().parse().unwrap_or(f64::NAN)
+    }
+}
+
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.amount(), self.currency.code)
@@ -190,6 +199,18 @@ mod tests {
         check("1200", "JPY", 1200, "1200 JPY");
         check("1.234", "KWD", 1234, "1.234 KWD");
         check("-0", "EUR", 0, "0.00 EUR");
+    }
+
+    #[test]
+    fn the_nearest_fraction_is_written_as_the_amount() {
+        let check = |amount: &str, code: &str, text: &str| {
+            let money = Money::parse(amount, code.parse().unwrap()).unwrap();
+            assert_eq!(money.approximate().to_string(), text, "{amount} {code}");
+        };
+        check("12.90", "EUR", "12.9");
+        check("0.07", "EUR", "0.07");
+        check("1200", "JPY", "1200");
+        check("9999999999.99", "EUR", "9999999999.99");
     }
 
     #[test]

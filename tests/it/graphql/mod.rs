@@ -5,6 +5,7 @@ mod book_create;
 mod book_update;
 mod books;
 mod categories;
+mod deprecated;
 mod idempotency;
 mod import;
 mod import_real;

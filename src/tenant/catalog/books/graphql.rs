@@ -19,6 +19,7 @@ use crate::graphql::scalars::{Isbn13, Money};
 use crate::graphql::{ApiResult, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::CategoryId;
+use crate::kernel::money;
 use crate::tenant::catalog::authors::graphql::{AuthorConnection, authors_of};
 use crate::tenant::catalog::categories::graphql::{CategoryNode, category};
 
@@ -85,6 +86,12 @@ impl BookNode {
     /// The price; null for a book that is not for sale.
     async fn price(&self) -> Option<Money> {
         self.0.price().map(Money::from)
+    }
+
+    /// The price in the minor unit of the shop's currency; null for a book that is not for sale.
+    #[graphql(deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    async fn price_cents(&self) -> Option<i64> {
+        self.0.price().map(money::Money::minor)
     }
 
     /// The language's tag (BCP 47), such as `en` or `en-GB`.

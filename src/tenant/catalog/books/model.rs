@@ -99,11 +99,16 @@ impl Book {
 
 /// What a user types for a price.
 #[derive(Debug, Clone)]
-pub struct PriceInput {
-    /// A decimal number.
-    pub amount: String,
-    /// A currency's code.
-    pub currency: String,
+pub enum PriceInput {
+    /// An amount.
+    Amount {
+        /// A decimal number.
+        amount: String,
+        /// A currency's code.
+        currency: String,
+    },
+    /// Minor units of the shop's currency.
+    Minor(i64),
 }
 
 /// What a user types for a date of publication.

@@ -80,14 +80,21 @@ pub fn isbn(text: &str) -> Result<Isbn13, CatalogRefusal> {
 
 /// A price in the shop's currency.
 pub fn price(input: &PriceInput, currency: Currency) -> Result<Money, CatalogRefusal> {
-    if input.currency != currency.code() {
-        let message = format!("The shop trades in {}, not in `{}`.", currency.code(), input.currency);
-        return Err(CatalogRefusal::new(CatalogErrorCode::CurrencyMismatch, message, &["input", "price", "currency"]));
+    let invalid = |text: &dyn std::fmt::Display, error: MoneyError, path| {
+        CatalogRefusal::new(CatalogErrorCode::PriceInvalid, format!("`{text}`: {error}."), path)
+    };
+    match input {
+        PriceInput::Minor(minor) => {
+            Money::from_minor(*minor, currency).map_err(|error| invalid(minor, error, &["input", "priceCents"]))
+        }
+        PriceInput::Amount { currency: code, .. } if code != currency.code() => {
+            let message = format!("The shop trades in {}, not in `{code}`.", currency.code());
+            Err(CatalogRefusal::new(CatalogErrorCode::CurrencyMismatch, message, &["input", "price", "currency"]))
+        }
+        PriceInput::Amount { amount, .. } => {
+            Money::parse(amount, currency).map_err(|error| invalid(amount, error, &["input", "price", "amount"]))
+        }
     }
-    Money::parse(&input.amount, currency).map_err(|error: MoneyError| {
-        let message = format!("`{}`: {error}.", input.amount);
-        CatalogRefusal::new(CatalogErrorCode::PriceInvalid, message, &["input", "price", "amount"])
-    })
 }
 
 /// A language's tag.

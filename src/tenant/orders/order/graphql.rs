@@ -21,6 +21,7 @@ use crate::graphql::scalars::Money;
 use crate::graphql::{ApiError, ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::UserId;
+use crate::kernel::money;
 use crate::tenant::identity::users::graphql::UserNode;
 use crate::tenant::orders::customers::graphql::Customer;
 use crate::tenant::orders::customers::service::contact;
@@ -129,6 +130,12 @@ impl OrderNode {
     /// What the lines come to: as of the last change in a draft, frozen in what is placed.
     async fn total_price(&self) -> ApiResult<Money> {
         self.0.money(self.0.total_minor).map(Money::from).ok_or_else(ApiError::internal)
+    }
+
+    /// What the lines come to, as a binary fraction: the nearest that there is, and no currency.
+    #[graphql(deprecation = "Use `totalPrice`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    async fn total(&self) -> ApiResult<f64> {
+        self.0.money(self.0.total_minor).map(money::Money::approximate).ok_or_else(ApiError::internal)
     }
 
     /// The newest payment; null where none was asked for.

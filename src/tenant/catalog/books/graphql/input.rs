@@ -63,8 +63,16 @@ pub struct MoneyInput {
 
 impl From<MoneyInput> for PriceInput {
     fn from(input: MoneyInput) -> Self {
-        Self { amount: input.amount.0, currency: input.currency }
+        Self::Amount { amount: input.amount.0, currency: input.currency }
     }
+}
+
+/// The price that is meant, where it may be given in two ways.
+fn price<T>(price: Option<T>, cents: Option<T>) -> ApiResult<Option<T>> {
+    if price.is_some() && cents.is_some() {
+        return Err(ApiError::bad_request("Give `price` or `priceCents`, which is what it was, and not both."));
+    }
+    Ok(price.or(cents))
 }
 
 /// A date of publication, as far as it is known.
@@ -98,6 +106,9 @@ pub struct BookCreateInput {
     category_id: Option<ID>,
     /// The price; none for a book that is not for sale.
     price: Option<MoneyInput>,
+    /// The price in the minor unit of the shop's currency; none for a book that is not for sale.
+    #[graphql(deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    price_cents: Option<i64>,
     /// The language's tag, such as `en` or `en-GB`.
     language: Option<String>,
     /// The date of publication.
@@ -111,14 +122,14 @@ impl BookCreateInput {
     /// The new book.
     ///
     /// # Errors
-    /// `BAD_REQUEST` for ids that are none.
+    /// `BAD_REQUEST` for ids that are none, and for two prices.
     pub fn parse(self) -> ApiResult<NewBook> {
         Ok(NewBook {
             title: self.title,
             author_ids: self.author_ids.iter().map(parse_id).collect::<ApiResult<_>>()?,
             isbn: self.isbn,
             category_id: self.category_id.as_ref().map(parse_id).transpose()?,
-            price: self.price.map(PriceInput::from),
+            price: price(self.price.map(PriceInput::from), self.price_cents.map(PriceInput::Minor))?,
             language: self.language,
             published_on: self.published_on.map(PublishedOnInput::from),
             stock: self.stock,
@@ -139,6 +150,9 @@ pub struct BookUpdateInput {
     category_id: MaybeUndefined<ID>,
     /// The price; null for a book that is not for sale.
     price: MaybeUndefined<MoneyInput>,
+    /// The price in the minor unit of the shop's currency; null for a book that is not for sale.
+    #[graphql(deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    price_cents: MaybeUndefined<i64>,
     /// The language's tag, such as `en` or `en-GB`.
     language: MaybeUndefined<String>,
     /// The date of publication.
@@ -151,7 +165,7 @@ impl BookUpdateInput {
     /// The changes.
     ///
     /// # Errors
-    /// `BAD_REQUEST` for ids that are none.
+    /// `BAD_REQUEST` for ids that are none, and for two prices.
     pub fn parse(self) -> ApiResult<BookPatch> {
         let author_ids = self.author_ids.map(|ids| ids.iter().map(parse_id).collect::<ApiResult<_>>());
         let category_id = match &self.category_id {
@@ -159,12 +173,14 @@ impl BookUpdateInput {
             MaybeUndefined::Null => Some(None),
             MaybeUndefined::Value(id) => Some(Some(parse_id(id)?)),
         };
+        let by_amount = patch(self.price).map(|price| price.map(PriceInput::from));
+        let by_cents = patch(self.price_cents).map(|cents| cents.map(PriceInput::Minor));
         Ok(BookPatch {
             title: self.title,
             author_ids: author_ids.transpose()?,
             isbn: patch(self.isbn),
             category_id,
-            price: patch(self.price).map(|price| price.map(PriceInput::from)),
+            price: price(by_amount, by_cents)?,
             language: patch(self.language),
             published_on: patch(self.published_on).map(|date| date.map(PublishedOnInput::from)),
             stock: self.stock,

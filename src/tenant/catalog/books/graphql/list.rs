@@ -143,12 +143,21 @@ impl BookQuery {
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(desc = "Which books to list.")] filter: Option<BookFilterInput>,
+        #[graphql(
+            desc = "Words of the title or of authors' names, as `search` has them.",
+            deprecation = "Use `search`. Deprecated 2026-11-28. Removal on 2027-10-01 UTC."
+        )]
+        query: Option<String>,
         #[graphql(desc = "Words of the title or of authors' names; all must match, the last one as a beginning.")]
         search: Option<String>,
         #[graphql(desc = "How to sort.")] sort: Option<BookSortInput>,
     ) -> ApiResult<BookConnection> {
         let shop = Shop::of(ctx)?;
         let request = PageArgs::new(after, before, first, last).parse::<BookCursor>()?.map(|cursor| cursor.0);
+        if query.is_some() && search.is_some() {
+            return Err(ApiError::bad_request("Give `search` or `query`, which is what it was called, and not both."));
+        }
+        let search = search.or(query);
         let mut filter = filter.unwrap_or_default().parse(shop.tenant().currency)?;
         filter.search = search.as_deref().and_then(Words::parse);
         if search.is_some() && filter.search.is_none() {

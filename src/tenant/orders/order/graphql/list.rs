@@ -20,6 +20,9 @@ pub enum OrderSortField {
     /// When the order was entered.
     CreatedAt,
     /// What the order comes to.
+    #[graphql(deprecation = "Use `TOTAL_PRICE`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    Total,
+    /// What the order comes to.
     TotalPrice,
 }
 
@@ -37,7 +40,7 @@ impl From<OrderSortInput> for OrderSort {
     fn from(input: OrderSortInput) -> Self {
         let order = match input.field {
             OrderSortField::CreatedAt => OrderOrder::CreatedAt,
-            OrderSortField::TotalPrice => OrderOrder::TotalPrice,
+            OrderSortField::Total | OrderSortField::TotalPrice => OrderOrder::TotalPrice,
         };
         Self { order, descending: input.direction == SortDirection::Desc }
     }
