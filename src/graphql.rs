@@ -4,9 +4,11 @@
 
 pub mod access;
 pub mod call;
+pub mod changelog;
 pub mod connection;
 pub mod context;
 pub mod cost;
+pub mod diff;
 pub mod error;
 pub mod guard;
 pub mod limits;

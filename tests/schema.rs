@@ -5,9 +5,11 @@
 use async_graphql::parser::parse_schema;
 use async_graphql::parser::types::{ConstDirective, FieldDefinition, TypeDefinition, TypeKind, TypeSystemDefinition};
 use async_graphql::{Positioned, Value as ConstValue};
-use shelfwise::cli::schema::{admin_sdl, tenant_sdl};
+use shelfwise::cli::schema::{APIS, admin_sdl, tenant_sdl};
 use shelfwise::config::VARIABLES;
+use shelfwise::graphql::changelog;
 use shelfwise::graphql::cost::COST_MAX;
+use shelfwise::graphql::diff::diff;
 use shelfwise::graphql::{ErrorCode, guard};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::deprecation::Reason;
@@ -246,6 +248,24 @@ fn reason(directive: &ConstDirective) -> String {
         Some(ConstValue::String(text)) => text.clone(),
         _ => String::new(),
     }
+}
+
+#[test]
+fn nothing_that_was_released_is_broken_and_the_changelog_tells_what_has_changed() {
+    let today = SystemClock.now().date_naive();
+    let released = [include_str!("../schema.released.graphql"), include_str!("../schema.admin.released.graphql")];
+    let changes: Vec<_> =
+        APIS.iter().zip(released).map(|(api, released)| (api.name, diff(released, &(api.sdl)()).unwrap())).collect();
+    let breaking: Vec<String> = changes
+        .iter()
+        .flat_map(|(_, changes)| changes)
+        .filter(|change| change.breaks(today))
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(breaking, Vec::<String>::new(), "deprecate it, and take it out when its day has come");
+    let text = include_str!("../CHANGELOG.api.md");
+    let new = changelog::with_unreleased(text, &changelog::unreleased(&changes)).unwrap();
+    assert_eq!(new, text, "shelfwise schema changelog");
 }
 
 #[test]

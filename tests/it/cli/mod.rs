@@ -4,4 +4,5 @@ mod commands;
 mod dev;
 mod jobs;
 mod provision;
+mod schema;
 mod webhooks;
