@@ -18,6 +18,7 @@ use crate::db::tls::Target;
 use crate::db::{Bell, ControlDb, News, OwnerDb, TenantDb};
 use crate::graphql::Services;
 use crate::graphql::cost::Costs;
+use crate::graphql::deprecation::Deprecations;
 use crate::graphql::schema::{
     AdminSchema, AdminWatchSchema, TenantSchema, WatchSchema, admin_schema, admin_watch_schema, sdl_options,
     tenant_schema, watch_schema,
@@ -34,6 +35,7 @@ use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
 use crate::redis::Redis;
 use crate::telemetry::metrics::Metrics;
+use crate::tenant::deprecations::counter::Counter;
 use crate::tenant::identity::principals::Principals;
 use crate::tenant::settings::ShopSettings;
 use crate::vault::Vault;
@@ -121,6 +123,7 @@ impl App {
         let carrier = tokio::spawn(carrier.run(listen_target));
         let limiter = Limiter::new(Arc::clone(&clock), redis.clone(), config.limits.replicas);
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
+        let tenant_sdl = tenant_schema.sdl_with_options(sdl_options());
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
             principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock))
@@ -134,7 +137,6 @@ impl App {
                 strangers: Arc::new(Strangers::new(config.database.pool_max)),
                 vault,
                 registry,
-                tenants,
                 settings: ShopSettings::new(Arc::clone(&config.settings.environment), &news),
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
@@ -143,6 +145,9 @@ impl App {
                 cache,
                 bell,
                 news,
+                deprecations: Deprecations::new(&tenant_sdl),
+                usage: Counter::new(tenants.clone(), Arc::clone(&clock)),
+                tenants,
                 clock,
                 outbound: config.environment.outbound(),
                 spares: config.provisioning.spares,
@@ -151,7 +156,7 @@ impl App {
             objects: Objects::new(config.objects.clone()),
             metrics,
             documents: Documents::new(config.http.trusted_documents),
-            tenant_costs: Costs::new(&tenant_schema.sdl_with_options(sdl_options())),
+            tenant_costs: Costs::new(&tenant_sdl),
             admin_costs: Costs::new(&admin_schema.sdl_with_options(sdl_options())),
             tenant_schema,
             admin_schema,

@@ -4,6 +4,7 @@ mod admin;
 mod archives;
 mod audit;
 mod cache;
+mod deprecations;
 pub mod dev;
 mod documents;
 mod drift;
@@ -59,6 +60,9 @@ enum Command {
     /// List and count jobs, replay or put away dead letters, and call jobs off.
     #[command(subcommand)]
     Jobs(jobs::Command),
+    /// List what goes away of the tenants' API and who uses it, and give tenants more time.
+    #[command(subcommand)]
+    Deprecation(deprecations::Command),
     /// Print the schemas of the APIs, or check the committed ones.
     #[command(subcommand)]
     Schema(schema::Command),
@@ -113,6 +117,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,
         Command::Plan(command) => plans::run(&dev::with_running(config)?, command).await,
+        Command::Deprecation(command) => deprecations::run(&dev::with_running(config)?, command).await,
         Command::Jobs(command) => jobs::run(&dev::with_running(config)?, command).await,
         Command::Setting(command) => setting::run(&dev::with_running(config)?, command).await,
         Command::Flag(command) => flag::run(&dev::with_running(config)?, command).await,

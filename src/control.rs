@@ -4,6 +4,7 @@ pub mod admins;
 pub mod anchors;
 pub mod archives;
 pub mod audit;
+pub mod deprecations;
 pub mod drift;
 pub mod error;
 pub mod flags;

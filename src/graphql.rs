@@ -8,6 +8,7 @@ pub mod changelog;
 pub mod connection;
 pub mod context;
 pub mod cost;
+pub mod deprecation;
 pub mod diff;
 pub mod error;
 pub mod guard;

@@ -7,6 +7,7 @@ mod client_address;
 mod compress;
 mod conditional;
 mod credentials;
+pub mod deprecation;
 pub mod documents;
 mod exports;
 pub mod graphql;

@@ -6,6 +6,7 @@
 pub mod audit;
 mod brief;
 pub mod catalog;
+pub mod deprecations;
 pub mod documents;
 pub mod events;
 pub mod idempotency;

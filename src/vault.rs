@@ -387,6 +387,7 @@ mod tests {
     fn tenant(id: u128, keys: TenantKeys) -> TenantCtx {
         let id = TenantId(Uuid::from_u128(id));
         TenantCtx {
+            extensions: Default::default(),
             id,
             slug: "acme".parse().unwrap(),
             schema: SchemaName::from(id),

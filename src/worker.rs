@@ -1,6 +1,7 @@
 //! The worker: every job that this release knows, and what runs them.
 
 mod archives;
+mod deprecations;
 mod flags;
 pub mod fleet;
 pub mod gauges;
@@ -30,13 +31,20 @@ use crate::jobs::runner::Room;
 use crate::jobs::{Handlers, Pace, Periodic, Runner};
 use crate::kernel::ids::base32_encode;
 use crate::outbound::Outbound;
+use deprecations::{Notify, with_deprecations};
 use offboarding::{LookAfter, with_offboarding};
 use patrol::Patrol;
 use webhooks::webhook_handlers;
 
 /// What workers enqueue by themselves, whatever the settings.
-const PERIODIC: [Periodic; 5] =
-    [Patrol::PERIODIC, Prune::PERIODIC, archives::Sweep::PERIODIC, LookAfter::PERIODIC, flags::Review::PERIODIC];
+const PERIODIC: [Periodic; 6] = [
+    Patrol::PERIODIC,
+    Prune::PERIODIC,
+    archives::Sweep::PERIODIC,
+    LookAfter::PERIODIC,
+    flags::Review::PERIODIC,
+    Notify::PERIODIC,
+];
 
 /// The jobs that every worker knows. Where no server takes mail, jobs that mail wait for a worker that has one.
 #[must_use]
@@ -47,6 +55,7 @@ pub fn handlers(app: &Arc<App>) -> Handlers {
         None => Handlers::default(),
     };
     let handlers = provisioning::with_provisioning(handlers, app);
+    let handlers = with_deprecations(handlers, app);
     let handlers = fleet::with_fleet(handlers, app, MigrationSet::embedded());
     let handlers = with_offboarding(archives::with_archives(handlers, app), app);
     keys::with_keys(upkeep::with_upkeep(payments::with_payments(handlers, app), app), app)

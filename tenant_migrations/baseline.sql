@@ -1,4 +1,4 @@
--- version 20261128000006
+-- version 20261128000007
 -- What the migrations up to this version make, at once: printed by `shelfwise schema baseline`.
 
 CREATE TABLE audit_log (
@@ -54,6 +54,16 @@ CREATE TABLE customers (
     CONSTRAINT customers_check1 CHECK (((erased_at IS NULL) = (email_hash IS NOT NULL))),
     CONSTRAINT customers_pkey PRIMARY KEY (id),
     CONSTRAINT customers_email_key UNIQUE (email_hash)
+);
+CREATE TABLE deprecated_usage (
+    part text NOT NULL,
+    operation text NOT NULL,
+    credential text NOT NULL,
+    client text NOT NULL,
+    count bigint NOT NULL,
+    first_used_at timestamp with time zone NOT NULL,
+    last_used_at timestamp with time zone NOT NULL,
+    CONSTRAINT deprecated_usage_pkey PRIMARY KEY (part, operation, credential, client)
 );
 CREATE TABLE events (
     "position" bigint NOT NULL,

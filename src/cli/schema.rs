@@ -8,8 +8,10 @@ use clap::Subcommand;
 
 use super::dev::with_running;
 use super::output::print_line;
+use super::tenant::databases;
 use crate::app::{owner, urls};
 use crate::config::Config;
+use crate::control::deprecations::service::users_of;
 use crate::db::catalogue::squash::squash;
 use crate::graphql::changelog;
 use crate::graphql::diff::{Change, Class, diff};
@@ -56,6 +58,9 @@ pub enum Command {
     /// Check the files of this folder: the schemas and `CHANGELOG.api.md` are in step with the code, and the code breaks nothing
     /// that was released, but for what was announced and whose day has come.
     Check {
+        /// Ask the database, too: what tenants have used in the last 30 days, or were given more time for, may not go.
+        #[arg(long)]
+        usage: bool,
         /// For machines: every change since the last release.
         #[arg(long)]
         json: bool,
@@ -103,7 +108,12 @@ pub async fn run(config: Config, command: &Command) -> anyhow::Result<()> {
             let scratch = SchemaName::from(TenantId(SystemClock.new_id()));
             print_line(format_args!("{}", squash(&owner(urls(&config)?)?, &scratch).await?.trim_end()))?;
         }
-        Command::Check { json } => check(*json)?,
+        Command::Check { usage, json } => {
+            let changes = check(*json)?;
+            if *usage {
+                check_usage(&with_running(config)?, &changes).await?;
+            }
+        }
         Command::Diff { old, new, admin, json } => {
             let api = api(*admin);
             let old = read(old.as_deref().unwrap_or(Path::new(api.released)))?;
@@ -136,7 +146,8 @@ fn since_release() -> anyhow::Result<Vec<(&'static str, Vec<Change>)>> {
     APIS.iter().map(changes).collect()
 }
 
-fn check(json: bool) -> anyhow::Result<()> {
+/// Checks the files, and answers what has changed since the last release.
+fn check(json: bool) -> anyhow::Result<Vec<Change>> {
     for (api, flag) in APIS.iter().zip(["", " --admin"]) {
         if read(Path::new(api.file))? != (api.sdl)() {
             bail!("{0} is out of step with the code: shelfwise schema print{flag} > {0}", api.file);
@@ -153,6 +164,20 @@ fn check(json: bool) -> anyhow::Result<()> {
     }
     let breaking: Vec<String> = changes.iter().filter(|change| change.breaks(today)).map(told).collect();
     ensure!(breaking.is_empty(), "these break what was released:\n{}", breaking.join("\n"));
+    Ok(changes)
+}
+
+/// Refuses to take out what tenants still use.
+async fn check_usage(config: &Config, changes: &[Change]) -> anyhow::Result<()> {
+    let (control, _) = databases(config)?;
+    let mut used = Vec::new();
+    for change in changes.iter().filter(|change| change.class == Class::Breaking) {
+        let slugs = users_of(&control, &SystemClock, &change.coordinate).await?;
+        if !slugs.is_empty() {
+            used.push(format!("`{}` is used by {}", change.coordinate, slugs.join(", ")));
+        }
+    }
+    ensure!(used.is_empty(), "these are used still:\n{}", used.join("\n"));
     Ok(())
 }
 

@@ -11,6 +11,12 @@ pub enum ControlErrorCode {
     ArchiveStatusConflict,
     /// No tenant can be made of the archive, or not by this release.
     ArchiveUnsuitable,
+    /// The day of an extension is not one that may be given.
+    DeprecationExtensionInvalid,
+    /// The tenant was given no more time for the part.
+    DeprecationExtensionNotFound,
+    /// Nothing that goes away has this coordinate.
+    DeprecationNotFound,
     /// The end is not in the future, or too far in it.
     EndInvalid,
     /// There is no job with this id, or none any more.

@@ -7,6 +7,7 @@ use async_graphql::Context;
 use chrono::TimeDelta;
 
 use super::call::RequestKey;
+use super::deprecation::Deprecations;
 use super::error::{ApiError, ApiResult, ErrorCode};
 use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
@@ -23,6 +24,7 @@ use crate::limits::Limiter;
 use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::redis::Redis;
+use crate::tenant::deprecations::counter::Counter;
 use crate::tenant::journal::{self, Act};
 use crate::tenant::settings::ShopSettings;
 use crate::vault::Vault;
@@ -57,6 +59,10 @@ pub struct Services {
     pub redis: Option<Redis>,
     /// Keeps shops within their rates.
     pub limiter: Limiter,
+    /// What goes away of the tenants' API.
+    pub deprecations: Deprecations,
+    /// Counts who uses what of it.
+    pub usage: Counter,
     /// Wakes workers.
     pub bell: Bell,
     /// Tells what has changed.
@@ -238,6 +244,12 @@ impl Shop {
     #[must_use]
     pub fn tenant(&self) -> &TenantCtx {
         &self.tenant
+    }
+
+    /// The tenant, for who outlives the operation.
+    #[must_use]
+    pub fn shared_tenant(&self) -> Arc<TenantCtx> {
+        Arc::clone(&self.tenant)
     }
 
     /// Who acts.

@@ -17,6 +17,8 @@ pub enum ErrorCode {
     BadRequest,
     /// Only trusted documents are served, and this is none.
     DocumentNotTrusted,
+    /// A part of the schema that the document uses is past its removal date, or is on the day that was asked about.
+    FieldRemoved,
     /// The actor may not do this.
     Forbidden,
     /// The idempotency key was sent with another request before.
@@ -53,9 +55,10 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, for documentation and its test.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::BadRequest,
         Self::DocumentNotTrusted,
+        Self::FieldRemoved,
         Self::Forbidden,
         Self::IdempotencyConflict,
         Self::IdempotencyInProgress,
@@ -80,6 +83,7 @@ impl ErrorCode {
         match self {
             Self::BadRequest => "BAD_REQUEST",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
+            Self::FieldRemoved => "FIELD_REMOVED",
             Self::Forbidden => "FORBIDDEN",
             Self::IdempotencyConflict => "IDEMPOTENCY_CONFLICT",
             Self::IdempotencyInProgress => "IDEMPOTENCY_IN_PROGRESS",

@@ -8,6 +8,8 @@
 pub mod lexical;
 pub mod shape;
 
+use std::sync::OnceLock;
+
 use async_graphql::parser::types::ExecutableDocument;
 
 pub use lexical::{DOCUMENT_BYTES_MAX, NESTING_MAX, TOKENS_MAX, WORD_BYTES_MAX};
@@ -17,6 +19,7 @@ pub use shape::{
     SELECTIONS_MAX,
 };
 
+use super::deprecation::Told;
 use super::error::{ApiError, ErrorCode};
 
 /// Which bound a document breaks.
@@ -89,6 +92,8 @@ pub struct Guarded {
     pub document: ExecutableDocument,
     /// Places where a variable's value is put: the library copies the value to each.
     pub variable_uses: u64,
+    /// What its text tells of its use of what goes away of the tenants' API, once somebody has asked.
+    pub told: OnceLock<Told>,
 }
 
 /// Why a document does not pass.
@@ -114,5 +119,5 @@ pub fn parse(text: &str) -> Result<Guarded, Unfit> {
     lexical::check(text)?;
     let document = async_graphql::parser::parse_query(text).map_err(Unfit::Syntax)?;
     let variable_uses = shape::check(&document)?.variable_uses;
-    Ok(Guarded { document, variable_uses })
+    Ok(Guarded { document, variable_uses, told: OnceLock::new() })
 }

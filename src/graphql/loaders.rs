@@ -8,10 +8,13 @@ use dataloader::cached::Loader;
 
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantSession};
-use crate::kernel::ids::{BookId, CategoryId, CustomerId, OrderId, UserId, WebhookDeliveryId, WebhookEndpointId};
+use crate::kernel::ids::{
+    ApiKeyId, BookId, CategoryId, CustomerId, OrderId, UserId, WebhookDeliveryId, WebhookEndpointId,
+};
 use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
 use crate::tenant::catalog::books::loaders::{BookById, MaybeBook};
 use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
+use crate::tenant::identity::api_keys::loaders::{ApiKeyById, MaybeApiKey};
 use crate::tenant::identity::users::loaders::{MaybeUser, RolesByUser, UserById, UserRoles};
 use crate::tenant::orders::customers::loaders::{CustomerById, MaybeCustomer};
 use crate::tenant::orders::order::loaders::{Lines, LinesByOrder};
@@ -35,6 +38,8 @@ pub struct Loaders {
     pub category_by_id: Loader<CategoryId, MaybeCategory, CategoryById>,
     /// The categories within another.
     pub categories_by_parent: Loader<CategoryId, Children, CategoriesByParent>,
+    /// An API key by id.
+    pub api_key_by_id: Loader<ApiKeyId, MaybeApiKey, ApiKeyById>,
     /// A user by id.
     pub user_by_id: Loader<UserId, MaybeUser, UserById>,
     /// The roles of a user.
@@ -62,6 +67,7 @@ impl Loaders {
             book_by_id: loader(BookById(Arc::clone(session))),
             category_by_id: loader(CategoryById(Arc::clone(session))),
             categories_by_parent: loader(CategoriesByParent(Arc::clone(session))),
+            api_key_by_id: loader(ApiKeyById(Arc::clone(session))),
             user_by_id: loader(UserById(Arc::clone(session))),
             roles_by_user: loader(RolesByUser(Arc::clone(session))),
             lines_by_order: loader(LinesByOrder(Arc::clone(session))),
@@ -79,6 +85,7 @@ impl Loaders {
         self.book_by_id.clear_all().await;
         self.category_by_id.clear_all().await;
         self.categories_by_parent.clear_all().await;
+        self.api_key_by_id.clear_all().await;
         self.user_by_id.clear_all().await;
         self.roles_by_user.clear_all().await;
         self.lines_by_order.clear_all().await;

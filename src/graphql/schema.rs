@@ -13,6 +13,7 @@ use crate::control::admins::graphql::{AdminAccountMutation, AdminAccountQuery};
 use crate::control::admins::sessions::graphql::AdminSessionMutation;
 use crate::control::archives::graphql::{ArchiveMutation, ArchiveQuery};
 use crate::control::audit::graphql::AuditQuery;
+use crate::control::deprecations::graphql::{DeprecationMutation, TenantDeprecationQuery};
 use crate::control::drift::graphql::DriftQuery;
 use crate::control::flags::graphql::{FlagMutation, FlagQuery};
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
@@ -35,6 +36,7 @@ use crate::tenant::catalog::categories::graphql::{CategoryMutation, CategoryNode
 use crate::tenant::catalog::categories::service::category_by_id;
 use crate::tenant::catalog::import::graphql::{ImportMutation, ImportNode, ImportQuery, ImportSubscription};
 use crate::tenant::catalog::import::service::import_by_id;
+use crate::tenant::deprecations::graphql::DeprecationQuery;
 use crate::tenant::events::graphql::EventQuery;
 use crate::tenant::identity::IdentityError;
 use crate::tenant::identity::api_keys::graphql::{ApiKeyMutation, ApiKeyNode, ApiKeyQuery};
@@ -75,6 +77,7 @@ pub struct Query(
     TrailQuery,
     SettingQuery,
     OwnPlanQuery,
+    DeprecationQuery,
 );
 
 /// Reads about the shop's people.
@@ -139,6 +142,7 @@ pub struct PlatformQuery(
     AuditQuery,
     RuledSettingQuery,
     FlagQuery,
+    TenantDeprecationQuery,
 );
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.
@@ -158,6 +162,7 @@ pub struct PlatformMutation(
     MigrationMutation,
     RuledSettingMutation,
     FlagMutation,
+    DeprecationMutation,
 );
 
 /// Looks on at the platform. An operation has one field; it is asked again for as long as something happens.

@@ -21,7 +21,11 @@ const MESSAGE_LEN_MAX: usize = 1_000;
 /// The status that goes with a code when nothing was executed.
 fn status_of(code: ErrorCode) -> StatusCode {
     match code {
-        ErrorCode::BadRequest | ErrorCode::PersistedQueryNotFound | ErrorCode::QueryTooComplex => INVALID_REQUEST,
+        // As a document that names what the schema does not have.
+        ErrorCode::BadRequest
+        | ErrorCode::FieldRemoved
+        | ErrorCode::PersistedQueryNotFound
+        | ErrorCode::QueryTooComplex => INVALID_REQUEST,
         ErrorCode::DocumentNotTrusted
         | ErrorCode::Forbidden
         | ErrorCode::TenantMismatch

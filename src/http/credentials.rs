@@ -7,6 +7,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::{Map, Value};
 
 use super::admission::{self, Admitted, X_TENANT, bearer};
+use super::deprecation;
 use super::watched::Asker;
 use crate::auth::tokens::expires_at;
 use crate::graphql::{ApiError, Shop};
@@ -15,10 +16,18 @@ use crate::kernel::news::{Fact, Topic};
 use crate::kernel::tenant::TenantCtx;
 use crate::live::Interest;
 
-/// The headers that say who somebody is, and in which shop.
-const KEPT: [HeaderName; 3] = [header::AUTHORIZATION, header::HOST, X_TENANT];
+/// The headers that say who somebody is, in which shop and by which program, and by which day's schema.
+const KEPT: [HeaderName; 7] = [
+    header::AUTHORIZATION,
+    header::HOST,
+    header::USER_AGENT,
+    X_TENANT,
+    deprecation::X_AS_OF,
+    deprecation::CLIENT_NAME,
+    deprecation::APOLLO_CLIENT_NAME,
+];
 
-/// Those of a request's headers that say who somebody is.
+/// Those of a request's headers that every look needs.
 pub(super) fn kept(headers: &HeaderMap) -> HeaderMap {
     let kept = KEPT.into_iter().flat_map(|name| {
         let values: Vec<_> = headers.get_all(&name).iter().map(|value| (name.clone(), value.clone())).collect();

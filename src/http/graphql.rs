@@ -17,12 +17,13 @@ use super::answer::not_allowed;
 use super::client_address::client_address;
 use super::compress::{self, accepts_gzip};
 use super::conditional::{self, Conditional};
+use super::deprecation::Uses;
 use super::documents::{Place, Sent};
 use super::limits::Toll;
 use super::observe::RequestId;
 use super::outliving::Outliving;
 use super::parameters::{QUERY_STRING_BYTES_MAX, check_preflight, read_body, read_query};
-use super::{admission, answer, page, uncached};
+use super::{admission, answer, deprecation, page, uncached};
 use crate::app::App;
 use crate::config::Environment;
 use crate::config::http::TrustedDocuments;
@@ -188,6 +189,7 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     if let Some(shop) = &shop {
         tracing::Span::current().record("tenant.slug", shop.tenant().slug.as_str());
     }
+    let day = deprecation::day(&headers, &uri, app.services.clock.now().date_naive())?;
     let hash = sent.hash.clone();
     let session = shop.as_ref().map(Shop::session);
     // A stranger's hash costs a connection only where every document must be known.
@@ -204,9 +206,9 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
         }
         Err(error) => Err(Refused::Document(error)),
     };
-    let prepared = prepared.and_then(|cost| Ok((cost, request_key(&headers, &operation)?)));
+    let prepared = prepared.and_then(|passed| Ok((passed, request_key(&headers, &operation)?)));
     // What does not pass is a request too.
-    let cost = prepared.as_ref().map_or(Cost::LEAST, |(cost, _)| *cost);
+    let cost = prepared.as_ref().map_or(Cost::LEAST, |((cost, _), _)| *cost);
     let toll = match Toll::pay(&app, shop.as_ref(), cost).boxed().await {
         Ok(toll) => toll,
         Err(limited) => {
@@ -216,7 +218,15 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
             return Err(Refused::Limited(limited));
         }
     };
-    let (_, key) = prepared?;
+    let ((_, guarded), key) = prepared?;
+    let uses = Uses::of(&app, (&guarded, &mut operation), shop.as_ref(), &headers, day);
+    if let Some(mut refusal) = uses.refusal() {
+        if let Some(session) = session {
+            session.finish().await;
+        }
+        toll.settle(&mut refusal).boxed().await;
+        return Ok(refusal);
+    }
     if let (Some(place), Some(hash)) = (place, hash) {
         app.documents.persist(place.tenant, hash, &operation.query);
     }
@@ -225,6 +235,7 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     }
     // Boxed: as a part of this future it would be moved with it, several times, before it runs.
     let mut response = execute_tenant(app, (origin, named, shop, key), operation).boxed().await;
+    uses.tell(&mut response);
     toll.settle(&mut response).boxed().await;
     Ok(response)
 }
@@ -236,7 +247,7 @@ pub(super) async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
     let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
     operation.query = sent.text.ok_or_else(missing)?;
     let costs = (&app.admin_costs, PAGE_SIZE_MAX);
-    let cost = admit(&app, costs, &mut operation, (by_get, body_bytes)).await?;
+    let (cost, _) = admit(&app, costs, &mut operation, (by_get, body_bytes)).await?;
     Ok(with_cost(execute_admin(app, origin, operator, operation).await, cost))
 }
 
@@ -246,18 +257,19 @@ fn with_cost(mut response: GraphqlResponse, cost: Cost) -> GraphqlResponse {
     response
 }
 
-/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost.
+/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost, and what was parsed.
 pub(super) async fn admit(
     app: &App,
     costs: (&Costs, usize),
     request: &mut GraphqlRequest,
     (by_get, body_bytes): (bool, usize),
-) -> Result<Cost, Refused> {
+) -> Result<(Cost, Arc<Guarded>), Refused> {
     let guarded = app.documents.admit(request).await.map_err(|unfit| match unfit {
         Unfit::Excess(excess) => Refused::Document(excess.into()),
         Unfit::Syntax(error) => Refused::Syntax(error),
     })?;
-    check(costs, request, &guarded, (by_get, body_bytes)).map_err(Refused::Document)
+    let cost = check(costs, request, &guarded, (by_get, body_bytes)).map_err(Refused::Document)?;
+    Ok((cost, guarded))
 }
 
 /// What is asked of an operation once its document has passed.

@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
 use super::parameters::REQUIRE_PREFLIGHT;
-use super::{exports, graphql, health, jwks, limits, observe, page, socket, stream};
+use super::{deprecation, exports, graphql, health, jwks, limits, observe, page, socket, stream};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -30,6 +30,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/admin/graphql/ws", get(socket::admin))
         .route("/graphql/stream", any(stream::tenant))
         .route("/exports/{archive}", get(exports::export))
+        .route(deprecation::PATH, get(deprecation::page))
         .route("/.well-known/jwks.json", get(jwks::jwks))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
@@ -64,7 +65,19 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
             X_TENANT,
             REQUIRE_PREFLIGHT,
             graphql::IDEMPOTENCY_KEY,
+            deprecation::X_AS_OF,
+            deprecation::CLIENT_NAME,
+            deprecation::APOLLO_CLIENT_NAME,
         ])
-        .expose_headers([X_REQUEST_ID, header::ETAG, header::RETRY_AFTER, limits::POLICY, limits::LEFT])
+        .expose_headers([
+            X_REQUEST_ID,
+            header::ETAG,
+            header::RETRY_AFTER,
+            limits::POLICY,
+            limits::LEFT,
+            deprecation::DEPRECATION,
+            deprecation::SUNSET,
+            header::LINK,
+        ])
         .max_age(PREFLIGHT_MAX_AGE)
 }

@@ -90,7 +90,7 @@ pub async fn bind(app: &App) -> anyhow::Result<TcpListener> {
 /// Serves until `stop` resolves, then finishes what is under way.
 ///
 /// # Errors
-/// None today: what goes wrong with a connection ends that connection.
+/// A defect: what goes wrong with a connection ends that connection.
 pub async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -105,10 +105,16 @@ pub async fn serve(
             live.stop();
         }
     };
+    let (running, is_running) = watch::channel(());
+    #[expect(clippy::disallowed_methods, reason = "awaited below")]
+    let counting = tokio::spawn(app.services.usage.clone().keep(is_running));
     serve_routes(router(app), listener, &limits, stop).await;
     if tokio::time::timeout(SOCKETS_TIMEOUT, live.emptied()).await.is_err() {
         tracing::warn!(sockets = live.taken(), "Broke off sockets that did not close");
     }
+    // What the last requests have used is written down when they are through.
+    drop(running);
+    counting.await.context("the counting of what goes away")?;
     Ok(())
 }
 

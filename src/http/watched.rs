@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
-use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Value, Variables};
+use async_graphql::{Name, Request as GraphqlRequest, Response as GraphqlResponse, Value, Variables};
 use axum::http::{HeaderMap, Uri};
 use futures_util::future::FutureExt as _;
 
 use super::admission::{self, Admitted};
 use super::answer;
+use super::deprecation::{self, Uses};
 use super::documents::{Place, Sent};
 use super::graphql::{Read, Refused, admin_data, admit, run_admin, run_tenant, supervise};
 use super::limits::Toll;
 use crate::app::App;
 use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost};
+use crate::graphql::guard::Guarded;
 use crate::graphql::watch::{Happened, Watch};
 use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop, Uncached};
 use crate::kernel::actor::Actor;
@@ -59,13 +61,23 @@ pub(super) enum Opened {
     Watched(Box<Watched>, Option<GraphqlResponse>),
 }
 
+/// What was understood of a subscription.
+struct Subscription {
+    /// As it came.
+    guarded: Arc<Guarded>,
+    /// As the watching schema reads it.
+    document: ExecutableDocument,
+    /// What each look may cost.
+    cost: Cost,
+}
+
 /// A subscription that was let in.
 pub(super) struct Watched {
     asker: Asker,
-    document: Arc<ExecutableDocument>,
+    subscription: Arc<Subscription>,
+    /// The operation that is meant, where there are names.
+    name: Option<String>,
     variables: Variables,
-    /// What each look may cost.
-    cost: Cost,
     watch: Arc<Watch>,
     /// What has happened and was not looked at.
     waiting: VecDeque<Happened>,
@@ -83,7 +95,7 @@ impl Asker {
     ) -> Result<Opened, Refused> {
         let admitting = self.clone().admitted(sent, operation, how).boxed();
         let (sent, operation, subscription) = supervise(&self.app, admitting).await?;
-        let Some((document, cost)) = subscription else {
+        let Some(subscription) = subscription else {
             let read = self.read(sent, operation, how);
             let running = match self.plane {
                 Plane::Tenant => run_tenant(read).boxed(),
@@ -93,9 +105,9 @@ impl Asker {
         };
         let mut watched = Box::new(Watched {
             asker: self.clone(),
-            document: Arc::new(document),
+            subscription: Arc::new(subscription),
+            name: operation.operation_name,
             variables: operation.variables,
-            cost,
             watch: Arc::new(Watch::new(self.app.live.clone())),
             waiting: VecDeque::new(),
             is_over: false,
@@ -106,15 +118,15 @@ impl Asker {
     }
 
     /// What every operation passes: the credential, the text of the document, the guard, the cost. Answers what is to be
-    /// executed, and of a subscription the document as the watching schema reads it, and what a look may cost.
+    /// executed, and what was understood of a subscription.
     async fn admitted(
         self,
         sent: Sent,
         mut operation: GraphqlRequest,
         how: (bool, usize),
-    ) -> Result<(Sent, GraphqlRequest, Option<(ExecutableDocument, Cost)>), Refused> {
+    ) -> Result<(Sent, GraphqlRequest, Option<Subscription>), Refused> {
         let Self { app, plane, origin, headers, uri } = self;
-        let cost = match plane {
+        let (cost, guarded) = match plane {
             Plane::Admin => {
                 admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;
                 let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
@@ -132,9 +144,8 @@ impl Asker {
                 prepared?
             }
         };
-        let document = operation.parsed_query().map_err(|_| ApiError::internal())?.clone();
-        let document = as_query(document, operation.operation_name.as_deref());
-        let subscription = document.map(|document| (document, cost));
+        let document = as_query(guarded.document.clone(), operation.operation_name.as_deref());
+        let subscription = document.map(|document| Subscription { guarded, document, cost });
         let text = Some(operation.query.clone());
         Ok((Sent { text, hash: None }, operation, subscription))
     }
@@ -145,24 +156,24 @@ impl Asker {
     }
 }
 
-/// Finds the text of an operation's document, and lets it pass. Answers its cost.
+/// Finds the text of an operation's document, and lets it pass. Answers its cost, and what was parsed.
 async fn prepare(
     app: &App,
     shop: &Shop,
     sent: Sent,
     operation: &mut GraphqlRequest,
     how: (bool, usize),
-) -> Result<Cost, Refused> {
+) -> Result<(Cost, Arc<Guarded>), Refused> {
     let (tenant, session, hash) = (shop.tenant(), shop.session(), sent.hash.clone());
     let text = app.documents.text(sent, Some(Place { tenant: tenant.id, table: Some(&session) })).await;
     session.finish().await;
     operation.query = text.map_err(Refused::Document)?;
     let costs = (&app.tenant_costs, tenant.limits.page_size as usize);
-    let cost = admit(app, costs, operation, how).await?;
+    let passed = admit(app, costs, operation, how).await?;
     if let Some(hash) = hash {
         app.documents.persist(tenant.id, hash, &operation.query);
     }
-    Ok(cost)
+    Ok(passed)
 }
 
 /// A shop, and somebody who belongs there: nobody else looks on.
@@ -170,19 +181,19 @@ fn known(shop: Option<Shop>) -> Result<Shop, ApiError> {
     shop.filter(|shop| *shop.actor() != Actor::Anonymous).ok_or_else(ApiError::unauthenticated)
 }
 
-/// A document whose one operation is the subscription that is meant, as a query; nothing where another operation is meant.
+/// A document without all but the subscription that is meant, as a query; nothing where another operation is meant.
 fn as_query(mut document: ExecutableDocument, name: Option<&str>) -> Option<ExecutableDocument> {
-    let mut operation = match (document.operations, name) {
-        (DocumentOperations::Single(operation), None) => operation,
-        (DocumentOperations::Multiple(mut operations), Some(name)) => operations.remove(name)?,
-        (DocumentOperations::Multiple(operations), None) if operations.len() == 1 => operations.into_values().next()?,
-        _ => return None,
+    let is_meant = |known: &Name| name.is_none_or(|name| known == name);
+    let operation = match &mut document.operations {
+        DocumentOperations::Single(operation) => Some(operation).filter(|_| name.is_none()),
+        DocumentOperations::Multiple(operations) => {
+            operations.retain(|known, _| is_meant(known));
+            let is_clear = operations.len() == 1;
+            operations.values_mut().next().filter(|_| is_clear)
+        }
     };
-    if operation.node.ty != OperationType::Subscription {
-        return None;
-    }
+    let operation = operation.filter(|operation| operation.node.ty == OperationType::Subscription)?;
     operation.node.ty = OperationType::Query;
-    document.operations = DocumentOperations::Single(operation);
     Some(document)
 }
 
@@ -211,7 +222,7 @@ impl Watched {
             let is_own = happened == Happened::Begun;
             let turn = if is_own { None } else { self.watch.turn().await };
             self.watch.begin(happened);
-            let looking = look(self.asker.clone(), self.request(), self.cost).boxed();
+            let looking = look(self.asker.clone(), self.request(), Arc::clone(&self.subscription)).boxed();
             let result = supervise(&self.asker.app, looking).await;
             drop(turn);
             let code = match &result {
@@ -241,14 +252,20 @@ impl Watched {
 
     fn request(&self) -> GraphqlRequest {
         let mut request = GraphqlRequest::new("").variables(self.variables.clone()).disable_introspection();
-        request.set_parsed_query((*self.document).clone());
+        request.operation_name.clone_from(&self.name);
+        request.set_parsed_query(self.subscription.document.clone());
         // What is told has changed just now, maybe at another replica.
         request.data(Arc::clone(&self.watch)).data(Uncached)
     }
 }
 
 /// One look. It pays as a query of its own does.
-async fn look(asker: Asker, request: GraphqlRequest, cost: Cost) -> Result<GraphqlResponse, Refused> {
+async fn look(
+    asker: Asker,
+    mut request: GraphqlRequest,
+    subscription: Arc<Subscription>,
+) -> Result<GraphqlResponse, Refused> {
+    let cost = subscription.cost;
     let Asker { app, plane, origin, headers, uri } = asker;
     match plane {
         Plane::Admin => {
@@ -270,12 +287,20 @@ async fn look(asker: Asker, request: GraphqlRequest, cost: Cost) -> Result<Graph
                     return Err(Refused::Limited(limited));
                 }
             };
+            let day = deprecation::day(&headers, &uri, app.services.clock.now().date_naive())?;
+            let uses = Uses::of(&app, (&subscription.guarded, &mut request), Some(&shop), &headers, day);
+            if let Some(mut refusal) = uses.refusal() {
+                session.finish().await;
+                toll.settle(&mut refusal).boxed().await;
+                return Ok(refusal);
+            }
             let context = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, Some(shop), None));
             let mut response = app.watch_schema.execute(request.data(context)).await;
             session.finish().await;
             if let Some(error) = session.refused() {
                 return Err(ApiError::from(error.clone()).into());
             }
+            uses.tell(&mut response);
             toll.settle(&mut response).boxed().await;
             let meter = session.meter();
             app.metrics.sql_statements.observe(f64::from(meter.statements()));

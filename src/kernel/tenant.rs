@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
+use crate::kernel::deprecation::Extensions;
 use crate::kernel::flags::{Flag, Flags};
 use crate::kernel::ids::{TenantId, base32_encode};
 use crate::kernel::keys::TenantKeys;
@@ -180,6 +181,8 @@ pub struct TenantCtx {
     pub ruled: Arc<Ruled>,
     /// What is switched on for it.
     pub flags: Flags,
+    /// What it was given more time for.
+    pub extensions: Extensions,
     /// The one currency that the shop trades in.
     pub currency: Currency,
     /// Its keys, wrapped.

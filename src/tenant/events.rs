@@ -15,10 +15,13 @@ use crate::db::TenantTx;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::{BookId, OrderId, PaymentId, WebhookEndpointId};
 use crate::kernel::journal::Event;
+use crate::tenant::deprecations::service::Announcement;
 
 /// Something that has happened. Ids and numbers, nothing personal: who may see more reads it.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DomainEvent {
+    /// A part of the API goes away that the shop uses.
+    ApiDeprecationUpcoming(Announcement),
     /// An order was entered.
     OrderCreated(OrderId, OrderFacts),
     /// An order was placed: its copies are reserved and its prices frozen.
@@ -44,7 +47,8 @@ pub enum DomainEvent {
 }
 
 /// What events are called, what an endpoint may ask for, and when each happens.
-pub const KINDS: [(&str, &str); 11] = [
+pub const KINDS: [(&str, &str); 12] = [
+    ("api.deprecation_upcoming", "A part of the API goes away that the shop uses: 90, 30 or 7 days from now."),
     ("book.stock_low", "Few copies of a book are left."),
     ("order.canceled", "An order was given up."),
     ("order.created", "An order was entered."),
@@ -140,6 +144,7 @@ impl DomainEvent {
     fn parts(self) -> (&'static str, String, Value) {
         let order = |kind, id: OrderId, facts: OrderFacts| (kind, id.to_string(), data(facts));
         match self {
+            Self::ApiDeprecationUpcoming(facts) => ("api.deprecation_upcoming", facts.part.clone(), data(facts)),
             Self::OrderCreated(id, facts) => order("order.created", id, facts),
             Self::OrderPlaced(id, facts) => order("order.placed", id, facts),
             Self::OrderPaid(id, facts) => order("order.paid", id, facts),
@@ -170,7 +175,19 @@ mod tests {
         let facts = OrderFacts { number: 1, total_minor: 1, currency: "EUR".to_owned() };
         let endpoint = EndpointFacts { url: "a.example".to_owned(), reason: "x".to_owned() };
         let payment = PaymentFacts { order_id: "order_1".to_owned(), reason: "x".to_owned() };
+        let day = chrono::NaiveDate::default();
+        let announcement = Announcement {
+            part: "Order.total".to_owned(),
+            instead: "totalPrice".to_owned(),
+            deprecated_on: day,
+            removal_on: day,
+            days_left: 90,
+            operation_count: 1,
+            last_used_at: chrono::DateTime::UNIX_EPOCH,
+            operation_names: Vec::new(),
+        };
         let all = [
+            DomainEvent::ApiDeprecationUpcoming(announcement),
             DomainEvent::OrderCreated(id.into(), facts.clone()),
             DomainEvent::OrderPlaced(id.into(), facts.clone()),
             DomainEvent::OrderPaid(id.into(), facts.clone()),

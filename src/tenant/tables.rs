@@ -76,6 +76,8 @@ pub const TABLES: &[Table] = &[
     copied("import_row_errors", "import_id, position"),
     archived("audit_log", "sequence"),
     archived("events", "position"),
+    // What was counted is about programs that call this shop, and not what it becomes elsewhere.
+    left("deprecated_usage", "part, operation, credential, client"),
     // Answers to requests that may come again: they come to the shop itself.
     left("idempotency_keys", "key"),
     // Sealed anew for a sandbox, about nobody.

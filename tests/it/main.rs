@@ -9,6 +9,7 @@ mod cache;
 mod cli;
 mod control;
 mod db;
+mod deprecations;
 mod graphql;
 use graphql::shelf as graphql_helpers;
 mod harness;

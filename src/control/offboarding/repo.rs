@@ -9,7 +9,8 @@ use uuid::Uuid;
 use super::model::{NewOffboarding, Offboarding, OffboardingStatus};
 use crate::control::tenants::{Tenant, TenantStatus};
 use crate::db::schema::control::{
-    audit_anchors, backfills, offboardings, plan_overrides, tenant_flags, tenant_settings, tenants, webhook_troubles,
+    audit_anchors, backfills, deprecated_usage, deprecation_extensions, deprecation_notices, offboardings,
+    plan_overrides, tenant_flags, tenant_settings, tenants, webhook_troubles,
 };
 use crate::db::statement::{kept, statement};
 use crate::db::{ControlDb, ControlTx, DbError, OwnerTx};
@@ -353,4 +354,20 @@ pub async fn offboarding_complete(
 /// Removes what migrations have left to be filled in, and answers how much.
 pub async fn backfills_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
     tx.execute(diesel::delete(backfills::table.filter(backfills::tenant_id.eq(tenant.0)))).await
+}
+
+/// Removes what is known of the tenant's use of what goes away, and answers how much.
+pub async fn usage_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    tx.execute(diesel::delete(deprecated_usage::table.filter(deprecated_usage::tenant_id.eq(tenant.0)))).await
+}
+
+/// Removes what the tenant was told of what goes away, and answers how much.
+pub async fn deprecation_notices_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    tx.execute(diesel::delete(deprecation_notices::table.filter(deprecation_notices::tenant_id.eq(tenant.0)))).await
+}
+
+/// Removes what the tenant was given more time for, and answers how much.
+pub async fn extensions_purge(tx: &mut OwnerTx, tenant: TenantId) -> Result<usize, DbError> {
+    let given = deprecation_extensions::table.filter(deprecation_extensions::tenant_id.eq(tenant.0));
+    tx.execute(diesel::delete(given)).await
 }

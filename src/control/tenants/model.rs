@@ -10,7 +10,8 @@ use serde::Deserialize as _;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::db::schema::control::{tenant_limits, tenant_terms, tenants};
+use crate::db::schema::control::{tenant_extensions, tenant_limits, tenant_terms, tenants};
+use crate::kernel::deprecation::Extensions;
 use crate::kernel::flags::Flags;
 use crate::kernel::ids::TenantId;
 use crate::kernel::keys::TenantKeys;
@@ -55,6 +56,10 @@ pub struct Tenant {
     #[diesel(select_expression = tenant_limits(tenants::id, tenants::plan))]
     #[diesel(select_expression_type = tenant_limits<tenants::id, tenants::plan>)]
     pub limits: Option<Value>,
+    /// What it was given more time for, as JSON.
+    #[diesel(select_expression = tenant_extensions(tenants::id))]
+    #[diesel(select_expression_type = tenant_extensions<tenants::id>)]
+    pub extensions: Value,
 }
 
 /// A tenant's state.
@@ -116,6 +121,7 @@ impl Tenant {
             limits: self.limits()?,
             ruled: Arc::new(Ruled::of(&self.terms["tenant"], &self.terms["plan"])),
             flags: Flags::of(&self.terms["flags"]),
+            extensions: Extensions::deserialize(&self.extensions).ok()?,
             currency: self.currency.parse().ok()?,
             keys: self.keys()?,
             sealed_as: self.sealed_as(),

@@ -19,6 +19,49 @@ diesel::table! {
     }
 }
 
+diesel::define_sql_function! {
+    /// What a tenant was given more time for.
+    #[sql_name = "control.tenant_extensions"]
+    fn tenant_extensions(tenant: diesel::sql_types::Uuid) -> diesel::sql_types::Jsonb;
+}
+
+diesel::table! {
+    /// The use of what goes away of the tenants' API.
+    control.deprecated_usage (tenant_id, part, operation, credential, client) {
+        tenant_id -> Uuid,
+        part -> Text,
+        operation -> Text,
+        credential -> Text,
+        client -> Text,
+        count -> BigInt,
+        first_used_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Which tenants were told of what goes away.
+    control.deprecation_notices (tenant_id, part, removal_on, days) {
+        tenant_id -> Uuid,
+        part -> Text,
+        removal_on -> Date,
+        days -> SmallInt,
+        at -> Timestamptz,
+    }
+}
+
+diesel::table! {
+    /// Which tenants were given more time.
+    control.deprecation_extensions (tenant_id, part) {
+        tenant_id -> Uuid,
+        part -> Text,
+        until -> Date,
+        reason -> Text,
+        made_by -> Text,
+        made_at -> Timestamptz,
+    }
+}
+
 diesel::table! {
     /// What was agreed for single tenants beside their plans.
     control.plan_overrides (tenant_id, limit_name) {
@@ -383,3 +426,7 @@ diesel::define_sql_function! {
 }
 diesel::joinable!(plan_overrides -> tenants (tenant_id));
 diesel::allow_tables_to_appear_in_same_query!(plan_overrides, tenants);
+diesel::joinable!(deprecated_usage -> tenants (tenant_id));
+diesel::joinable!(deprecation_extensions -> tenants (tenant_id));
+diesel::allow_tables_to_appear_in_same_query!(deprecated_usage, tenants);
+diesel::allow_tables_to_appear_in_same_query!(deprecation_extensions, tenants);

@@ -402,6 +402,19 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    /// The use of what goes away of the API.
+    deprecated_usage (part, operation, credential, client) {
+        part -> Text,
+        operation -> Text,
+        credential -> Text,
+        client -> Text,
+        count -> BigInt,
+        first_used_at -> Timestamptz,
+        last_used_at -> Timestamptz,
+    }
+}
+
 diesel::joinable!(user_roles -> users (user_id));
 diesel::joinable!(user_roles -> roles (role_id));
 diesel::joinable!(api_keys -> users (user_id));

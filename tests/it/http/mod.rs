@@ -4,6 +4,7 @@ mod compression;
 mod conditional;
 mod credentials;
 mod csrf;
+mod deprecation;
 mod documents;
 mod health;
 mod jwks;

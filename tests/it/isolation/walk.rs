@@ -221,6 +221,11 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
         "query($id: ID!) { r: auditLog(filter: { actorId: $id }) { nodes { sequence } } }",
     ),
     (
+        "DeprecatedUsageFilterInput.apiKeyId",
+        "apikey",
+        "query($id: ID!) { r: deprecatedUsage(filter: { apiKeyId: $id }) { nodes { part } } }",
+    ),
+    (
         "Mutation.authorArchive(id)",
         "author",
         "mutation($id: ID!) { r: authorArchive(id: $id) { author { id } userErrors { code } } }",

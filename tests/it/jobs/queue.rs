@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, FutureExt as _};
 use secrecy::ExposeSecret as _;
-use shelfwise::app::owner;
+use shelfwise::app::{App, owner};
 use shelfwise::config::database::DatabaseUrls;
 use shelfwise::db::migrate::migrate_control;
 use shelfwise::db::pool::Pool;
@@ -37,6 +37,11 @@ impl Queue {
         migrate_control(&owner(&urls).unwrap()).await.unwrap();
         let psql = psql_of(&name).await;
         Self { urls, psql }
+    }
+
+    /// That of a server in a database of its own.
+    pub fn of(app: &App, psql: tokio_postgres::Client) -> Self {
+        Self { urls: app.config.database.urls.clone().unwrap(), psql }
     }
 
     /// Registers tenants, of whom no more is needed than that they are there.

@@ -125,8 +125,8 @@ async fn every_table_of_the_control_plane_that_names_a_tenant_is_purged_or_kept_
     // Kept: the archives until they expire, the offboarding with its certificate, and what runs of migrations did when.
     assert_eq!(
         site.queue.ask(query).await,
-        "archives,audit_anchors,backfills,jobs,migration_steps,offboardings,plan_overrides,tenant_flags,tenant_settings,\
-         webhook_troubles"
+        "archives,audit_anchors,backfills,deprecated_usage,deprecation_extensions,deprecation_notices,jobs,migration_steps,\
+         offboardings,plan_overrides,tenant_flags,tenant_settings,webhook_troubles"
     );
     site.end().await;
 }

@@ -14,6 +14,7 @@ pub use subscription::StockSubscription;
 
 use super::model::Book;
 use crate::graphql::connection::PageArgs;
+use crate::graphql::deprecation::visible;
 use crate::graphql::loaders::load;
 use crate::graphql::scalars::{Isbn13, Money};
 use crate::graphql::{ApiResult, Shop};
@@ -89,7 +90,10 @@ impl BookNode {
     }
 
     /// The price in the minor unit of the shop's currency; null for a book that is not for sale.
-    #[graphql(deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    #[graphql(
+        deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
+        visible = "visible::book_price_cents"
+    )]
     async fn price_cents(&self) -> Option<i64> {
         self.0.price().map(money::Money::minor)
     }

@@ -34,6 +34,12 @@ pub async fn api_key_by_id(read: &TenantRead, id: ApiKeyId) -> Result<Option<Api
     read.first(api_keys::table.filter(api_keys::id.eq(id.0)).select(ApiKey::as_select())).await
 }
 
+/// Keys by id, revoked ones too.
+pub async fn api_key_list_by_id(read: &TenantRead, ids: &[ApiKeyId]) -> Result<Vec<ApiKey>, DbError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    read.load(api_keys::table.filter(api_keys::id.eq_any(ids)).select(ApiKey::as_select())).await
+}
+
 /// What a key that is not revoked is compared with.
 pub async fn api_key_secrets(read: &TenantRead, id: ApiKeyId) -> Result<Option<ApiKeySecrets>, DbError> {
     let query = api_keys::table.filter(api_keys::id.eq(id.0)).filter(api_keys::revoked_at.is_null());

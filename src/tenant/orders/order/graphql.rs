@@ -16,6 +16,7 @@ pub use subscription::OrderSubscription;
 
 use super::model::Order;
 use crate::graphql::connection::PageArgs;
+use crate::graphql::deprecation::visible;
 use crate::graphql::loaders::load;
 use crate::graphql::scalars::Money;
 use crate::graphql::{ApiError, ApiResult, Request, Shop};
@@ -133,7 +134,10 @@ impl OrderNode {
     }
 
     /// What the lines come to, as a binary fraction: the nearest that there is, and no currency.
-    #[graphql(deprecation = "Use `totalPrice`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    #[graphql(
+        deprecation = "Use `totalPrice`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
+        visible = "visible::order_total"
+    )]
     async fn total(&self) -> ApiResult<f64> {
         self.0.money(self.0.total_minor).map(money::Money::approximate).ok_or_else(ApiError::internal)
     }

@@ -2,6 +2,7 @@
 
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
+use crate::graphql::deprecation::visible;
 use crate::graphql::scalars::{Decimal, parse_id};
 use crate::graphql::{ApiError, ApiResult};
 use crate::kernel::money::{Currency, Money};
@@ -107,7 +108,10 @@ pub struct BookCreateInput {
     /// The price; none for a book that is not for sale.
     price: Option<MoneyInput>,
     /// The price in the minor unit of the shop's currency; none for a book that is not for sale.
-    #[graphql(deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    #[graphql(
+        deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
+        visible = "visible::book_create_input_price_cents"
+    )]
     price_cents: Option<i64>,
     /// The language's tag, such as `en` or `en-GB`.
     language: Option<String>,
@@ -151,7 +155,10 @@ pub struct BookUpdateInput {
     /// The price; null for a book that is not for sale.
     price: MaybeUndefined<MoneyInput>,
     /// The price in the minor unit of the shop's currency; null for a book that is not for sale.
-    #[graphql(deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    #[graphql(
+        deprecation = "Use `price`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
+        visible = "visible::book_update_input_price_cents"
+    )]
     price_cents: MaybeUndefined<i64>,
     /// The language's tag, such as `en` or `en-GB`.
     language: MaybeUndefined<String>,

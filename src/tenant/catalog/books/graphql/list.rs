@@ -7,6 +7,7 @@ use super::BookNode;
 use super::input::BookFilterInput;
 use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, SortDirection, connection, decode_parts, encode_parts};
+use crate::graphql::deprecation::visible;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiError, ApiResult, Shop};
@@ -145,7 +146,8 @@ impl BookQuery {
         #[graphql(desc = "Which books to list.")] filter: Option<BookFilterInput>,
         #[graphql(
             desc = "Words of the title or of authors' names, as `search` has them.",
-            deprecation = "Use `search`. Deprecated 2026-11-28. Removal on 2027-10-01 UTC."
+            deprecation = "Use `search`. Deprecated 2026-11-28. Removal on 2027-10-01 UTC.",
+            visible = "visible::books_query"
         )]
         query: Option<String>,
         #[graphql(desc = "Words of the title or of authors' names; all must match, the last one as a beginning.")]

@@ -53,7 +53,7 @@ impl StockSubscription {
                 return Ok(None);
             }
         };
-        let book = book_by_id(&shop.read().await?, shop.actor(), id).await;
+        let book = book_by_id(&shop.reads(ctx)?, shop.actor(), id).await;
         let book = book.map_err(|failure| into_error(failure, shop.actor()))?;
         let is_few = |book: &BookNode| threshold.is_none_or(|threshold| book.0.stock <= threshold);
         let book = book.map(BookNode);

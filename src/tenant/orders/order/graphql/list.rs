@@ -7,6 +7,7 @@ use super::OrderNode;
 use super::input::OrderFilterInput;
 use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{PageArgs, SortDirection, connection, decode_parts, encode_parts};
+use crate::graphql::deprecation::visible;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{ApiError, ApiResult, Request, Shop};
@@ -20,7 +21,10 @@ pub enum OrderSortField {
     /// When the order was entered.
     CreatedAt,
     /// What the order comes to.
-    #[graphql(deprecation = "Use `TOTAL_PRICE`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.")]
+    #[graphql(
+        deprecation = "Use `TOTAL_PRICE`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
+        visible = "visible::order_sort_field_total"
+    )]
     Total,
     /// What the order comes to.
     TotalPrice,
