@@ -1,10 +1,11 @@
 //! The one place where the parts of the server are put together.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use futures_util::future::FutureExt as _;
 use secrecy::ExposeSecret as _;
+use tokio::task::JoinSet;
 
 use crate::auth::{External, Passwords, Strangers, Tokens};
 use crate::cache::Cache;
@@ -81,14 +82,8 @@ pub struct App {
     pub admin_watch_schema: AdminWatchSchema,
     /// Who looks on.
     pub live: Hub,
-    /// The task that hears of the registry's changes.
-    listener: tokio::task::JoinHandle<()>,
-    /// The task that wakes workers of other processes.
-    ringer: tokio::task::JoinHandle<Infallible>,
-    /// The task that tells other processes what has changed, and hears of them.
-    carrier: tokio::task::JoinHandle<Infallible>,
-    /// The task that removes from Redis what is outdated.
-    cleaner: Option<tokio::task::JoinHandle<Infallible>>,
+    /// What goes on beside requests for as long as the app is there.
+    _tasks: JoinSet<()>,
 }
 
 impl App {
@@ -105,22 +100,21 @@ impl App {
         let redis = config.redis.url.as_ref().map(Redis::new).transpose()?;
         let (bell, news) = (Bell::default(), News::new(redis.is_some()));
         let metrics = Metrics::new()?;
-        let tenants =
-            TenantDb::new(tenants_pool(runtime, &config, &metrics)).with_bell(bell.clone()).with_news(news.clone());
-        let (cache, cleaner) = keeping(&config, &news, redis.clone(), &clock, &metrics);
-        let liveness = Liveness::default();
+        let tenants = tenants(runtime, &config, &metrics).with_bell(bell.clone()).with_news(news.clone());
+        // Told of news before those who look on, or they would be answered with what is outdated.
+        let cache = Cache::new(config.cache, &news, redis.clone(), Arc::clone(&clock), metrics.cache.clone());
+        let (liveness, vault) = (Liveness::default(), Vault::new(&config.crypto, Arc::clone(&clock)));
         let registry = Registry::new(control.clone(), liveness.clone()).counted(metrics.cache.registry.clone());
-        let vault = Vault::new(&config.crypto, Arc::clone(&clock));
         let live = hub(&config, &news);
         let heard = on_registry(registry.clone(), vault.clone(), live.clone());
-        let name = base32_encode(clock.new_id());
-        #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let listener = tokio::spawn(listen(listen_target.clone(), TENANTS_CHANNEL, name.clone(), liveness, heard));
-        #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let ringer = tokio::spawn(bell.clone().carry(control.clone()));
+        let (name, mut tasks) = (base32_encode(clock.new_id()), JoinSet::new());
+        tasks.spawn(listen(listen_target.clone(), TENANTS_CHANNEL, name.clone(), liveness, heard));
+        tasks.spawn(bell.clone().carry(control.clone()).map(drop));
         let carrier = Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name };
-        #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-        let carrier = tokio::spawn(carrier.run(listen_target));
+        tasks.spawn(carrier.run(listen_target).map(drop));
+        if let Some(cache) = &cache {
+            tasks.spawn(cache.clone().run().map(drop));
+        }
         let limiter = Limiter::new(Arc::clone(&clock), redis.clone(), config.limits.replicas);
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         let tenant_sdl = tenant_schema.sdl_with_options(sdl_options());
@@ -165,33 +159,20 @@ impl App {
             live,
             config,
             control,
-            listener,
-            ringer,
-            carrier,
-            cleaner,
+            _tasks: tasks,
         })
     }
 }
 
-impl Drop for App {
-    fn drop(&mut self) {
-        self.listener.abort();
-        self.ringer.abort();
-        self.carrier.abort();
-        if let Some(cleaner) = &self.cleaner {
-            cleaner.abort();
-        }
-    }
-}
-
-/// The pool of tenants' operations by a configuration.
-fn tenants_pool(runtime: Target, config: &Config, metrics: &Metrics) -> Pool {
+/// The tenants' door by a configuration.
+fn tenants(runtime: Target, config: &Config, metrics: &Metrics) -> TenantDb {
     let database = &config.database;
     // Nobody waits for a connection beyond the end of the operation that wants it.
     let patience = database.checkout_timeout.min(config.http.request_timeout);
-    Pool::new(runtime, database.pool_max, patience, database.tenants_per_connection_max)
+    let pool = Pool::new(runtime, database.pool_max, patience, database.tenants_per_connection_max)
         .with_queue_max(database.queue_max)
-        .with_metrics(metrics.admission.clone())
+        .with_metrics(metrics.admission.clone());
+    TenantDb::new(pool)
 }
 
 /// Who looks on, told of news from now on.
@@ -205,25 +186,12 @@ fn hub(config: &Config, news: &News) -> Hub {
 /// What happens when a tenant's entry has changed.
 fn on_registry(registry: Registry, vault: Vault, live: Hub) -> impl Fn(Signal) {
     move |signal| {
-        live.on_registry(&signal);
-        registry.on_signal(signal);
+        registry.on_signal(&signal);
         // Whoever's keys were destroyed is among those whose entry has changed.
         vault.forget();
+        // Last, because who looks on looks at once.
+        live.on_registry(&signal);
     }
-}
-
-/// The cache of a configuration, if it keeps anything, and the task that removes from Redis what is outdated.
-fn keeping(
-    config: &Config,
-    news: &News,
-    redis: Option<Redis>,
-    clock: &Arc<dyn Clock>,
-    metrics: &Metrics,
-) -> (Option<Cache>, Option<tokio::task::JoinHandle<Infallible>>) {
-    let cache = Cache::new(config.cache, news, redis, Arc::clone(clock), metrics.cache.clone());
-    #[expect(clippy::disallowed_methods, reason = "ended when the app is dropped")]
-    let cleaner = cache.clone().map(|cache| tokio::spawn(cache.run()));
-    (cache, cleaner)
 }
 
 /// Who takes payments by a configuration.

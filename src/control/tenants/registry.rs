@@ -132,7 +132,7 @@ impl Registry {
     }
 
     /// Takes notice of a change: a payload is the slug that changed, or [`EVERYBODY`]; a new connection means that any may have.
-    pub fn on_signal(&self, signal: Signal) {
+    pub fn on_signal(&self, signal: &Signal) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         match signal {
             Signal::Connected => self.entries.invalidate_all(),
