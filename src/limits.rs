@@ -3,7 +3,7 @@
 //! Each rate is a bucket that holds a minute's worth and fills evenly: a shop may spend a minute at once, and no more than its
 //! rate for longer (GCRA). A call takes from all of its buckets or from none: those of the shop, and with an API key those of
 //! the key, which are half as large, so that no program takes everything from people. Whom an operator has let in has
-//! buckets beside the shop's.
+//! buckets beside the shop's, and so have all who look on together: what is told again and again takes nothing from those who work.
 //!
 //! Replicas share the buckets in Redis, where one script decides about a call by Redis' own clock ([`shared`]). Without Redis, or
 //! while it is away, each replica grants its share by the same arithmetic ([`local`]): never without limit, and nobody is shut
@@ -42,6 +42,8 @@ pub enum Account {
     Shop,
     /// Those of an operator who acts in it.
     Operator,
+    /// Those of all who look on at it.
+    Watch,
     /// Those of an API key.
     Key(ApiKeyId),
 }
@@ -125,14 +127,24 @@ impl Caller {
         Self { tenant, limits, account }
     }
 
+    /// Whoever looks on again.
+    #[must_use]
+    pub fn watching(tenant: TenantId, limits: Limits) -> Self {
+        Self { tenant, limits, account: Account::Watch }
+    }
+
+    /// The account that all of its calls take from, and are counted under.
+    fn main(&self) -> Account {
+        match self.account {
+            Account::Key(_) | Account::Shop => Account::Shop,
+            Account::Operator | Account::Watch => self.account,
+        }
+    }
+
     /// The accounts that a call takes from.
     fn accounts(&self) -> impl Iterator<Item = Account> + use<> {
-        let own = match self.account {
-            Account::Key(_) => Some(self.account),
-            Account::Shop | Account::Operator => None,
-        };
-        let main = if self.account == Account::Operator { Account::Operator } else { Account::Shop };
-        [Some(main), own].into_iter().flatten()
+        let own = Some(self.account).filter(|account| matches!(account, Account::Key(_)));
+        [Some(self.main()), own].into_iter().flatten()
     }
 
     /// What an account's bucket of a rate holds when it is full.
@@ -186,9 +198,8 @@ impl Limiter {
             let (kind, of_key) = place(at);
             return Err(Denied { kind, of_key, retry_in: None, standings: self.standings(&caller).await });
         }
-        let main = if caller.account == Account::Operator { Account::Operator } else { Account::Shop };
         let most = caller.limits.concurrent_operations;
-        let Some(slot) = Local::enter(&self.0.local, (caller.tenant, main), most) else {
+        let Some(slot) = Local::enter(&self.0.local, (caller.tenant, caller.main()), most) else {
             let (kind, retry_in) = (LimitKind::ConcurrentOperations, Some(CONCURRENCY_PAUSE));
             return Err(Denied { kind, of_key: false, retry_in, standings: self.standings(&caller).await });
         };
@@ -215,8 +226,7 @@ impl Limiter {
     /// How many operations of a caller are under way on this replica.
     #[must_use]
     pub fn running(&self, caller: &Caller) -> u32 {
-        let main = if caller.account == Account::Operator { Account::Operator } else { Account::Shop };
-        self.0.local.running((caller.tenant, main))
+        self.0.local.running((caller.tenant, caller.main()))
     }
 
     /// Takes from all buckets or from none.

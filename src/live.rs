@@ -1,10 +1,12 @@
 //! Who looks on in this process, and at what: hands news on to those whom they concern.
 //!
 //! What has changed is handed on, never what it is. Who hears something reads it through a door of their own. An inbox holds each
-//! fact once, so that who is slow has few of them, and none is lost; more than it holds is anything. Who looks on for long has a
-//! seat, of which a tenant has so many and all have so many; and all get up when the process stops.
+//! fact once, so that who is slow has few of them, and none is lost; more than it holds is anything. News are handed on within a
+//! COMMIT's call, so whom they concern is found and not searched for. Who looks on for long has a seat, of which a tenant has so
+//! many and all have so many; and all get up when the process stops.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,12 +24,20 @@ const GAP_SPREAD: Duration = Duration::from_secs(2);
 /// How many of a shop's who look on look at a time. A change that concerns hundreds is no reason to refuse its other operations.
 const LANES: usize = 4;
 
+/// Things that a shop's who look on listen for, for each seat that it may have: its sockets have a few subscriptions each.
+const EARS_PER_SEAT: usize = 8;
+
+/// However few seats there are, a shop may listen for as many.
+const EARS_MIN: usize = 128;
+
 /// Who looks on. Clones are the same.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
 
 struct Inner {
     shops: Mutex<HashMap<TenantId, Shop>>,
+    /// The turns of every shop that anybody has looked on at.
+    lanes: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
     /// Numbers those who listen.
     next: AtomicU64,
     seats: Mutex<HashMap<TenantId, usize>>,
@@ -40,13 +50,44 @@ struct Inner {
 
 struct Shop {
     slug: TenantSlug,
-    lanes: Arc<Semaphore>,
-    posts: HashMap<u64, Post>,
+    inboxes: HashMap<u64, Arc<Inbox>>,
+    of_facts: HashMap<Fact, HashSet<u64>>,
+    of_topics: HashMap<Topic, HashSet<u64>>,
 }
 
-struct Post {
-    interest: Interest,
-    inbox: Arc<Inbox>,
+impl Shop {
+    fn add(&mut self, number: u64, interest: &Interest, inbox: Arc<Inbox>) {
+        self.inboxes.insert(number, inbox);
+        for fact in &interest.facts {
+            self.of_facts.entry(*fact).or_default().insert(number);
+        }
+        for topic in &interest.topics {
+            self.of_topics.entry(*topic).or_default().insert(number);
+        }
+    }
+
+    fn remove(&mut self, number: u64, interest: &Interest) {
+        self.inboxes.remove(&number);
+        interest.facts.iter().for_each(|fact| forget(&mut self.of_facts, fact, number));
+        interest.topics.iter().for_each(|topic| forget(&mut self.of_topics, topic, number));
+    }
+
+    /// Hands a fact to those whom it concerns.
+    fn tell(&self, fact: Fact) {
+        let concerned = [self.of_facts.get(&fact), self.of_topics.get(&fact.topic)];
+        for inbox in concerned.into_iter().flatten().flatten().filter_map(|number| self.inboxes.get(number)) {
+            inbox.put(Told::Facts(vec![fact]));
+        }
+    }
+}
+
+fn forget<K: Eq + Hash>(concerned: &mut HashMap<K, HashSet<u64>>, key: &K, number: u64) {
+    if let Some(numbers) = concerned.get_mut(key) {
+        numbers.remove(&number);
+        if numbers.is_empty() {
+            concerned.remove(key);
+        }
+    }
 }
 
 /// What somebody wants to hear of.
@@ -69,10 +110,6 @@ impl Interest {
     #[must_use]
     pub fn in_all(topic: Topic) -> Self {
         Self { facts: Vec::new(), topics: vec![topic] }
-    }
-
-    fn is_in(&self, fact: Fact) -> bool {
-        self.facts.contains(&fact) || self.topics.contains(&fact.topic)
     }
 }
 
@@ -104,8 +141,8 @@ pub struct Ear {
     hub: Hub,
     tenant: TenantId,
     number: u64,
+    interest: Interest,
     inbox: Arc<Inbox>,
-    lanes: Arc<Semaphore>,
 }
 
 /// A place among those who look on for long; given up when it is dropped.
@@ -124,6 +161,7 @@ impl Hub {
     pub fn new(seats_max: usize, seats_per_tenant_max: usize) -> Self {
         Self(Arc::new(Inner {
             shops: Mutex::default(),
+            lanes: Mutex::default(),
             next: AtomicU64::new(0),
             seats: Mutex::default(),
             taken: watch::channel(0).0,
@@ -138,34 +176,44 @@ impl Hub {
     pub fn listen(&self, tenant: TenantId, slug: &TenantSlug, interest: Interest) -> Ear {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let inbox = Arc::<Inbox>::default();
-        let post = Post { interest, inbox: Arc::clone(&inbox) };
         let mut shops = self.shops();
         let shop = shops.entry(tenant).or_insert_with(|| Shop {
             slug: slug.clone(),
-            lanes: Arc::new(Semaphore::new(LANES)),
-            posts: HashMap::new(),
+            inboxes: HashMap::new(),
+            of_facts: HashMap::new(),
+            of_topics: HashMap::new(),
         });
-        shop.posts.insert(number, post);
-        Ear { hub: self.clone(), tenant, number, inbox, lanes: Arc::clone(&shop.lanes) }
+        shop.add(number, &interest, Arc::clone(&inbox));
+        Ear { hub: self.clone(), tenant, number, interest, inbox }
+    }
+
+    /// Whether a shop may listen for more: several things from each of its seats.
+    #[must_use]
+    pub fn has_room(&self, tenant: TenantId) -> bool {
+        let max = self.0.seats_per_tenant_max.saturating_mul(EARS_PER_SEAT).max(EARS_MIN);
+        self.shops().get(&tenant).is_none_or(|shop| shop.inboxes.len() < max)
+    }
+
+    /// Waits for a turn to look on at a shop, which lasts as long as what is answered.
+    pub async fn turn(&self, tenant: TenantId) -> Option<OwnedSemaphorePermit> {
+        let lanes = {
+            let mut lanes = self.0.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(lanes.entry(tenant).or_insert_with(|| Arc::new(Semaphore::new(LANES))))
+        };
+        // It is never closed.
+        lanes.acquire_owned().await.ok()
     }
 
     /// Hands news on.
     pub fn on_news(&self, bulletin: Bulletin<'_>) {
         let shops = self.shops();
         match bulletin {
-            Bulletin::Gap => shops.values().flat_map(|shop| shop.posts.values()).for_each(|post| post.inbox.put_gap()),
+            Bulletin::Gap => shops.values().flat_map(|shop| shop.inboxes.values()).for_each(|inbox| inbox.put_gap()),
             Bulletin::Of(tenant, told) => {
                 let Some(shop) = shops.get(&tenant) else { return };
-                for post in shop.posts.values() {
-                    let heard = match told {
-                        Told::Anything => Told::Anything,
-                        Told::Facts(facts) => {
-                            Told::Facts(facts.iter().copied().filter(|fact| post.interest.is_in(*fact)).collect())
-                        }
-                    };
-                    if !heard.is_nothing() {
-                        post.inbox.put(heard);
-                    }
+                match told {
+                    Told::Anything => shop.inboxes.values().for_each(|inbox| inbox.put(Told::Anything)),
+                    Told::Facts(facts) => facts.iter().for_each(|fact| shop.tell(*fact)),
                 }
             }
         }
@@ -180,10 +228,10 @@ impl Hub {
         for shop in self.shops().values() {
             match slug {
                 Some(slug) if slug == shop.slug.as_str() => {
-                    shop.posts.values().for_each(|post| post.inbox.put(Told::Anything));
+                    shop.inboxes.values().for_each(|inbox| inbox.put(Told::Anything));
                 }
                 Some(_) => {}
-                None => shop.posts.values().for_each(|post| post.inbox.put_gap()),
+                None => shop.inboxes.values().for_each(|inbox| inbox.put_gap()),
             }
         }
     }
@@ -270,7 +318,7 @@ impl Drop for Seat {
 impl Ear {
     /// Waits for a turn to look, which lasts as long as what is answered.
     pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.lanes).acquire_owned().await.ok()
+        self.hub.turn(self.tenant).await
     }
 
     /// Waits until something is heard, and answers all that was. Whoever may have missed something hears so after a while that is
@@ -299,8 +347,8 @@ impl Drop for Ear {
     fn drop(&mut self) {
         let mut shops = self.hub.shops();
         if let Some(shop) = shops.get_mut(&self.tenant) {
-            shop.posts.remove(&self.number);
-            if shop.posts.is_empty() {
+            shop.remove(self.number, &self.interest);
+            if shop.inboxes.is_empty() {
                 shops.remove(&self.tenant);
             }
         }
@@ -376,8 +424,28 @@ mod tests {
     #[test]
     fn who_leaves_is_forgotten() {
         let hub = Hub::new(10, 10);
-        drop(listen(&hub, 1, Interest::default()));
+        let stays = listen(&hub, 1, Interest::in_one(book(7)));
+        drop(listen(&hub, 1, Interest { facts: vec![book(7), book(8)], topics: vec![Topic::Order] }));
+        {
+            let shops = hub.shops();
+            let shop = shops.get(&tenant(1).0).unwrap();
+            let counts = (shop.inboxes.len(), shop.of_facts.len(), shop.of_topics.len());
+            assert_eq!((counts, shop.of_facts[&book(7)].len()), ((1, 1, 0), 1));
+        }
+        drop(stays);
         assert!(hub.shops().is_empty());
+    }
+
+    #[test]
+    fn a_shop_listens_for_no_more_than_it_may() {
+        let hub = Hub::new(100, 20);
+        let (one, two) = (tenant(1).0, tenant(2).0);
+        let mut ears: Vec<Ear> = (1..20 * EARS_PER_SEAT).map(|_| listen(&hub, 1, Interest::default())).collect();
+        assert!(hub.has_room(one));
+        ears.push(listen(&hub, 1, Interest::default()));
+        assert!(!hub.has_room(one) && hub.has_room(two));
+        ears.pop();
+        assert!(hub.has_room(one));
     }
 
     #[test]

@@ -15,9 +15,8 @@ use std::time::Duration;
 use async_graphql::registry::Registry;
 use async_graphql::{Context, ObjectType, OutputType, Response, SubscriptionType};
 use futures_util::stream::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::error::{ApiError, ApiResult};
+use super::error::{ApiError, ApiResult, ErrorCode};
 use crate::kernel::news::{Fact, Told};
 use crate::kernel::tenant::TenantCtx;
 use crate::live::{Ear, Hub, Interest};
@@ -30,6 +29,7 @@ pub struct Watch {
 
 struct State {
     source: Source,
+    again: Option<Duration>,
     happened: Happened,
     verdict: Verdict,
     /// A hash of how things were when the client was last told.
@@ -74,7 +74,8 @@ impl Watch {
     /// Nothing is watched yet, and the client has just begun.
     #[must_use]
     pub fn new(hub: Hub) -> Self {
-        let state = State { source: Source::Nothing, happened: Happened::Begun, verdict: TOLD, last: None, now: None };
+        let (source, happened) = (Source::Nothing, Happened::Begun);
+        let state = State { source, again: None, happened, verdict: TOLD, last: None, now: None };
         Self { hub, state: Mutex::new(state) }
     }
 
@@ -88,11 +89,26 @@ impl Watch {
 
     /// Has the field asked again at what is told of a shop. To be called before anything is read, so that nothing happens in
     /// between; a second call changes nothing.
-    pub fn on(&self, tenant: &TenantCtx, interest: impl FnOnce() -> Interest) {
+    ///
+    /// # Errors
+    /// `RATE_LIMITED`: the shop looks on at as much as it may.
+    pub fn on(&self, tenant: &TenantCtx, interest: impl FnOnce() -> Interest) -> ApiResult<()> {
         let mut state = self.state();
         if matches!(state.source, Source::Nothing) {
+            if !self.hub.has_room(tenant.id) {
+                return Err(ApiError::new(
+                    ErrorCode::RateLimited,
+                    "This shop has as many subscriptions as it may have.",
+                ));
+            }
             state.source = Source::News(Arc::new(self.hub.listen(tenant.id, &tenant.slug, interest())));
         }
+        Ok(())
+    }
+
+    /// Has the field asked again after a while even if nothing is told of it until then. Each look says so anew.
+    pub fn again_in(&self, pause: Duration) {
+        self.state().again = Some(pause);
     }
 
     /// Has the field asked again every so often, where nothing is told.
@@ -131,7 +147,7 @@ impl Watch {
     /// Begins another look. One that was begun before and not judged has not been.
     pub fn begin(&self, happened: Happened) {
         let mut state = self.state();
-        (state.happened, state.verdict, state.now) = (happened, TOLD, None);
+        (state.happened, state.verdict, state.now, state.again) = (happened, TOLD, None, None);
     }
 
     /// What becomes of the answer to the last look. Where nothing is watched nothing can follow.
@@ -146,26 +162,20 @@ impl Watch {
 
     /// Waits until there is something to look at, and answers all there is.
     pub async fn next(&self) -> Vec<Happened> {
-        let source = self.state().source.clone();
+        let (source, again) = {
+            let state = self.state();
+            (state.source.clone(), state.again.unwrap_or(Duration::MAX))
+        };
         match source {
             Source::Nothing => std::future::pending().await,
-            Source::News(ear) => match ear.hear().await {
-                Told::Anything => vec![Happened::Anything],
-                Told::Facts(facts) => facts.into_iter().map(Happened::Fact).collect(),
+            Source::News(ear) => match tokio::time::timeout(again, ear.hear()).await {
+                Ok(Told::Anything) | Err(_) => vec![Happened::Anything],
+                Ok(Told::Facts(facts)) => facts.into_iter().map(Happened::Fact).collect(),
             },
             Source::Pace(pace) => {
                 tokio::time::sleep(pace).await;
                 vec![Happened::Anything]
             }
-        }
-    }
-
-    /// Waits for a turn to look at what was told of a shop.
-    pub async fn turn(&self) -> Option<OwnedSemaphorePermit> {
-        let source = self.state().source.clone();
-        match source {
-            Source::News(ear) => ear.turn().await,
-            Source::Nothing | Source::Pace(_) => None,
         }
     }
 

@@ -38,7 +38,19 @@ impl Toll {
             return Ok(Self { cost, admission: None });
         };
         let tenant = shop.tenant();
-        let caller = Caller::new(tenant.id, tenant.limits, principal);
+        Self::take(app, Caller::new(tenant.id, tenant.limits, principal), cost).await
+    }
+
+    /// Takes what a look of a subscription may cost, from what a shop has for looks alone.
+    ///
+    /// # Errors
+    /// As [`Self::pay`].
+    pub async fn pay_look(app: &App, shop: &Shop, cost: Cost) -> Result<Self, Box<GraphqlResponse>> {
+        let tenant = shop.tenant();
+        Self::take(app, Caller::watching(tenant.id, tenant.limits), cost).await
+    }
+
+    async fn take(app: &App, caller: Caller, cost: Cost) -> Result<Self, Box<GraphqlResponse>> {
         let price = Price { points: cost.points.max(1), mutations: cost.mutations };
         match app.services.limiter.admit(caller, price).await {
             Ok(admission) => Ok(Self { cost, admission: Some(admission) }),

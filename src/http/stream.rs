@@ -72,7 +72,7 @@ async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
         ApiError::new(ErrorCode::ServiceUnavailable, "This server has no room for another stream; try again shortly.")
     })?;
     let Read { origin, headers, uri, by_get, body_bytes, sent, operation, .. } = read(app, request, request_id).await?;
-    let asker = Asker { app: Arc::clone(app), plane: Plane::Tenant, origin, headers: credentials::kept(&headers), uri };
+    let asker = Asker { app: Arc::clone(app), plane: Plane::Tenant, origin, headers, uri };
     let (tenant, _) = credentials::tenant(&asker).await?;
     seat.take(tenant.id).map_err(|_| {
         ApiError::new(ErrorCode::RateLimited, "This shop has as many sockets and streams as it may have.")

@@ -5,6 +5,7 @@
 //! connection is given back. What fails for a moment is tried again, because nobody else would find out what was missed.
 
 use std::collections::VecDeque;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,11 +15,11 @@ use axum::http::{HeaderMap, Uri};
 use futures_util::future::FutureExt as _;
 
 use super::admission::{self, Admitted};
-use super::answer;
 use super::deprecation::{self, Uses};
 use super::documents::{Place, Sent};
 use super::graphql::{Read, Refused, admin_data, admit, run_admin, run_tenant, supervise};
 use super::limits::Toll;
+use super::{answer, credentials};
 use crate::app::App;
 use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost};
@@ -26,12 +27,16 @@ use crate::graphql::guard::Guarded;
 use crate::graphql::watch::{Happened, Watch};
 use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop, Uncached};
 use crate::kernel::actor::Actor;
+use crate::kernel::ids::TenantId;
 
 /// How often a look that failed for a moment is tried again, unless it is the shop's rates that it waits for.
 const RETRIES_MAX: u32 = 5;
 
 /// The pause before the first of these; each is twice as long as the one before, up to 16 seconds.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest text of a document with a subscription, in bytes: it is kept for as long as the subscription lasts.
+const SUBSCRIPTION_BYTES_MAX: usize = 8 * 1024;
 
 /// Which API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +74,8 @@ struct Subscription {
     document: ExecutableDocument,
     /// What each look may cost.
     cost: Cost,
+    /// The shop that it is about.
+    tenant: Option<TenantId>,
 }
 
 /// A subscription that was let in.
@@ -104,10 +111,10 @@ impl Asker {
             return supervise(&self.app, running).await.map(Opened::Once);
         };
         let mut watched = Box::new(Watched {
-            asker: self.clone(),
+            asker: Self { headers: credentials::kept(&self.headers), ..self.clone() },
+            variables: declared(&subscription.document, operation.variables),
             subscription: Arc::new(subscription),
             name: operation.operation_name,
-            variables: operation.variables,
             watch: Arc::new(Watch::new(self.app.live.clone())),
             waiting: VecDeque::new(),
             is_over: false,
@@ -126,6 +133,7 @@ impl Asker {
         how: (bool, usize),
     ) -> Result<(Sent, GraphqlRequest, Option<Subscription>), Refused> {
         let Self { app, plane, origin, headers, uri } = self;
+        let mut tenant = None;
         let (cost, guarded) = match plane {
             Plane::Admin => {
                 admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;
@@ -136,6 +144,7 @@ impl Asker {
             Plane::Tenant => {
                 let Admitted { shop, .. } = admission::tenant(&app, &headers, &uri, &origin).await?;
                 let shop = known(shop)?;
+                tenant = Some(shop.tenant().id);
                 let prepared = prepare(&app, &shop, sent, &mut operation, how).await;
                 if prepared.is_err() {
                     // What does not pass is a request too.
@@ -145,7 +154,11 @@ impl Asker {
             }
         };
         let document = as_query(guarded.document.clone(), operation.operation_name.as_deref());
-        let subscription = document.map(|document| Subscription { guarded, document, cost });
+        if document.is_some() && operation.query.len() > SUBSCRIPTION_BYTES_MAX {
+            let message = format!("A document with a subscription has at most {SUBSCRIPTION_BYTES_MAX} bytes.");
+            return Err(ApiError::new(ErrorCode::QueryTooComplex, message).into());
+        }
+        let subscription = document.map(|document| Subscription { guarded, document, cost, tenant });
         let text = Some(operation.query.clone());
         Ok((Sent { text, hash: None }, operation, subscription))
     }
@@ -197,6 +210,16 @@ fn as_query(mut document: ExecutableDocument, name: Option<&str>) -> Option<Exec
     Some(document)
 }
 
+/// Those of the variables that the one operation of a document declares. What it does not is not kept.
+fn declared(document: &ExecutableDocument, mut variables: Variables) -> Variables {
+    let is_declared = |name: &Name| {
+        let mut definitions = document.operations.iter().flat_map(|(_, it)| &it.node.variable_definitions);
+        definitions.any(|definition| definition.node.name.node == *name)
+    };
+    variables.retain(|name, _| is_declared(name));
+    variables
+}
+
 impl Watched {
     /// The next answer; nothing after the last. What is refused is the last as well. A call that is given up loses what it was
     /// about.
@@ -218,9 +241,10 @@ impl Watched {
     /// Asks how things are. Answers nothing where the client need not be told.
     async fn look(&mut self, happened: Happened) -> Result<Option<GraphqlResponse>, Refused> {
         loop {
-            // Who has just asked is told at once, and may ask again.
-            let is_own = happened == Happened::Begun;
-            let turn = if is_own { None } else { self.watch.turn().await };
+            let turn = match self.subscription.tenant {
+                Some(tenant) => self.asker.app.live.turn(tenant).await,
+                None => None,
+            };
             self.watch.begin(happened);
             let looking = look(self.asker.clone(), self.request(), Arc::clone(&self.subscription)).boxed();
             let result = supervise(&self.asker.app, looking).await;
@@ -229,8 +253,9 @@ impl Watched {
                 Ok(response) => root_failure(response),
                 Err(refused) => refused.code(),
             };
-            if !is_own && self.may_try_again(code) {
-                tokio::time::sleep(RETRY_PAUSE * 2_u32.pow(self.failures.min(RETRIES_MAX))).await;
+            // Who has just asked is told at once of rates that are used up, and may ask again.
+            if self.may_try_again(code) && (happened != Happened::Begun || code != Some(ErrorCode::RateLimited)) {
+                tokio::time::sleep(spread(RETRY_PAUSE * 2_u32.pow(self.failures.min(RETRIES_MAX)))).await;
                 self.failures += 1;
                 continue;
             }
@@ -259,7 +284,12 @@ impl Watched {
     }
 }
 
-/// One look. It pays as a query of its own does.
+/// A pause that is half as long to half as long again, so that many who wait do not all come back at once.
+fn spread(pause: Duration) -> Duration {
+    pause / 2 + pause * u32::try_from(RandomState::new().hash_one(()) % 1_000).unwrap_or(0) / 1_000
+}
+
+/// One look. It pays as a query does, from what the shop has for looks.
 async fn look(
     asker: Asker,
     mut request: GraphqlRequest,
@@ -280,7 +310,7 @@ async fn look(
             let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
             let shop = known(shop)?;
             let session = shop.session();
-            let toll = match Toll::pay(&app, Some(&shop), cost).boxed().await {
+            let toll = match Toll::pay_look(&app, &shop, cost).boxed().await {
                 Ok(toll) => toll,
                 Err(limited) => {
                     session.finish().await;
@@ -322,4 +352,40 @@ fn has_failed(response: &GraphqlResponse) -> bool {
 /// The code of the error that the field of the root has instead of an answer.
 fn root_failure(response: &GraphqlResponse) -> Option<ErrorCode> {
     Some(response).filter(|response| has_failed(response)).and_then(answer::code)
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::parse_query;
+
+    use super::*;
+
+    #[test]
+    fn of_a_document_the_subscription_that_is_meant_is_left() {
+        let check = |text: &str, name: Option<&str>, expected: Option<&[&str]>| {
+            let document = as_query(parse_query(text).unwrap(), name);
+            let variables = Variables::from_json(serde_json::json!({ "a": 1, "b": 2, "c": [3] }));
+            let kept = document.map(|document| {
+                assert!(document.operations.iter().all(|(_, it)| it.node.ty == OperationType::Query));
+                declared(&document, variables).keys().map(ToString::to_string).collect::<Vec<_>>()
+            });
+            assert_eq!(kept, expected.map(|names| names.iter().map(ToString::to_string).collect()), "{text}");
+        };
+        check("subscription { x }", None, Some(&[]));
+        check("subscription S($a: Int) { x(a: $a) }", None, Some(&["a"]));
+        check("subscription S($a: Int) { x(a: $a) } query Q($b: Int) { y(b: $b) }", Some("S"), Some(&["a"]));
+        check("subscription S { x } subscription T($b: Int) { x(b: $b) }", Some("T"), Some(&["b"]));
+        check("subscription S { x } query Q { y }", Some("Q"), None);
+        check("subscription S { x } query Q { y }", None, None);
+        check("subscription S { x }", Some("T"), None);
+        check("subscription { x }", Some("S"), None);
+        check("{ y }", None, None);
+    }
+
+    #[test]
+    fn pauses_are_spread_about_what_they_are() {
+        let pauses: Vec<Duration> = (0..100).map(|_| spread(Duration::from_secs(2))).collect();
+        assert!(pauses.iter().all(|pause| (Duration::from_secs(1)..Duration::from_secs(3)).contains(pause)));
+        assert!(pauses.iter().max() > pauses.iter().min());
+    }
 }

@@ -84,6 +84,7 @@ fn key(tenant: TenantId, account: Account) -> String {
     match account {
         Account::Shop => format!("shelfwise:limits:{{{tenant}}}:shop"),
         Account::Operator => format!("shelfwise:limits:{{{tenant}}}:operator"),
+        Account::Watch => format!("shelfwise:limits:{{{tenant}}}:watch"),
         Account::Key(id) => format!("shelfwise:limits:{{{tenant}}}:{}", base32_encode(id.0)),
     }
 }

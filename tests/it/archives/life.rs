@@ -151,33 +151,3 @@ async fn a_new_master_key_wraps_archives_keys_too() {
     assert!(archive_verify(&app.objects, &app.services.vault, &archive).await.is_err());
     world.end().await;
 }
-
-#[tokio::test]
-async fn a_large_shop_is_archived_in_little_memory() {
-    let store = Store::new();
-    let (world, name) = World::start_alone(Arc::new(SystemClock), &store.settings()).await;
-    let (app, psql) = (&world.app, psql_of(&name).await);
-    let peak = || -> u64 {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() / 1024
-    };
-    exported(app, &world.b).await;
-    let before = peak();
-    // 100 MB of hexadecimal digits, a kilobyte a row.
-    let fill = format!(
-        r#"INSERT INTO "{}".trusted_documents (hash, body, created_at)
-           SELECT encode(sha256(n::text::bytea), 'hex'),
-                  (SELECT string_agg(encode(sha256((n * 100 + k)::text::bytea), 'hex'), '') FROM generate_series(1, 16) k),
-                  now() FROM generate_series(1, 100000) n"#,
-        world.a.schema
-    );
-    psql.batch_execute(&fill).await.unwrap();
-    let archive = exported(app, &world.a).await;
-    let after = peak();
-    println!("an archive of {} MB: peak {before} MB before, {after} MB after", archive.bytes.unwrap() >> 20);
-    assert!(archive.bytes.unwrap() > 48 << 20, "{:?}", archive.bytes);
-    // Other tests of this process may take some of it.
-    assert!(after < before + 100, "peak {before} MB before, {after} MB after");
-    world.end().await;
-}

@@ -123,6 +123,17 @@ impl Socket {
         }
     }
 
+    /// Waits until the socket is closed, whatever is said of its operations before, and answers the code and the reason.
+    pub async fn closed_at_last(&mut self) -> (u16, String) {
+        loop {
+            match self.next().await {
+                Message::Close(Some(frame)) => return (frame.code.into(), frame.reason.to_string()),
+                Message::Text(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// The stream below, for a client that does not read.
     pub fn stream(&mut self) -> &mut WebSocketStream<TcpStream> {
         &mut self.0

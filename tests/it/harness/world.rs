@@ -151,7 +151,7 @@ impl World {
 
     /// A token for claims.
     pub fn token(&self, claims: &Claims) -> String {
-        self.app.services.tokens.mint(claims, SystemClock.now(), TOKEN_LIFETIME).unwrap()
+        self.app.services.tokens.mint(claims, self.app.services.clock.now(), TOKEN_LIFETIME).unwrap()
     }
 
     /// Stops the server.

@@ -9,8 +9,10 @@ use shelfwise::limits::Caller;
 use super::{StandingClock, field, limit, nothing};
 use crate::graphql_helpers::book;
 use crate::harness::cluster::psql_of;
+use crate::harness::socket::Socket;
 use crate::harness::world::user_id;
 use crate::harness::{Client, World};
+use crate::realtime::{ORDER, told};
 
 /// A shop's page of books, at 102 points.
 const BOOKS: &str = "{ books(first: 100) { nodes { title } } }";
@@ -204,5 +206,28 @@ async fn no_more_operations_run_at_a_time_than_the_plan_says_and_one_that_ends_m
     };
     tokio::join!(held, other);
     assert_eq!((limiter.running(&caller), nothing(&owner).await.status), (0, 200));
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_looks_on_takes_nothing_from_those_who_work_and_no_more_than_as_much() {
+    let (world, _) = World::start_alone(StandingClock::new(), &[]).await;
+    let owner = world.owner();
+    let id = crate::orders::order(&owner, &[]).await;
+    limit(&world, LimitKind::RequestsPerMinute, 40).await;
+    let left = async || {
+        let response = nothing(&owner).await;
+        let (_, rest) = field(&response, "ratelimit").split_once("\"requests\";r=").unwrap();
+        rest.split_once(';').unwrap().0.parse::<u32>().unwrap()
+    };
+    let before = left().await;
+    let mut socket = Socket::of(&world, &world.owner_token()).await;
+    for number in 0..40 {
+        socket.subscribe(&number.to_string(), ORDER, json!({ "id": id })).await;
+        assert_eq!(socket.next_of(&number.to_string()).await, told(&id, "DRAFT"));
+    }
+    socket.subscribe("one more", ORDER, json!({ "id": id })).await;
+    assert_eq!(socket.refusal_of("one more").await, "RATE_LIMITED");
+    assert_eq!(left().await, before - 1);
     world.end().await;
 }

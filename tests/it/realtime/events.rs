@@ -139,3 +139,20 @@ async fn a_reader_who_leaves_gives_up_the_seat() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_mutation_that_comes_again_with_its_key_is_done_once() {
+    world(async |world| {
+        let owner = world.owner();
+        let create = "mutation { bookCreate(input: { title: \"Emma\" }) { book { id } userErrors { code } } }";
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            let request = owner.stream(create, json!({})).header("idempotency-key", "\"emma-1\"");
+            seen.push(request.send().await.unwrap().text().await.unwrap());
+        }
+        assert!(seen[0].contains("book_") && !seen[0].contains("replayed"), "{seen:?}");
+        assert!(seen[1].contains("\"replayed\":[\"bookCreate\"]"), "{seen:?}");
+        assert_eq!(owner.data("{ books { totalCount } }", json!({})).await["books"]["totalCount"], 1);
+    })
+    .await;
+}

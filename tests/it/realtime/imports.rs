@@ -1,7 +1,10 @@
 //! `importProgress`
 
 use serde_json::{Value, json};
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
+use shelfwise::kernel::ids::ImportId;
 
+use crate::harness::cluster::psql;
 use crate::harness::socket::Socket;
 use crate::harness::world;
 
@@ -71,7 +74,7 @@ async fn an_import_that_is_broken_off_is_told_to_have_failed() {
                         WHERE query LIKE '%' AND pid IN (SELECT pid FROM pg_locks WHERE mode = 'ExclusiveLock'
                         AND relation = $1::text::regclass)";
             let books = format!("\"{}\".books", world.a.schema);
-            crate::harness::cluster::psql().await.query(kill, &[&books]).await.unwrap();
+            psql().await.query(kill, &[&books]).await.unwrap();
             loop {
                 let seen = socket.next_of("1").await["importProgress"].clone();
                 if seen["status"] != "RUNNING" {
@@ -84,6 +87,28 @@ async fn an_import_that_is_broken_off_is_told_to_have_failed() {
         assert_eq!(last["status"], "FAILED");
         assert!(last["finishedAt"].is_string());
         assert_eq!(owner.data("{ books { totalCount } }", json!({})).await["books"]["totalCount"], 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_import_that_died_with_its_server_ends_though_nobody_tells() {
+    world(async |world| {
+        let id = ImportId(SystemClock.new_id());
+        let insert = format!(
+            "INSERT INTO \"{}\".imports (id, status, row_count, created_count, updated_count, unchanged_count, rejected_count,
+                                         started_at)
+             VALUES ($1, 'running', 7, 0, 0, 0, 0, now() - interval '15 minutes' + interval '2 seconds')",
+            world.a.schema
+        );
+        psql().await.execute(&insert, &[&id.0]).await.unwrap();
+        let mut socket = Socket::of(world, &world.owner_token()).await;
+        socket.subscribe("1", PROGRESS, json!({ "id": id.to_string() })).await;
+        for status in ["RUNNING", "FAILED"] {
+            let seen = socket.next_of("1").await["importProgress"].clone();
+            assert_eq!((&seen["status"], &seen["finishedAt"]), (&json!(status), &Value::Null));
+        }
+        socket.ends("1").await;
     })
     .await;
 }

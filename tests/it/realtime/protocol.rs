@@ -1,5 +1,6 @@
 //! `graphql-transport-ws`: what is said when, and the code of every way to end.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::json;
@@ -149,4 +150,31 @@ async fn a_server_that_stops_says_so() {
     ended.expect("it does not wait for who looks on");
     assert_eq!(closed, (1001, "The server is restarted".to_owned()));
     assert_eq!((app.live.taken(), app.metrics.live.sockets.get(), app.metrics.live.streams.get()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_client_that_asks_for_everything_at_once_gets_it_on_the_smallest_plan() {
+    world_with(&[], async |world| {
+        let slug = world.a.slug.as_str();
+        let change =
+            "mutation($slug: String!) { tenantPlanChange(slug: $slug, plan: \"free\") { userErrors { code } } }";
+        let data = world.admin().data(change, json!({ "slug": slug })).await;
+        assert_eq!(data["tenantPlanChange"]["userErrors"], json!([]));
+        let id = crate::orders::order(&world.owner(), &[]).await;
+        let mut socket = Socket::of(world, &world.owner_token()).await;
+        for number in 0..50 {
+            socket.subscribe(&number.to_string(), ORDER, json!({ "id": id })).await;
+        }
+        let mut told = BTreeSet::new();
+        while told.len() < 50 {
+            let message = socket.hears().await;
+            assert_eq!(message["type"], "next", "{message}");
+            told.insert(message["id"].as_str().unwrap().to_owned());
+        }
+        let long = format!("{ORDER} # {}", "x".repeat(8 * 1024));
+        socket.complete("0").await;
+        socket.subscribe("long", &long, json!({ "id": id })).await;
+        assert_eq!(socket.refusal_of("long").await, "QUERY_TOO_COMPLEX");
+    })
+    .await;
 }

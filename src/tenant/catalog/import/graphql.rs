@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_graphql::connection::{Connection, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
 pub use subscription::ImportSubscription;
 
@@ -23,9 +23,6 @@ use crate::graphql::{ApiResult, Call, IdempotencyKey, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::ids::ImportId;
 use crate::tenant::catalog::error::CatalogErrorCode;
-
-/// An import is one operation, none of which lasts so long: one that runs since then died with its server.
-const RUNNING_MAX: TimeDelta = TimeDelta::minutes(15);
 
 /// One run of the catalogue import, with its report.
 #[derive(Clone)]
@@ -93,10 +90,10 @@ impl ImportNode {
 
     /// How far it has come.
     async fn status(&self, ctx: &Context<'_>) -> ApiResult<ImportStatus> {
-        let is_lost = Request::of(ctx)?.clock().now() - self.0.started_at > RUNNING_MAX;
+        let is_running = self.0.lost_in(Request::of(ctx)?.clock().now()).is_some();
         Ok(match self.0.status.as_str() {
             "completed" => ImportStatus::Completed,
-            "running" if !is_lost => ImportStatus::Running,
+            _ if is_running => ImportStatus::Running,
             _ => ImportStatus::Failed,
         })
     }
@@ -133,7 +130,7 @@ impl ImportNode {
         self.0.started_at
     }
 
-    /// When it ended.
+    /// When it ended; null while it is going on, and where it died with its server.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }

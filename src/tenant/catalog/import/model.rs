@@ -1,6 +1,8 @@
 //! An import, its options and its report.
 
-use chrono::{DateTime, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -68,7 +70,17 @@ pub struct Import {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
+/// An import is one operation, none of which lasts so long: one that runs since then died with its server.
+const RUNNING_MAX: TimeDelta = TimeDelta::minutes(15);
+
 impl Import {
+    /// In how long it counts as lost; nothing where it is not going on, or is lost.
+    #[must_use]
+    pub fn lost_in(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let lost_at = self.started_at + RUNNING_MAX;
+        if self.status == "running" && now <= lost_at { (lost_at - now).to_std().ok() } else { None }
+    }
+
     /// What the trail keeps of it.
     #[must_use]
     pub fn trail(&self) -> Value {

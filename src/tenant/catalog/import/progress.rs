@@ -19,6 +19,9 @@ use crate::kernel::news::{Fact, Topic};
 /// The pause between two words of how far it is.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// The pauses after tries to write down that it was broken off.
+const LAST_PAUSES: [Duration; 4] = [PAUSE, Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(20)];
+
 /// Tells how far an import is, for as long as it is kept; then, that it was broken off, unless it is done.
 pub struct Progress(watch::Sender<i32>);
 
@@ -53,21 +56,31 @@ async fn write_down(
         is_told = true;
         tokio::time::sleep(PAUSE).await;
     }
-    if is_told {
-        note(&session, id, async |tx| repo::import_give_up(tx, id, clock.now()).await).await;
+    // The last word is said again until it is written down; after that the import counts as lost some time.
+    for pause in LAST_PAUSES.into_iter().filter(|_| is_told) {
+        if note(&session, id, async |tx| repo::import_give_up(tx, id, clock.now()).await).await {
+            return;
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 
-/// Writes a note, and tells of it. One that fails is missed by nobody: the next one says more.
-async fn note(session: &TenantSession, id: ImportId, work: impl AsyncFnOnce(&mut TenantTx) -> Result<bool, DbError>) {
+/// Writes a note, and tells of it. Answers whether it is written. One that is not is missed by nobody: the next one says more.
+async fn note(
+    session: &TenantSession,
+    id: ImportId,
+    work: impl AsyncFnOnce(&mut TenantTx) -> Result<bool, DbError>,
+) -> bool {
     let noted = session.write(async |tx: &mut TenantTx| {
         if work(tx).await? {
             tx.tell(Fact::new(Topic::Import, id));
         }
         Ok::<_, DbError>(())
     });
-    if let Err(error) = noted.await {
+    let noted = noted.await;
+    if let Err(error) = &noted {
         tracing::debug!(%error, import.id = %id, "How far an import is could not be noted");
     }
     session.finish().await;
+    noted.is_ok()
 }

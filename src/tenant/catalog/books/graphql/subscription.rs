@@ -43,7 +43,7 @@ impl StockSubscription {
         watch.on(shop.tenant(), || match wanted {
             Some(id) => Interest::in_one(Fact::new(Topic::Stock, id)),
             None => Interest::in_all(Topic::Stock),
-        });
+        })?;
         let id = match (wanted, watch.happened()) {
             (Some(id), _) => id,
             (None, Happened::Fact(fact)) => BookId(fact.id),

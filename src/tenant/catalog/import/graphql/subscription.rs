@@ -39,7 +39,7 @@ impl ImportSubscription {
         watch.on(shop.tenant(), || match wanted {
             Some(id) => Interest::in_one(Fact::new(Topic::Import, id)),
             None => Interest::in_all(Topic::Import),
-        });
+        })?;
         if wanted.is_none() && watch.happened() == Happened::Begun {
             watch.pass();
             return Ok(None);
@@ -52,16 +52,20 @@ impl ImportSubscription {
             (None, Happened::Begun | Happened::Anything) => import_latest(&read, shop.actor()).await,
         };
         let import = import.map_err(|failure| into_error(failure, shop.actor()))?;
-        let lately = Request::of(ctx)?.clock().now() - LATELY;
-        let is_old = |import: &Import| import.finished_at.is_some_and(|ended| ended < lately);
+        let now = Request::of(ctx)?.clock().now();
+        let is_old = |import: &Import| import.finished_at.is_some_and(|ended| ended < now - LATELY);
         if wanted.is_none() && import.as_ref().is_none_or(is_old) {
             watch.pass();
             return Ok(None);
         }
-        if wanted.is_some() && import.as_ref().is_none_or(|import| import.status != "running") {
-            watch.end();
+        match import.as_ref().and_then(|import| import.lost_in(now)) {
+            // Nobody tells that it died with its server.
+            Some(lost_in) => watch.again_in(lost_in),
+            None if wanted.is_some() => watch.end(),
+            None => {}
         }
-        let state = import.as_ref().map(|import| (import.id, import.status.clone(), import.row_count));
+        let is_running = import.as_ref().is_some_and(|import| import.lost_in(now).is_some());
+        let state = import.as_ref().map(|import| (import.id, is_running, import.row_count));
         let is_new = watch.is_new(&state);
         Ok(import.filter(|_| is_new).map(ImportNode))
     }

@@ -31,7 +31,7 @@ impl OrderSubscription {
         let (watch, shop) = (Watch::of(ctx)?, Shop::of(ctx)?);
         let id: OrderId = parse_id(&order_id)?;
         shop.actor().require(Permission::OrdersRead)?;
-        watch.on(shop.tenant(), || Interest::in_one(Fact::new(Topic::Order, id)));
+        watch.on(shop.tenant(), || Interest::in_one(Fact::new(Topic::Order, id)))?;
         let order = order_by_id(&shop.read().await?, shop.actor(), id).await;
         let order = order.map_err(|failure| into_error(failure, shop.actor()))?;
         if order.as_ref().is_none_or(|order| order.status().is_last()) {
