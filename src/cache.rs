@@ -23,8 +23,8 @@
 //! [lease](shared) to keep something. And whoever was told of a change does not ask Redis for it before having
 //! [removed](debts) it there.
 //!
-//! One caller reads for all who ask meanwhile. It has its connection before it begins, so that nobody who waits for it can be
-//! what it waits for.
+//! One caller [reads for all](turns) who ask meanwhile. They hold nothing while they wait, and do not wait for long: whoever has a
+//! connection reads on it at once, so nobody who waits can be what is waited for.
 //!
 //! It is no authority: permissions are asked before, and nothing is decided by what is found here. Whose credential stands is
 //! known by [`crate::tenant::identity::principals`], which trusts itself for less than a second because it is told nothing, and
@@ -36,6 +36,7 @@ pub mod keys;
 mod marks;
 mod reads;
 mod shared;
+mod turns;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -44,14 +45,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt as _;
-use moka::Entry;
 use moka::future::Cache as Kept;
-use moka::ops::compute::{CompResult, Op};
 
 use self::debts::Debts;
 use self::keys::{Family, Key, Of, Place};
 use self::marks::Marks;
 use self::shared::{Lease, Offer, Shared};
+use self::turns::Turns;
 use crate::config::cache::CacheConfig;
 use crate::db::{DbError, News, TenantRead, TenantSession};
 use crate::kernel::clock::Clock;
@@ -75,6 +75,7 @@ struct Parts {
     marks: Arc<Marks>,
     news: News,
     shared: Option<Shared>,
+    turns: Turns,
     ttl: Duration,
     metrics: CacheMetrics,
 }
@@ -120,7 +121,8 @@ impl Cache {
             }
             heard.hear(bulletin);
         }));
-        Some(Self(Arc::new(Parts { kept, marks, news: news.clone(), shared, ttl: config.ttl, metrics })))
+        let turns = Turns::new(config.patience);
+        Some(Self(Arc::new(Parts { kept, marks, news: news.clone(), shared, turns, ttl: config.ttl, metrics })))
     }
 
     /// Removes from Redis what is outdated, for ever. To be run as a task and aborted at shutdown.
@@ -156,13 +158,18 @@ impl Cache {
     where
         R: Future<Output = Result<F::Value, DbError>> + Send,
     {
-        if let Some(value) = self.0.kept.get(&key.place).await.and_then(|answer| self.trusted::<F>(&key.place, &answer))
-        {
-            self.0.metrics.of(F::NAME).hits.inc();
+        if let Some(value) = self.known::<F>(&key.place).await {
             return Ok(value);
         }
         // Boxed: what is known should not carry along what is not.
         self.find(key, session, read).boxed().await
+    }
+
+    /// What is known in this process, and counted as such.
+    async fn known<F: Family>(&self, place: &Place) -> Option<Arc<F::Value>> {
+        let value = self.trusted::<F>(place, &self.0.kept.get(place).await?)?;
+        self.0.metrics.of(F::NAME).hits.inc();
+        Some(value)
     }
 
     /// What an answer says, if it can be trusted.
@@ -183,45 +190,50 @@ impl Cache {
     where
         R: Future<Output = Result<F::Value, DbError>> + Send,
     {
-        let metrics = self.0.metrics.of(F::NAME);
-        let lease = match self.ask_redis::<F>(&key.place, session).await {
+        let (place, metrics) = (key.place, self.0.metrics.of(F::NAME));
+        // Who reads already has a connection, and does not wait for anybody with it.
+        let turn = if session.is_reading().await { None } else { self.0.turns.take(&place, session.reading()).await };
+        if let Some(value) = self.known::<F>(&place).await {
+            return Ok(value);
+        }
+        let lease = match self.ask_redis::<F>(&place, session).await {
             Ok(value) => {
                 metrics.shared.inc();
                 return Ok(value);
             }
             Err(lease) => lease,
         };
-        // In hand before others wait for what is read on it.
+        // Who reads something else by now may be slow, and has others read for themselves.
+        let is_reading = session.is_reading().await;
+        let _turn = turn.filter(|_| !is_reading);
         let transaction = session.read().await?;
         let Some(moment) = transaction.moment() else {
             metrics.misses.inc();
             return read(transaction).await.map(Arc::new);
         };
-        let place = key.place;
-        // One after the other for each place: who waited finds what the first one read.
-        let compute = |known: Option<Entry<Place, Answer>>| async move {
-            if known.is_some_and(|known| self.trusted::<F>(&place, known.value()).is_some()) {
-                metrics.hits.inc();
-                return Ok::<_, DbError>(Op::Nop);
-            }
-            metrics.misses.inc();
-            let value = read(transaction).await?;
-            if let (Some(shared), Some(lease)) = (&self.0.shared, lease)
-                && moment.at >= lease.lent_at
-                && place.is_shared(F::is_nothing(&value))
-                && let Ok(text) = serde_json::to_vec(&value)
-            {
-                shared.put(place, lease, &text, moment.at.elapsed(), self.0.ttl);
-            }
-            Ok(Op::Put(answer::<F>(&place, value, moment.told, moment.at)))
-        };
-        let result = self.0.kept.entry(place).and_try_compute_with(compute).await?;
-        let (CompResult::Inserted(entry) | CompResult::ReplacedWith(entry) | CompResult::Unchanged(entry)) = result
-        else {
-            return Err(DbError::Other("an answer was read and is not there".to_owned()));
-        };
-        let value = entry.into_value().value.downcast();
-        value.map_err(|_| DbError::Other("an answer is of another family".to_owned()))
+        // A connection may have been long in coming.
+        if let Some(value) = self.known::<F>(&place).await {
+            return Ok(value);
+        }
+        metrics.misses.inc();
+        let value = read(transaction).await?;
+        if let (Some(shared), Some(lease)) = (&self.0.shared, lease)
+            && moment.at >= lease.lent_at
+            && place.is_shared(F::is_nothing(&value))
+            && let Ok(text) = serde_json::to_vec(&value)
+        {
+            shared.put(place, lease, &text, moment.at.elapsed(), self.0.ttl);
+        }
+        Ok(self.keep::<F>(&place, value, moment.told, moment.at).await)
+    }
+
+    /// Keeps an answer in this process. In which order several are put there does not matter: what is outdated does not count.
+    async fn keep<F: Family>(&self, place: &Place, value: F::Value, told: u64, at: Instant) -> Arc<F::Value> {
+        let bytes = u32::try_from(F::bytes(&value) + OVERHEAD_BYTES).unwrap_or(u32::MAX);
+        let (of, value) = (place.of(F::is_nothing(&value)), Arc::new(value));
+        let answer = Answer { of, value: Arc::<F::Value>::clone(&value), told, at, bytes };
+        self.0.kept.insert(*place, answer).await;
+        value
     }
 
     /// What Redis has, where it can be trusted; else the right to keep something there, if it was lent.
@@ -247,15 +259,6 @@ impl Cache {
         if !place.is_shared(F::is_nothing(&value)) {
             return Err(None);
         }
-        let answer = answer::<F>(place, value, told, at);
-        let value = Arc::clone(&answer.value).downcast().map_err(|_| None)?;
-        self.0.kept.insert(*place, answer).await;
-        Ok(value)
+        Ok(self.keep::<F>(place, value, told, at).await)
     }
-}
-
-/// An answer, to be kept.
-fn answer<F: Family>(place: &Place, value: F::Value, told: u64, at: Instant) -> Answer {
-    let bytes = u32::try_from(F::bytes(&value) + OVERHEAD_BYTES).unwrap_or(u32::MAX);
-    Answer { of: place.of(F::is_nothing(&value)), value: Arc::new(value), told, at, bytes }
 }

@@ -7,6 +7,9 @@ use std::time::Duration;
 
 use super::{Environment, Reader};
 
+/// How long it is waited for what another caller is just reading.
+const PATIENCE: Duration = Duration::from_millis(250);
+
 /// How long answers are kept, and how much of them.
 #[derive(Debug, Clone, Copy)]
 pub struct CacheConfig {
@@ -14,6 +17,8 @@ pub struct CacheConfig {
     pub ttl: Duration,
     /// The most bytes that are kept in this process.
     pub bytes_max: u64,
+    /// How long it is waited for what another caller is just reading. A test has more or less of it.
+    pub patience: Duration,
 }
 
 impl CacheConfig {
@@ -28,6 +33,7 @@ impl CacheConfig {
         Self {
             ttl: Duration::from_secs(reader.or::<u32>("CACHE_TTL_SECONDS", ttl).into()),
             bytes_max: reader.at_least_one::<u64>("CACHE_MEGABYTES_MAX", 64).saturating_mul(1024 * 1024),
+            patience: PATIENCE,
         }
     }
 }

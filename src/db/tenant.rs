@@ -5,6 +5,7 @@
 //! and what is read afterwards sees it, in a fresh transaction on the same connection.
 
 use std::ops::Deref;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -15,7 +16,7 @@ use diesel::pg::Pg;
 use diesel::query_builder::{QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Jsonb, Nullable, Text, Timestamptz, Uuid as SqlUuid};
 use futures_util::future::{BoxFuture, FutureExt as _};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 use uuid::Uuid;
 
 use super::bell::Bell;
@@ -46,6 +47,8 @@ pub struct TenantSession {
     tenant: Arc<TenantCtx>,
     meter: Arc<Meter>,
     state: Mutex<State>,
+    /// Wakes who waits for a reading transaction to be open.
+    opened: Notify,
     /// Why no connection could be borrowed, the first time that none could.
     refused: OnceLock<DbError>,
 }
@@ -94,8 +97,8 @@ impl TenantDb {
     #[must_use]
     pub fn session(&self, tenant: Arc<TenantCtx>) -> TenantSession {
         let Self { pool, bell, news } = self.clone();
-        let (meter, state, refused) = Default::default();
-        TenantSession { pool, bell, news, tenant, meter, state, refused }
+        let (meter, state, opened, refused) = Default::default();
+        TenantSession { pool, bell, news, tenant, meter, state, opened, refused }
     }
 
     /// The state of the pool, for metrics.
@@ -134,6 +137,7 @@ impl TenantSession {
         let opening = opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.tenant);
         let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)), moment);
         state.read = Some(read.clone());
+        self.opened.notify_waiters();
         Ok(read)
     }
 
@@ -210,6 +214,16 @@ impl TenantSession {
     /// Whether a reading transaction is open.
     pub async fn is_reading(&self) -> bool {
         self.state.lock().await.read.is_some()
+    }
+
+    /// Waits until a reading transaction is open.
+    pub async fn reading(&self) {
+        let mut opened = pin!(self.opened.notified());
+        // Before it is looked, so that none is overlooked that opens meanwhile.
+        opened.as_mut().enable();
+        if !self.is_reading().await {
+            opened.await;
+        }
     }
 
     /// Ends the reading transaction, if one is open, without waiting. To be called once all answers are in; a session
