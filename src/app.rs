@@ -111,7 +111,7 @@ impl App {
         tasks.spawn(listen(listen_target.clone(), TENANTS_CHANNEL, name.clone(), liveness, heard));
         tasks.spawn(bell.clone().carry(control.clone()).map(drop));
         let carrier = Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name };
-        tasks.spawn(carrier.run(listen_target).map(drop));
+        tasks.spawn(carrier.run(listen_target));
         if let Some(cache) = &cache {
             tasks.spawn(cache.clone().run().map(drop));
         }

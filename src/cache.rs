@@ -9,8 +9,10 @@
 //! | this process has changed the row | not at all: it is outdated before the writer is answered |
 //! | another process has | until it is heard: milliseconds |
 //! | this process hears nobody ([`News::is_heard`]) | [`TRUST_UNHEARD`], and Redis is not asked |
-//! | a process died between its COMMIT and the telling | two seconds: until it is missed |
+//! | a process died between its COMMIT and the telling | two seconds, while PostgreSQL answers at once: until it is missed |
 //! | the end of a COMMIT was not seen | until it is told once more, a second and ten seconds later |
+//! | a process died while its COMMIT hung | until what it did is missed once more, ten seconds later |
+//! | a COMMIT hung for longer than that | `CACHE_TTL_SECONDS` |
 //! | somebody has changed it past all servers | `CACHE_TTL_SECONDS` |
 //!
 //! A call with `Cache-Control: no-cache` is answered from the database. So is everything in a mutation, its payload included,

@@ -156,6 +156,7 @@
 //! - No answer to a repeated request but from the row that committed with the effect; no cache is asked.
 //! - No lock is taken after the head's, and books are locked in the order of their ids.
 //! - No number of an order, event or entry is taken but from `tenant_head`.
+//! - No change of a shop is committed by a process that has said goodbye to those whom it tells of changes ([`news`]).
 //! - No clock and no randomness but through `kernel::clock::Clock`.
 //! - No secret is stored but as a hash: Argon2id for passwords, SHA-256 for what has 256 random bits; or wrapped by a key
 //!   that no database holds, as tenants' keys are. No secret lies in the queue of jobs, and none is `Display`.

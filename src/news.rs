@@ -2,8 +2,9 @@
 //!
 //! Everybody listens to both, so everybody is free to choose for each message. A channel of Redis carries its tenant's id; what
 //! is notified goes out on one channel, much at a time, because each NOTIFY takes a lock of the whole cluster at its COMMIT.
-//! Who was away is told that it has missed something, and so is everybody when a process is not there any more: it may have died
-//! between a COMMIT and the telling. Nobody rests on being told: what is kept has a time, and what is shown is read anew.
+//! Who was away is told that it has missed something, and so is everybody when a process is not there any more and has not said
+//! goodbye: it may have died between a COMMIT and the telling. Nobody rests on being told: what is kept has a time, and what is
+//! shown is read anew.
 
 mod presence;
 
@@ -12,9 +13,10 @@ use std::time::Duration;
 
 use diesel::sql_types::Text;
 use futures_util::stream::StreamExt as _;
-use tokio::time::{Instant, interval, sleep};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, interval, sleep, sleep_until};
 
-use crate::db::listen::{Liveness, Signal, listen_about};
+use crate::db::listen::{Calls, Liveness, Signal, Voice, listen_about};
 use crate::db::tls::Target;
 use crate::db::{ControlDb, ControlTx, DbError, News};
 use crate::kernel::ids::{TenantId, base32_encode};
@@ -50,6 +52,10 @@ const ECHO_TIMEOUT: Duration = Duration::from_secs(1);
 /// The pause before Redis is listened to again.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(250);
 
+/// When it is missed once more what a process may have changed that is gone: a COMMIT which it did not see the end of may come
+/// through after it has died.
+const DOUBT_PAUSE: Duration = Duration::from_secs(10);
+
 /// Bytes of a notification at most; PostgreSQL takes 7,999.
 const NOTIFICATION_BYTES_MAX: usize = 7_900;
 
@@ -67,13 +73,14 @@ pub struct Carrier {
 }
 
 impl Carrier {
-    /// Carries and hears for ever. To be run as a task and aborted at shutdown.
-    pub async fn run(self, target: Target) -> Infallible {
+    /// Carries and hears until the process [leaves](News::leave). To be run as a task and aborted at shutdown.
+    pub async fn run(self, target: Target) {
         let (news, name) = (self.news.clone(), self.name.clone());
         let liveness = news.notifications().clone();
         // Listeners call to themselves on one channel, so each has a name of its own.
         let echo = format!("{name}{VOICE}");
         let presence = Presence::default();
+        let (gone, missed) = mpsc::unbounded_channel();
         let hear = |signal| match signal {
             Signal::Connected => {
                 presence.forget();
@@ -81,34 +88,44 @@ impl Carrier {
             }
             Signal::Payload(message) => hear(&news, &name, &message),
         };
-        let hear_voice = |voice: &str| {
-            if voice.ends_with(VOICE) {
-                presence.hear(voice, Instant::now());
+        let hear_voice = |voice: Voice<'_>| {
+            if let Voice::Other(name) | Voice::Leaving(name) = voice
+                && !name.ends_with(VOICE)
+            {
+                return;
+            }
+            if presence.hear(voice) {
+                tracing::info!("A process is not heard any more; forgetting what may have changed untold");
+                news.miss();
+                let _ = gone.send(Instant::now());
             }
         };
+        let (leave, leaving) = watch::channel(false);
+        let carry = async {
+            self.carry().await;
+            leave.send_replace(true);
+            std::future::pending().await
+        };
         tokio::select! {
-            never = self.carry() => match never {},
+            never = carry => match never {},
             never = self.listen_to_redis() => match never {},
-            never = self.watch(&presence) => match never {},
-            () = listen_about(target, CHANNEL, echo, liveness, hear, hear_voice) => std::future::pending().await,
+            never = self.doubt(missed) => match never {},
+            () = listen_about(target, CHANNEL, echo, liveness, leaving, hear, hear_voice) => self.news.has_left(),
         }
     }
 
-    /// Notices when a process that tells news is gone. What it has told nobody any more may be anything.
-    async fn watch(&self, presence: &Presence) -> Infallible {
-        let mut looks = interval(ECHO_PAUSE);
-        loop {
-            looks.tick().await;
-            if presence.is_anybody_gone(Instant::now()) {
-                tracing::info!("A process is not heard any more; forgetting what may have changed untold");
-                self.news.miss();
-            }
+    /// Misses once more what processes may have changed that were missed at some time.
+    async fn doubt(&self, mut missed: mpsc::UnboundedReceiver<Instant>) -> Infallible {
+        while let Some(at) = missed.recv().await {
+            sleep_until(at + DOUBT_PAUSE).await;
+            self.news.miss();
         }
+        std::future::pending().await
     }
 
-    /// Carries what there is, again and again.
-    async fn carry(&self) -> Infallible {
-        loop {
+    /// Carries what there is, again and again, until all is told and nothing more will be.
+    async fn carry(&self) {
+        while !self.news.close() {
             self.news.waiting().await;
             let letters = self.news.take();
             if letters.is_empty() || self.publish(&letters).await.is_ok() {
@@ -160,24 +177,27 @@ impl Carrier {
         channels.await.map_err(|_| Away)?.map_err(|_| Away)?;
         self.news.miss();
         let mut messages = connection.on_message();
-        let mut calls = interval(ECHO_PAUSE);
+        let (mut ticks, calls) = (interval(ECHO_PAUSE), Calls::new());
         let mut heard_at = Instant::now();
         loop {
             tokio::select! {
-                _ = calls.tick() => {
+                _ = ticks.tick() => {
                     if heard_at.elapsed() > ECHO_TIMEOUT {
                         return Err(Away);
                     }
-                    let call = async |line: &mut _| ::redis::cmd("PUBLISH").arg(&echo).arg("").query_async::<()>(line).await;
+                    let now = calls.now();
+                    let call = async |line: &mut _| ::redis::cmd("PUBLISH").arg(&echo).arg(&now).query_async::<()>(line).await;
                     // An echo that does not come says it.
                     let _ = redis.ask(call).await;
                 }
                 message = messages.next() => {
                     let message = message.ok_or(Away)?;
+                    let text = message.get_payload::<String>().unwrap_or_default();
                     if message.get_channel_name() == echo {
+                        // Late or not, it is heard; whether it is late is said by what it says.
                         heard_at = Instant::now();
-                        liveness.hear();
-                    } else if let Ok(text) = message.get_payload::<String>() {
+                        liveness.hear(calls.made_at(&text));
+                    } else {
                         hear(&self.news, &self.name, &text);
                     }
                 }

@@ -78,6 +78,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let stop = stop.shared();
     let serving = serve(Arc::clone(&app), listener, stop.clone());
     let (served, worked) = tokio::join!(serving, work(Arc::clone(&app), handlers, stop));
+    app.services.news.leave().await;
     // The server's connections end before PostgreSQL does, so that its log stays quiet.
     drop((app, owner));
     drop(cluster);

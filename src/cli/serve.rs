@@ -23,7 +23,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let listener = bind(&app).await?;
     tracing::info!(http.address = %listener.local_addr()?, environment = %app.config.environment, "Serving");
     warn_if_mail_waits(&app);
-    serve(app, listener, stop).await
+    let served = serve(Arc::clone(&app), listener, stop).await;
+    app.services.news.leave().await;
+    served
 }
 
 /// Asks `/health/live` of the server that has this configuration.

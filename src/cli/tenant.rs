@@ -1,5 +1,6 @@
 //! `shelfwise tenant`: what operators do with tenants at the command line.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -277,13 +278,23 @@ async fn telling(
     work: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let listen = Target::from_url(urls(config)?.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
-    let carrier = Carrier { news, control: control.clone(), redis: None, name: base32_encode(SystemClock.new_id()) };
-    let done = tokio::select! {
-        never = carrier.run(listen) => match never {},
+    let name = base32_encode(SystemClock.new_id());
+    let carrier = Carrier { news: news.clone(), control: control.clone(), redis: None, name };
+    let carry = async {
+        carrier.run(listen).await;
+        std::future::pending::<Infallible>().await
+    };
+    let work = async {
+        let done = work.await;
+        (done, news.leave().await)
+    };
+    let (done, is_told) = tokio::select! {
+        never = carry => match never {},
         done = work => done,
     };
-    // Some of it may be on its way still.
-    announce(control, Some(tenant)).await?;
+    if !is_told {
+        announce(control, Some(tenant)).await?;
+    }
     done
 }
 

@@ -22,5 +22,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let limits = Limits::default();
     let serving = serve_routes(machine_router(Arc::clone(&app)), listener, &limits, stop.clone());
     let ((), result) = tokio::join!(serving, work(Arc::clone(&app), handlers(&app), stop));
+    app.services.news.leave().await;
     result
 }

@@ -3,20 +3,25 @@
 //! What a transaction has changed is told when its COMMIT is over, be its answer there or not: it may have been one. Who listens
 //! in this process has been told before the writer is answered. For other processes it waits here until [`crate::news`] has
 //! carried it, however often that fails. A process that dies in between has told nobody else: so whoever keeps what may change
-//! must not keep it for ever.
+//! must not keep it for ever, and others notice when a process is gone. A process that ends leaves first: it commits nothing any
+//! more, tells what there is to tell, and says goodbye.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::error::DbError;
 use super::listen::Liveness;
 use crate::kernel::ids::TenantId;
 use crate::kernel::news::{Bulletin, Letters, Told};
 
 /// When it is told once more what a COMMIT has changed whose end was not seen: it may come through after its connection is lost.
 const DOUBT_PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(9)];
+
+/// How long a process that ends waits until all it has done is told.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How much a process has been told so far, and when that was.
 #[derive(Debug, Clone, Copy)]
@@ -71,10 +76,36 @@ struct Desk {
     outbox: Mutex<Letters>,
     /// Wakes who carries it.
     away: Notify,
+    /// COMMITs whose end is not told yet, or is to be told again; nothing once there may be none any more.
+    under_way: Mutex<UnderWay>,
+    /// Whether the process ends.
+    leaves: watch::Sender<bool>,
+    /// Whether it has said goodbye.
+    left: watch::Sender<bool>,
     /// Whether notifications of PostgreSQL are heard.
     notifications: Liveness,
     /// Whether Redis is heard, where there is one.
     redis: Option<Liveness>,
+}
+
+/// What is committed and not told.
+#[derive(Default)]
+struct UnderWay {
+    commits: usize,
+    /// Nothing is committed any more.
+    is_over: bool,
+}
+
+/// A COMMIT that is under way until this is dropped.
+struct Commit(News);
+
+impl Drop for Commit {
+    fn drop(&mut self) {
+        self.0.under_way().commits -= 1;
+        if *self.0.0.leaves.borrow() {
+            self.0.0.away.notify_one();
+        }
+    }
 }
 
 /// What is told when this is dropped.
@@ -82,6 +113,7 @@ pub(super) struct Telling {
     news: News,
     tenant: TenantId,
     told: Told,
+    commit: Option<Commit>,
 }
 
 impl Telling {
@@ -101,8 +133,10 @@ impl Drop for Telling {
             return;
         }
         news.tell(tenant, told.clone());
+        let commit = self.commit.take();
         if tokio::runtime::Handle::try_current().is_ok() {
             tokio::spawn(async move {
+                let _commit = commit;
                 for pause in DOUBT_PAUSES {
                     tokio::time::sleep(pause).await;
                     news.tell(tenant, told.clone());
@@ -191,8 +225,40 @@ impl News {
     }
 
     /// What is told at the end of a COMMIT, however it ends.
-    pub(super) fn telling(&self, tenant: TenantId, told: Told) -> Telling {
-        Telling { news: self.clone(), tenant, told }
+    ///
+    /// # Errors
+    /// The process has said goodbye, and must commit nothing.
+    pub(super) fn telling(&self, tenant: TenantId, told: Told) -> Result<Telling, DbError> {
+        let mut under_way = self.under_way();
+        if under_way.is_over {
+            return Err(DbError::Unreachable("this process ends".to_owned()));
+        }
+        under_way.commits += 1;
+        Ok(Telling { news: self.clone(), tenant, told, commit: Some(Commit(self.clone())) })
+    }
+
+    /// Ends what this process has to tell, and has goodbye said. Answers false where not all could be told in time, or it is not
+    /// known what became of a COMMIT: others will miss it then. To be called when nothing is left to be done.
+    pub async fn leave(&self) -> bool {
+        self.0.leaves.send_replace(true);
+        self.0.away.notify_one();
+        let mut left = self.0.left.subscribe();
+        tokio::time::timeout(LEAVE_TIMEOUT, left.wait_for(|left| *left)).await.is_ok()
+    }
+
+    /// Closes where the process ends and all is told: from then on nothing is committed. Answers whether it is closed. To be
+    /// called by who carries, with nothing in hand.
+    #[must_use]
+    pub fn close(&self) -> bool {
+        // In this order: what is not under way any more has been told.
+        let mut under_way = self.under_way();
+        under_way.is_over |= *self.0.leaves.borrow() && under_way.commits == 0 && self.outbox().is_empty();
+        under_way.is_over
+    }
+
+    /// Who carries has ended.
+    pub fn has_left(&self) {
+        self.0.left.send_replace(true);
     }
 
     fn say(&self, bulletin: Bulletin<'_>, source: Source) {
@@ -204,6 +270,10 @@ impl News {
         }
     }
 
+    fn under_way(&self) -> MutexGuard<'_, UnderWay> {
+        self.0.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn outbox(&self) -> MutexGuard<'_, Letters> {
         self.0.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -211,6 +281,9 @@ impl News {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+
+    use futures_util::FutureExt as _;
     use tokio::sync::mpsc;
     use uuid::Uuid;
 
@@ -223,18 +296,46 @@ mod tests {
         let (heard, mut ear) = mpsc::unbounded_channel();
         news.attach(Arc::new(move |_, _| heard.send(()).unwrap()));
         let told = || Told::Facts(vec![Fact::new(Topic::Book, Uuid::from_u128(7))]);
-        news.telling(tenant, told()).tell();
+        news.telling(tenant, told()).unwrap().tell();
         ear.recv().await.unwrap();
         assert_eq!(news.moments().told(), 1, "once, and nothing is to come");
-        drop(news.telling(tenant, Told::default()));
+        drop(news.telling(tenant, Told::default()).unwrap());
         assert_eq!(news.moments().told(), 1, "nothing has changed");
 
         let before = news.moments().now();
-        drop(news.telling(tenant, told()));
+        drop(news.telling(tenant, told()).unwrap());
         ear.recv().await.unwrap();
         assert_eq!(news.moments().told(), before.told + 1);
         ear.recv().await.unwrap();
         assert_eq!(news.moments().told(), before.told + 2);
         assert!(before.at.elapsed() >= DOUBT_PAUSES[0]);
+    }
+
+    #[tokio::test]
+    async fn who_leaves_has_told_all_and_commits_nothing_more() {
+        let (news, tenant) = (News::default(), TenantId(Uuid::from_u128(1)));
+        let told = || Told::Facts(vec![Fact::new(Topic::Book, Uuid::from_u128(7))]);
+        let telling = news.telling(tenant, told()).unwrap();
+        assert!(!news.close(), "it stays");
+        let mut leaving = pin!(news.leave());
+        assert_eq!(leaving.as_mut().now_or_never(), None);
+        assert!(!news.close(), "something is being committed");
+        telling.tell();
+        assert!(!news.close(), "it is not carried yet");
+        assert_eq!(news.take().len(), 1);
+        assert!(news.close());
+        assert!(news.telling(tenant, told()).is_err());
+        assert_eq!(leaving.as_mut().now_or_never(), None, "not said yet");
+        news.has_left();
+        assert!(leaving.await);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_know_what_became_of_a_commit_does_not_say_goodbye() {
+        let (news, tenant) = (News::default(), TenantId(Uuid::from_u128(1)));
+        drop(news.telling(tenant, Told::Anything).unwrap());
+        assert_eq!(news.leave().now_or_never(), None);
+        assert_eq!(news.take().len(), 1);
+        assert!(!news.close());
     }
 }

@@ -197,9 +197,9 @@ impl TenantSession {
         // A change that nobody writes down must not be kept: whoever notes one goes through the journal's door.
         let is_kept = result.is_ok() && tx.journal.is_empty();
         // Told when it is dropped: once the COMMIT is over, and also where its answer never comes, for it may have been one.
-        let telling = is_kept.then(|| self.news.telling(self.tenant.id, std::mem::take(&mut tx.told)));
-        held.end(if is_kept { "COMMIT" } else { "ROLLBACK" }).await?;
-        if let Some(telling) = telling {
+        let telling = is_kept.then(|| self.news.telling(self.tenant.id, std::mem::take(&mut tx.told))).transpose();
+        held.end(if is_kept && telling.is_ok() { "COMMIT" } else { "ROLLBACK" }).await?;
+        if let Some(telling) = telling? {
             telling.tell();
         }
         if result.is_ok() && !is_kept {

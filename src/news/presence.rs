@@ -2,41 +2,51 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::db::listen::Voice;
 
-/// How long a process is not heard that counts as gone: it calls four times in that time.
-const SILENCE_MAX: Duration = Duration::from_secs(1);
+/// How often a process may hear itself without hearing another before that one counts as gone: all call equally often, four times
+/// a second. So a process that stood still, or a PostgreSQL that did, takes nobody for dead.
+const SILENCE_MAX: u64 = 4;
 
 /// Processes by name, and when each was last heard.
 #[derive(Default)]
-pub(super) struct Presence(Mutex<HashMap<String, Instant>>);
+pub(super) struct Presence(Mutex<Calls>);
+
+#[derive(Default)]
+struct Calls {
+    /// How often this process has heard itself.
+    own: u64,
+    /// How often it had when another was last heard.
+    others: HashMap<String, u64>,
+}
 
 impl Presence {
-    /// A process calls.
-    pub(super) fn hear(&self, voice: &str, now: Instant) {
-        let mut heard = self.heard();
-        match heard.get_mut(voice) {
-            Some(heard_at) => *heard_at = now,
-            None => drop(heard.insert(voice.to_owned(), now)),
+    /// Somebody calls. Answers whether another who was there is not any more; each is missed once, and who said goodbye is not.
+    pub(super) fn hear(&self, voice: Voice<'_>) -> bool {
+        let Calls { own, others } = &mut *self.calls();
+        match voice {
+            Voice::Other(name) => match others.get_mut(name) {
+                Some(heard_at) => *heard_at = *own,
+                None => drop(others.insert(name.to_owned(), *own)),
+            },
+            Voice::Leaving(name) => drop(others.remove(name)),
+            Voice::Own => {
+                *own += 1;
+                let before = others.len();
+                others.retain(|_, heard_at| *own - *heard_at <= SILENCE_MAX);
+                return others.len() < before;
+            }
         }
-    }
-
-    /// Whether somebody who was there is not any more. Each is missed once.
-    pub(super) fn is_anybody_gone(&self, now: Instant) -> bool {
-        let mut heard = self.heard();
-        let before = heard.len();
-        heard.retain(|_, heard_at| now.saturating_duration_since(*heard_at) <= SILENCE_MAX);
-        heard.len() < before
+        false
     }
 
     /// Forgets everybody, before listening anew.
     pub(super) fn forget(&self) {
-        self.heard().clear();
+        self.calls().others.clear();
     }
 
-    fn heard(&self) -> MutexGuard<'_, HashMap<String, Instant>> {
+    fn calls(&self) -> MutexGuard<'_, Calls> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -45,20 +55,43 @@ impl Presence {
 mod tests {
     use super::*;
 
+    /// Hears itself so often, and answers how often somebody was missed.
+    fn pass(presence: &Presence, times: u64) -> usize {
+        (0..times).filter(|_| presence.hear(Voice::Own)).count()
+    }
+
     #[test]
     fn who_falls_silent_is_missed_once() {
-        let (presence, start) = (Presence::default(), Instant::now());
-        let at = |millis| start + Duration::from_millis(millis);
-        presence.hear("a-news", at(0));
-        presence.hear("b-news", at(0));
-        presence.hear("a-news", at(800));
-        assert!(!presence.is_anybody_gone(at(1_000)));
-        assert!(presence.is_anybody_gone(at(1_001)), "b");
-        assert!(!presence.is_anybody_gone(at(1_800)));
-        assert!(presence.is_anybody_gone(at(1_801)), "a");
-        assert!(!presence.is_anybody_gone(at(9_000)));
-        presence.hear("a-news", at(9_000));
+        let presence = Presence::default();
+        presence.hear(Voice::Other("a"));
+        presence.hear(Voice::Other("b"));
+        assert_eq!(pass(&presence, 2), 0);
+        presence.hear(Voice::Other("a"));
+        assert_eq!(pass(&presence, SILENCE_MAX - 2), 0);
+        assert!(presence.hear(Voice::Own), "b");
+        assert_eq!(pass(&presence, 1), 0);
+        assert!(presence.hear(Voice::Own), "a");
+        assert_eq!(pass(&presence, 100), 0);
+    }
+
+    #[test]
+    fn who_says_goodbye_is_not_missed() {
+        let presence = Presence::default();
+        presence.hear(Voice::Other("a"));
+        assert!(!presence.hear(Voice::Leaving("a")));
+        assert_eq!(pass(&presence, 100), 0);
+        presence.hear(Voice::Other("b"));
         presence.forget();
-        assert!(!presence.is_anybody_gone(at(99_000)), "who was deaf is told by itself that it has missed something");
+        assert_eq!(pass(&presence, 100), 0, "who was deaf is told by itself that it has missed something");
+    }
+
+    #[test]
+    fn who_hears_nothing_of_itself_misses_nobody() {
+        let presence = Presence::default();
+        presence.hear(Voice::Other("a"));
+        // However long nothing is heard at all: all are heard when it is over.
+        assert_eq!(pass(&presence, 1), 0);
+        presence.hear(Voice::Other("a"));
+        assert_eq!(pass(&presence, SILENCE_MAX), 0);
     }
 }
