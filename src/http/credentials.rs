@@ -16,9 +16,11 @@ use crate::kernel::news::{Fact, Topic};
 use crate::kernel::tenant::TenantCtx;
 use crate::live::Interest;
 
-/// The headers that say who somebody is, in which shop and by which program, and by which day's schema.
-const KEPT: [HeaderName; 7] = [
+/// The headers that say who somebody is, in which shop and by which program, by which day's schema, and whether what is kept will
+/// do.
+const KEPT: [HeaderName; 8] = [
     header::AUTHORIZATION,
+    header::CACHE_CONTROL,
     header::HOST,
     header::USER_AGENT,
     X_TENANT,
@@ -36,16 +38,25 @@ pub(super) fn kept(headers: &HeaderMap) -> HeaderMap {
     kept.collect()
 }
 
+/// Those that every look of a socket needs.
+pub(super) fn kept_of_socket(headers: &HeaderMap) -> HeaderMap {
+    let mut kept = kept(headers);
+    // Browsers say this of the opening of every socket. Who means it says it in the first message.
+    kept.remove(header::CACHE_CONTROL);
+    kept
+}
+
 /// Adds what the first message of a socket says: browsers give a socket no headers. The names are those of the headers, in any
 /// case.
 ///
 /// # Errors
 /// A value is no header's, or a header says another.
 pub(super) fn join(headers: &mut HeaderMap, payload: &Map<String, Value>) -> Result<(), &'static str> {
-    for name in [header::AUTHORIZATION, X_TENANT] {
+    for name in [header::AUTHORIZATION, X_TENANT, header::CACHE_CONTROL] {
         for (_, value) in payload.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_str())) {
             let value = value.as_str().filter(|value| !value.is_empty());
-            let value = value.and_then(|value| HeaderValue::from_str(value).ok()).ok_or("Malformed credential")?;
+            let value =
+                value.and_then(|value| HeaderValue::from_str(value).ok()).ok_or("Malformed credential or header")?;
             match headers.get(&name) {
                 Some(known) if *known != value => return Err("Headers and payload differ"),
                 Some(_) => {}
@@ -102,6 +113,16 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn a_sockets_own_headers_do_not_refuse_what_is_kept_but_its_payload_does() {
+        let headers = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))].into_iter().collect();
+        assert_eq!(kept(&headers).get(header::CACHE_CONTROL).unwrap(), "no-cache");
+        let mut headers = kept_of_socket(&headers);
+        assert_eq!(headers.get(header::CACHE_CONTROL), None);
+        join(&mut headers, json!({ "CACHE-control": "no-store" }).as_object().unwrap()).unwrap();
+        assert_eq!(headers.get(header::CACHE_CONTROL).unwrap(), "no-store");
+    }
+
+    #[test]
     fn a_payload_says_what_headers_do_not_and_never_another() {
         let check = |header: Option<&str>, payload: Value, expected: Result<Option<&str>, &str>| {
             let mut headers = HeaderMap::new();
@@ -118,7 +139,7 @@ mod tests {
         check(Some("Bearer a"), json!({}), Ok(Some("Bearer a")));
         check(Some("Bearer a"), json!({ "authorization": "Bearer b" }), Err("Headers and payload differ"));
         check(None, json!({ "authorization": "a", "Authorization": "b" }), Err("Headers and payload differ"));
-        check(None, json!({ "authorization": 1 }), Err("Malformed credential"));
-        check(None, json!({ "authorization": "a\nb" }), Err("Malformed credential"));
+        check(None, json!({ "authorization": 1 }), Err("Malformed credential or header"));
+        check(None, json!({ "authorization": "a\nb" }), Err("Malformed credential or header"));
     }
 }

@@ -67,7 +67,7 @@ async fn open(app: Arc<App>, plane: Plane, request: Request<Body>) -> Response<B
     let address = client_address(&parts.extensions, &parts.headers, &app.config.http.trusted_proxies);
     let asker = Asker {
         origin: Origin { address, request_id: request_id.shared() },
-        headers: credentials::kept(&parts.headers),
+        headers: credentials::kept_of_socket(&parts.headers),
         uri: parts.uri,
         app,
         plane,

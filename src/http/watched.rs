@@ -53,7 +53,7 @@ pub(super) struct Asker {
     pub(super) app: Arc<App>,
     pub(super) plane: Plane,
     pub(super) origin: Origin,
-    /// The credential, the host and `X-Tenant`.
+    /// The credential, the host and `X-Tenant`, and what else is [kept](super::credentials).
     pub(super) headers: HeaderMap,
     pub(super) uri: Uri,
 }

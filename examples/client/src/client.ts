@@ -1,5 +1,5 @@
 // The way to a shop's API: queries and mutations by HTTP. What may be sent again is sent again, and mutations carry a key, so
-// that all of them may be.
+// that all of them may be. Who has just written reads what was written, whichever server answers.
 import { Client, type CombinedError, fetchExchange, makeOperation, mapExchange, type Operation } from '@urql/core';
 import { retryExchange } from '@urql/exchange-retry';
 
@@ -15,7 +15,15 @@ export interface Options {
 /** Errors that say that nothing was done and that it may be asked for again. */
 const PASSING = new Set(['RATE_LIMITED', 'SERVICE_UNAVAILABLE', 'IDEMPOTENCY_IN_PROGRESS']);
 
+/** How long servers may go on answering with what was before a mutation, in milliseconds: what they promise, and some more. */
+const OUTDATED_MS = 3_000;
+
 export function connect({ origin, token, attemptsMax = 4 }: Options): Client {
+  let writtenAt = -Infinity;
+  const withFreshness = (operation: Operation) => {
+    const isFresh = operation.kind === 'query' && performance.now() - writtenAt < OUTDATED_MS;
+    return withHeaders(operation, token(), isFresh);
+  };
   return new Client({
     url: new URL('/graphql', origin).href,
     preferGetMethod: false,
@@ -24,7 +32,13 @@ export function connect({ origin, token, attemptsMax = 4 }: Options): Client {
       // First, so that all attempts have one key.
       mapExchange({ onOperation: withKey }),
       retryExchange({ initialDelayMs: 250, maxDelayMs: 60_000, maxNumberAttempts: attemptsMax, retryWith: again }),
-      mapExchange({ onOperation: (operation) => withHeaders(operation, token()) }),
+      mapExchange({
+        onOperation: withFreshness,
+        // Be it an error: it may have been done.
+        onResult: ({ operation }) => {
+          if (operation.kind === 'mutation') writtenAt = performance.now();
+        },
+      }),
       fetchExchange,
     ],
   });
@@ -42,8 +56,10 @@ function withKey(operation: Operation): Operation {
   return makeOperation(operation.kind, operation, { ...operation.context, idempotencyKey });
 }
 
-function withHeaders(operation: Operation, token: string): Operation {
+/** Says who asks, and of a query whether what servers keep will not do. */
+function withHeaders(operation: Operation, token: string, isFresh: boolean): Operation {
   const headers: Record<string, string> = { authorization: `Bearer ${token}` };
+  if (isFresh) headers['cache-control'] = 'no-cache';
   const key: unknown = operation.context['idempotencyKey'];
   if (typeof key === 'string') headers['idempotency-key'] = key;
   return makeOperation(operation.kind, operation, { ...operation.context, fetchOptions: { headers } });

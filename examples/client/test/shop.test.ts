@@ -111,6 +111,25 @@ test('an answer that is lost is asked for again, and the book is there once', as
   assert.equal(await titled(title), 1);
 });
 
+test('who has just written is not answered by what servers keep', async (t) => {
+  const asked: (string | undefined)[] = [];
+  const server = createServer(async (incoming, response) => {
+    asked.push(incoming.headers['cache-control']);
+    const headers = forwarded(incoming);
+    const answer = await fetch(new URL(incoming.url ?? '/', BASE_URL), { method: 'POST', headers, body: await bodyOf(incoming) });
+    response.writeHead(answer.status, { 'content-type': answer.headers.get('content-type') ?? '' });
+    response.end(await answer.text());
+  });
+  await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const writing = connect({ origin: `http://127.0.0.1:${port}`, token: () => TENANT_TOKEN });
+  await everyBook(writing).next();
+  await bookCreate(writing, { title: newTitle('fresh') });
+  await everyBook(writing).next();
+  assert.deepEqual(asked, [undefined, undefined, 'no-cache']);
+});
+
 test('who asks too often waits for as long as the server says', async (t) => {
   const { origin, requests } = await badDay(t, async (_, response) => {
     response.writeHead(429, { 'content-type': 'application/graphql-response+json', 'retry-after': '1' });

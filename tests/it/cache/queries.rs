@@ -5,6 +5,7 @@ use shelfwise::cache::keys::Name;
 
 use super::{counts, keeping, retitle, retitle_by_hand, title, until};
 use crate::graphql_helpers::{book, category};
+use crate::harness::socket::Socket;
 use crate::orders::{act, order, stocked};
 
 #[tokio::test]
@@ -114,6 +115,33 @@ async fn a_mutation_and_who_refuses_what_is_kept_are_answered_by_the_database() 
     let data = owner.data(author, json!({ "id": id })).await;
     assert_eq!(data["bookUpdate"]["book"], json!({ "title": "Changed", "category": { "name": "Shelf" } }));
     assert_eq!(title(&owner, &id).await.0, "Changed");
+    world.end().await;
+}
+
+#[tokio::test]
+async fn who_refuses_what_is_kept_may_do_so_over_streams_and_sockets() {
+    let (world, database) = keeping(&[]).await;
+    let owner = world.owner();
+    let id = book(&owner, json!({ "title": "Kept" })).await;
+    title(&owner, &id).await;
+    retitle_by_hand(&world, &database, &id, "Changed").await;
+    let (query, variables) = ("query($id: ID!) { book(id: $id) { title } }", json!({ "id": id }));
+    let refusing = world.owner().with_header("cache-control", "no-cache");
+    for (client, expected) in [(&owner, "Kept"), (&refusing, "Changed")] {
+        let (_, events) = client.events(query, variables.clone()).await;
+        assert_eq!(events[0]["data"]["book"]["title"], expected);
+    }
+    // Browsers open all sockets so.
+    let headers = [("sec-websocket-protocol", "graphql-transport-ws"), ("cache-control", "no-cache")];
+    for (own, expected) in [(json!({}), "Kept"), (json!({ "Cache-Control": "no-cache" }), "Changed")] {
+        let mut payload = own;
+        payload["authorization"] = format!("Bearer {}", world.owner_token()).into();
+        let mut socket = Socket::open(&world, "/graphql/ws", &headers).await;
+        socket.say(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.hears().await["type"], "connection_ack");
+        socket.subscribe("1", query, variables.clone()).await;
+        assert_eq!(socket.next_of("1").await["book"]["title"], expected);
+    }
     world.end().await;
 }
 
