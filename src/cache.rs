@@ -221,7 +221,8 @@ impl Cache {
         let value = read(transaction).await?;
         if let (Some(shared), Some(lease)) = (&self.0.shared, lease)
             && moment.at >= lease.lent_at
-            && place.is_shared(F::is_nothing(&value))
+            // That there is nothing would let anybody fill Redis with what there is not.
+            && !F::is_nothing(&value)
             && let Ok(text) = serde_json::to_vec(&value)
         {
             shared.put(place, lease, &text, moment.at.elapsed(), self.0.ttl);
@@ -245,6 +246,7 @@ impl Cache {
         session: &TenantSession,
     ) -> Result<Arc<F::Value>, Option<Lease>> {
         let Some(shared) = self.0.shared.as_ref().filter(|_| self.0.news.is_heard()) else { return Err(None) };
+        // As of an answer, which is all that is shared.
         let (of, asked_at) = (place.of(false), Instant::now());
         // Before what is owed is looked at.
         let told = self.0.marks.newest(place.tenant, of);
@@ -258,7 +260,7 @@ impl Cache {
         let at = asked_at.checked_sub(age).filter(|_| age < self.0.ttl).ok_or(None)?;
         // What cannot be read is another's, or damaged: the next change or the end of its time removes it.
         let value: F::Value = serde_json::from_slice(&text).map_err(|_| None)?;
-        if !place.is_shared(F::is_nothing(&value)) {
+        if F::is_nothing(&value) {
             return Err(None);
         }
         Ok(self.keep::<F>(place, value, told, at).await)

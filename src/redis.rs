@@ -1,14 +1,16 @@
 //! Redis, as far as it is there: what replicas share and may lose.
 //!
 //! Nothing here is the only copy of anything, so nobody waits for it: a call takes [`ANSWER_TIMEOUT`] at most, and after one that
-//! failed nobody asks for [`REST`]; then one caller finds out for all whether it is back. Who is told [`Away`] goes on without.
+//! was not answered nobody asks for [`REST`]; then one caller finds out for all whether it is back. Who is told [`Away`] goes on
+//! without. An answer that is an error concerns nobody but who asked: a Redis that is full refuses to keep more, and serves all
+//! who ask for no room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use ::redis::{Client, RedisResult};
+use ::redis::{Client, ErrorKind, RedisError, RedisResult};
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -21,7 +23,10 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long Redis is left alone after it has not answered.
 pub const REST: Duration = Duration::from_millis(250);
 
-/// Redis did not answer, or is left alone because it lately did not.
+/// How often it is logged at most that Redis answers errors.
+const REFUSALS_PAUSE: Duration = Duration::from_secs(60);
+
+/// Redis did not answer or answered an error, or is left alone because it lately did not answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("Redis does not answer")]
 pub struct Away;
@@ -38,6 +43,8 @@ struct Line {
     started: Instant,
     /// Until when nobody asks, in milliseconds since the start; 0 while it answers.
     rests_until: AtomicU64,
+    /// Until when no error that it answers is logged, in the same way.
+    quiet_until: AtomicU64,
 }
 
 impl Redis {
@@ -56,7 +63,8 @@ impl Redis {
             .set_response_timeout(Some(ANSWER_TIMEOUT))
             .set_number_of_retries(0);
         let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).context("REDIS_URL")?;
-        Ok(Self(Arc::new(Line { client, manager, started: Instant::now(), rests_until: AtomicU64::new(0) })))
+        let (started, rests_until, quiet_until) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Self(Arc::new(Line { client, manager, started, rests_until, quiet_until })))
     }
 
     /// Whether the last call was answered.
@@ -80,6 +88,7 @@ impl Redis {
                 line.is_back();
                 Ok(answer)
             }
+            Ok(Err(error)) if is_answer(&error) => Err(line.refused(&error)),
             Ok(Err(error)) => Err(line.rest(&error.to_string())),
             Err(_) => Err(line.rest("it took too long")),
         }
@@ -128,10 +137,27 @@ impl Line {
         Away
     }
 
+    /// It answers, but to this question.
+    fn refused(&self, error: &RedisError) -> Away {
+        self.is_back();
+        let (now, until) = (self.now(), self.quiet_until.load(Ordering::Relaxed));
+        let next = now + millis(REFUSALS_PAUSE);
+        if now >= until && self.quiet_until.compare_exchange(until, next, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        {
+            tracing::warn!(%error, "Redis answers errors; going on without those answers");
+        }
+        Away
+    }
+
     /// Milliseconds since the start, and one: 0 means that it answers.
     fn now(&self) -> u64 {
         millis(self.started.elapsed()) + 1
     }
+}
+
+/// Whether an error is what Redis has answered.
+fn is_answer(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension | ErrorKind::UnexpectedReturnType)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -141,11 +141,6 @@ impl Place {
         }
     }
 
-    /// Whether replicas share the answer: not where no fact names the place from which it had to be removed.
-    pub(super) fn is_shared(&self, is_nothing: bool) -> bool {
-        !(is_nothing && matches!(self.name.outdated(), Outdated::WhenRead(_)))
-    }
-
     /// The place's name in Redis.
     pub(super) fn text(&self) -> String {
         let (tenant, name) = (base32_encode(self.tenant.0), self.name.as_str());
@@ -171,8 +166,7 @@ mod tests {
         assert_eq!(place(Name::Categories, 0).of(false), Of::Topic(Topic::Category));
         assert_eq!(Name::Categories.outdated_by(fact(Topic::Category, 7)), Some(0));
         let isbn = place(Name::BookByIsbn, 9_780_141_439_587);
-        assert_eq!((isbn.of(false), isbn.is_shared(false)), (Of::Nothing, true));
-        assert_eq!((isbn.of(true), isbn.is_shared(true)), (Of::Topic(Topic::Book), false));
+        assert_eq!((isbn.of(false), isbn.of(true)), (Of::Nothing, Of::Topic(Topic::Book)));
         assert_eq!(Name::BookByIsbn.outdated_by(fact(Topic::Book, 7)), None);
     }
 

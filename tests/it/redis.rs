@@ -72,6 +72,22 @@ async fn nobody_waits_for_a_redis_that_says_nothing() {
 }
 
 #[tokio::test]
+async fn an_error_that_it_answers_concerns_nobody_else() {
+    let server = RedisServer::start().await;
+    let redis = redis_at(&server.url());
+    set(&redis, "kept").await.unwrap();
+    let full = async |line: &mut _| {
+        ::redis::cmd("CONFIG").arg(&["SET", "maxmemory", "1", "maxmemory-policy", "noeviction"]).query_async(line).await
+    };
+    redis.ask::<()>(full).await.unwrap();
+    for _ in 0..100 {
+        assert_eq!(set(&redis, "more").await, Err(Away), "it is full");
+        assert!(redis.is_up());
+        assert_eq!(get(&redis).await, Ok(Some("kept".to_owned())));
+    }
+}
+
+#[tokio::test]
 async fn a_redis_that_was_never_there_is_away() {
     let mut server = RedisServer::start().await;
     let redis = redis_at(&server.url());

@@ -44,8 +44,9 @@ async fn what_one_has_read_another_need_not() {
     assert_eq!(title(&other.owner(), &id).await, (json!("Emma"), 0));
     assert_eq!(counts(&other, Name::Book), (1, 1, 0), "it is known here as well now");
 
-    // The other shop's key is another one.
+    // The other shop's key is another one, and that there is nothing is not shared.
     assert_eq!(title(&other.other_owner(), &id).await, (json!(null), 1));
+    assert_eq!(title(&one.other_owner(), &id).await, (json!(null), 1));
     other.end().await;
     one.end().await;
 }
