@@ -4,6 +4,7 @@
 //! away, for [`TRUST_UNHEARD`]. With the database unreachable a known tenant is served on for [`STALE_MAX`]; an unknown
 //! one fails closed.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -32,6 +33,9 @@ pub(super) const STALE_MAX: Duration = Duration::from_secs(5 * 60);
 /// Slugs that are remembered, unknown ones among them.
 const ENTRIES_MAX: u64 = 20_000;
 
+/// Parts of the slugs by which changes are counted; 8 bytes each.
+const PARTS: usize = 256;
+
 /// What is notified where the entries of all tenants may have changed: a plan has, or a feature. No slug.
 const EVERYBODY: &str = "*";
 
@@ -55,8 +59,9 @@ struct Entry {
     asked_at: Instant,
     /// When something of it ends by itself.
     ends_at: Option<Instant>,
-    /// A change was notified while the row was being read: what was read may be what was there before.
-    doubtful: bool,
+    /// How often it was notified that the entry may have changed before the row was read. Where it was since, what was read may be
+    /// what was there before.
+    generation: u64,
 }
 
 /// The cache before the registry.
@@ -65,8 +70,9 @@ pub struct Registry {
     control: ControlDb,
     entries: Cache<TenantSlug, Entry>,
     liveness: Liveness,
-    /// Signals so far.
-    generation: Arc<AtomicU64>,
+    /// Signals so far, of each of so many parts of the slugs.
+    generations: Arc<[AtomicU64; PARTS]>,
+    hasher: RandomState,
     /// How look-ups ended.
     counts: Option<Counts>,
 }
@@ -77,7 +83,8 @@ impl Registry {
     #[must_use]
     pub fn new(control: ControlDb, liveness: Liveness) -> Self {
         let entries = Cache::builder().max_capacity(ENTRIES_MAX).time_to_live(STALE_MAX).build();
-        Self { control, entries, liveness, generation: Arc::default(), counts: None }
+        let generations = Arc::new([const { AtomicU64::new(0) }; PARTS]);
+        Self { control, entries, liveness, generations, hasher: RandomState::new(), counts: None }
     }
 
     /// The same, counting how look-ups end.
@@ -92,7 +99,7 @@ impl Registry {
     /// The database is unreachable, and nothing recent is known of the slug.
     pub async fn resolve(&self, slug: &TenantSlug) -> Result<Lookup, DbError> {
         if let Some(entry) = self.entries.get(slug).await
-            && self.is_trusted(&entry)
+            && self.is_trusted(slug, &entry)
         {
             self.counts.iter().for_each(|counts| counts.hits.inc());
             return Ok(entry.lookup);
@@ -104,7 +111,7 @@ impl Registry {
         // One after the other for each slug: who waited finds what the first one read.
         let refresh = |known: Option<moka::Entry<TenantSlug, Entry>>| async move {
             let known = known.map(moka::Entry::into_value);
-            if known.as_ref().is_some_and(|entry| self.is_trusted(entry)) {
+            if known.as_ref().is_some_and(|entry| self.is_trusted(slug, entry)) {
                 return Ok(Op::Nop);
             }
             match (self.read(slug).await, known) {
@@ -124,8 +131,10 @@ impl Registry {
         }
     }
 
-    fn is_trusted(&self, entry: &Entry) -> bool {
-        let is_heard = self.liveness.is_alive() && !entry.doubtful;
+    fn is_trusted(&self, slug: &TenantSlug, entry: &Entry) -> bool {
+        // Also where it was put here after it had been notified.
+        let is_doubtful = entry.generation != self.generation(slug).load(Ordering::Acquire);
+        let is_heard = self.liveness.is_alive() && !is_doubtful;
         // What ends by itself is notified by nobody.
         let is_over = entry.ends_at.is_some_and(|end| end <= Instant::now());
         !is_over && entry.asked_at.elapsed() < if is_heard { TRUST_MAX } else { TRUST_UNHEARD }
@@ -133,12 +142,19 @@ impl Registry {
 
     /// Takes notice of a change: a payload is the slug that changed, or [`EVERYBODY`]; a new connection means that any may have.
     pub fn on_signal(&self, signal: &Signal) {
-        self.generation.fetch_add(1, Ordering::AcqRel);
+        let count = |generation: &AtomicU64| {
+            generation.fetch_add(1, Ordering::AcqRel);
+        };
+        let everybody = || {
+            self.generations.iter().for_each(count);
+            self.entries.invalidate_all();
+        };
         match signal {
-            Signal::Connected => self.entries.invalidate_all(),
-            Signal::Payload(slug) if slug == EVERYBODY => self.entries.invalidate_all(),
+            Signal::Connected => everybody(),
+            Signal::Payload(slug) if slug == EVERYBODY => everybody(),
             Signal::Payload(slug) => {
                 if let Ok(slug) = slug.parse::<TenantSlug>() {
+                    count(self.generation(&slug));
                     let entries = self.entries.clone();
                     #[expect(clippy::disallowed_methods, reason = "a signal arrives outside of any request")]
                     tokio::spawn(async move { entries.invalidate(&slug).await });
@@ -150,7 +166,7 @@ impl Registry {
     async fn read(&self, slug: &TenantSlug) -> Result<Entry, DbError> {
         self.counts.iter().for_each(|counts| counts.misses.inc());
         let read_at = Instant::now();
-        let generation = AtomicU64::load(&self.generation, Ordering::Acquire);
+        let generation = self.generation(slug).load(Ordering::Acquire);
         let tenant = repo::tenant_by_slug(&self.control, slug.as_str()).await?;
         let ends_at = tenant.as_ref().and_then(|tenant| read_at.checked_add(tenant.limits_hold()?));
         let lookup = match tenant {
@@ -166,7 +182,39 @@ impl Registry {
                 _ => Lookup::Unknown,
             },
         };
-        let doubtful = AtomicU64::load(&self.generation, Ordering::Acquire) != generation;
-        Ok(Entry { lookup, read_at, asked_at: read_at, ends_at, doubtful })
+        Ok(Entry { lookup, read_at, asked_at: read_at, ends_at, generation })
+    }
+
+    fn generation(&self, slug: &TenantSlug) -> &AtomicU64 {
+        &self.generations[self.hasher.hash_one(slug) as usize % PARTS]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::pool::Pool;
+    use crate::db::tls::Target;
+
+    #[tokio::test]
+    async fn what_was_read_before_a_notice_is_not_trusted_for_long_whenever_it_is_put() {
+        let nobody = Target::from_url("postgres://nobody@127.0.0.1:1/nothing").unwrap();
+        let (liveness, wait) = (Liveness::default(), Duration::from_secs(1));
+        let registry = Registry::new(ControlDb::new(Pool::control(nobody, wait)), liveness.clone());
+        liveness.hear(Instant::now());
+        let slug: TenantSlug = "acme".parse().unwrap();
+        let read = |age: Duration| {
+            let read_at = Instant::now().checked_sub(age).unwrap();
+            let generation = registry.generation(&slug).load(Ordering::Acquire);
+            Entry { lookup: Lookup::Unknown, read_at, asked_at: read_at, ends_at: None, generation }
+        };
+        let payload = |text: &str| Signal::Payload(text.to_owned());
+        for signal in [payload(slug.as_str()), payload(EVERYBODY), Signal::Connected] {
+            let (old, new) = (read(TRUST_UNHEARD), read(Duration::ZERO));
+            assert!(registry.is_trusted(&slug, &old));
+            registry.on_signal(&signal);
+            assert!(!registry.is_trusted(&slug, &old) && registry.is_trusted(&slug, &new));
+            assert!(registry.is_trusted(&slug, &read(TRUST_UNHEARD)), "read after it");
+        }
     }
 }
