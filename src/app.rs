@@ -131,7 +131,7 @@ impl App {
                 strangers: Arc::new(Strangers::new(config.database.pool_max)),
                 vault,
                 registry,
-                settings: ShopSettings::new(Arc::clone(&config.settings.environment), &news),
+                settings: settings(&config, &news, &metrics),
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
                 redis,
@@ -173,6 +173,11 @@ fn tenants(runtime: Target, config: &Config, metrics: &Metrics) -> TenantDb {
         .with_queue_max(database.queue_max)
         .with_metrics(metrics.admission.clone());
     TenantDb::new(pool)
+}
+
+/// What shops' settings come to, told of news from now on.
+fn settings(config: &Config, news: &News, metrics: &Metrics) -> ShopSettings {
+    ShopSettings::new(Arc::clone(&config.settings.environment), news).counted(metrics.cache.settings.clone())
 }
 
 /// Who looks on, told of news from now on.

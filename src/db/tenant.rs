@@ -133,7 +133,7 @@ impl TenantSession {
         let held = self.held(&mut state).await?;
         // Before the snapshot is taken: it has all that was told until now.
         let moment = Some(self.news.moments().now());
-        // One snapshot for the whole query: its parts agree with each other.
+        // One snapshot for the whole query: all that is read in it agrees. What is kept beside it may be older or newer.
         let opening = opening("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &self.tenant);
         let read = TenantRead(held.begin_pipelined(opening, Some(self.tenant.id)), moment);
         state.read = Some(read.clone());

@@ -25,6 +25,8 @@ pub struct CacheMetrics {
     pub principals: Counts,
     /// Of the registry of tenants.
     pub registry: Counts,
+    /// Of what shops have set themselves.
+    pub settings: Counts,
     /// Answers that are kept in this process.
     pub entries: IntGauge,
     /// About how many bytes they take.
@@ -49,6 +51,7 @@ impl CacheMetrics {
             cached: Arc::new(Name::ALL.map(|name| counts(name.as_str()))),
             principals: counts("principals"),
             registry: counts("registry"),
+            settings: counts("settings"),
             entries: IntGauge::new("shelfwise_cache_entries", "Answers that are kept in this process.")?,
             bytes: IntGauge::new("shelfwise_cache_bytes", "About how many bytes they take.")?,
         };

@@ -13,6 +13,7 @@ use crate::kernel::ids::TenantId;
 use crate::kernel::news::{Bulletin, Topic};
 use crate::kernel::settings::{Layer, Ruled, Settings};
 use crate::kernel::tenant::TenantCtx;
+use crate::telemetry::cache::Counts;
 use crate::tenant::brief::{Brief, brief, fresh};
 
 /// Counters of changes; several shops share one.
@@ -25,16 +26,25 @@ pub struct ShopSettings {
     /// By shop and by how often something of it was changed here: what was read before a change is found by nobody after it.
     known: Brief<(TenantId, u64), Arc<Layer>>,
     changes: Arc<[AtomicU64; COUNTERS]>,
+    /// How look-ups ended.
+    counts: Option<Counts>,
 }
 
 impl ShopSettings {
     /// Nothing is known yet but what the environment sets. It hears what is told of shops from now on.
     #[must_use]
     pub fn new(environment: Arc<Layer>, news: &News) -> Self {
-        let new = Self { environment, known: brief(), changes: Arc::new([const { AtomicU64::new(0) }; COUNTERS]) };
+        let changes = Arc::new([const { AtomicU64::new(0) }; COUNTERS]);
+        let new = Self { environment, known: brief(), changes, counts: None };
         let heard = new.clone();
         news.attach(Arc::new(move |bulletin, _| heard.hear(bulletin)));
         new
+    }
+
+    /// The same, counting how look-ups end.
+    #[must_use]
+    pub fn counted(self, counts: Counts) -> Self {
+        Self { counts: Some(counts), ..self }
     }
 
     /// What a shop's settings come to. `read` is a transaction of the shop's that writes, or one that has just been opened: what an
@@ -44,8 +54,16 @@ impl ShopSettings {
     /// The database failed.
     pub async fn of(&self, tenant: &TenantCtx, read: &TenantRead) -> Result<Settings, DbError> {
         let key = (tenant.id, self.counter(tenant.id).load(Ordering::Acquire));
-        let own = fresh(&self.known, key, async { Ok(Arc::new(layer(&repo::own_list(read).await?))) }).await?;
-        Ok(self.with(tenant, own))
+        let mut is_hit = true;
+        let own = async {
+            is_hit = false;
+            Ok(Arc::new(layer(&repo::own_list(read).await?)))
+        };
+        let own = fresh(&self.known, key, own).await;
+        if let Some(counts) = &self.counts {
+            if is_hit { counts.hits.inc() } else { counts.misses.inc() }
+        }
+        Ok(self.with(tenant, own?))
     }
 
     /// What they come to where the shop has set this.
