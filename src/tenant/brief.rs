@@ -3,6 +3,7 @@
 
 use std::future::Future;
 use std::hash::Hash;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -33,17 +34,56 @@ pub(super) fn brief<K: Eq + Hash + Send + Sync + 'static, V: Clone + Send + Sync
     Cache::builder().max_capacity(KNOWN_MAX).expire_after(SinceAsked).build()
 }
 
-/// An answer that is fresh enough, or a new one. Who asks while it is being read waits for it.
+/// An answer that is fresh enough, or a new one. Who asks while it is being read waits for it, and reads it themselves where that
+/// failed: why another could not read is nothing that concerns them.
 pub(super) async fn fresh<K, V>(
     cache: &Brief<K, V>,
     key: K,
     read: impl Future<Output = Result<V, DbError>>,
 ) -> Result<V, DbError>
 where
-    K: Eq + Hash + Send + Sync + 'static,
+    K: Eq + Hash + Clone + Send + Sync + 'static,
     V: Clone + Send + Sync + 'static,
 {
-    let asked_at = Instant::now();
-    let answer = cache.try_get_with(key, async { Ok::<_, DbError>((read.await?, asked_at)) }).await;
-    answer.map(|(value, _)| value).map_err(|error| (*error).clone())
+    let (mut read, mut is_own, asked_at) = (pin!(read), false, Instant::now());
+    let init = async {
+        is_own = true;
+        Ok::<_, DbError>((read.as_mut().await?, asked_at))
+    };
+    match cache.try_get_with(key.clone(), init).await {
+        Ok((value, _)) => Ok(value),
+        Err(error) if is_own => Err((*error).clone()),
+        Err(_) => {
+            let asked_at = Instant::now();
+            let value = read.await?;
+            cache.insert(key, (value.clone(), asked_at)).await;
+            Ok(value)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_another_who_fails_reads_themselves() {
+        let cache: Brief<u8, u8> = brief();
+        let (fail, failing) = oneshot::channel::<()>();
+        let first = fresh(&cache, 1, async {
+            let _ = failing.await;
+            Err(DbError::Busy)
+        });
+        let (second, third) = (fresh(&cache, 1, async { Ok(2) }), async {
+            drop(fail);
+        });
+        // Polled in this order: the first reads, the second waits.
+        let (first, (second, ())) = join(first, join(second, third)).await;
+        assert!(matches!(first, Err(DbError::Busy)));
+        assert_eq!(second.unwrap(), 2);
+        assert_eq!(fresh(&cache, 1, async { Err(DbError::Busy) }).await.unwrap(), 2, "it is known");
+    }
 }
