@@ -121,7 +121,8 @@ async fn who_waits_for_each_others_answers_does_not_wait_for_ever() {
         format!("{{ {} }}", (0..4).map(|index| field((first + index) % 4)).collect::<Vec<_>>().join(" "))
     };
     let queries: Vec<String> = (0..4).map(query).collect();
-    let answers = join_all((0..40).map(|index| owner.data(&queries[index % 4], json!({})))).await;
+    // As many as a shop may have under way.
+    let answers = join_all((0..32).map(|index| owner.data(&queries[index % 4], json!({})))).await;
     assert!(answers.iter().all(|data| data["b3"]["title"] == "Book 3"));
     world.assert_nothing_borrowed().await;
     world.end().await;

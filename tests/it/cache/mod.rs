@@ -11,10 +11,11 @@ mod queries;
 mod shared;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use shelfwise::cache::Cache;
+use shelfwise::db::listen::Liveness;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::ids::BookId;
 
@@ -27,11 +28,13 @@ pub const SOON: Duration = Duration::from_secs(20);
 /// Answers are kept for longer than any test takes.
 const KEPT: (&str, &str) = ("CACHE_TTL_SECONDS", "600");
 
-/// A server that keeps answers, and its database.
+/// A server that keeps answers, and its database. Who counts does so whatever the machine is at: the server takes itself to hear
+/// others until it finds that it does not.
 pub async fn keeping(settings: &[(&str, &str)]) -> (World, String) {
     let settings: Vec<_> = settings.iter().copied().chain([KEPT]).collect();
     let (world, database) = World::start_alone(Arc::new(SystemClock), &settings).await;
     settled(&world).await;
+    hears(&world);
     (world, database)
 }
 
@@ -39,8 +42,27 @@ pub async fn keeping(settings: &[(&str, &str)]) -> (World, String) {
 pub async fn twin_of(world: &World) -> World {
     let twin = world.twin().await;
     settled(&twin).await;
+    hears(&twin);
     settled(world).await;
     twin
+}
+
+/// Has a server take itself to hear others for as long as no connection breaks, however late its echoes are.
+fn hears(world: &World) {
+    for liveness in listeners(world) {
+        liveness.hear(Instant::now() + Duration::from_secs(3_600));
+    }
+}
+
+/// Has a server find out again whether it hears others.
+pub async fn listens(world: &World) {
+    listeners(world).for_each(Liveness::lose);
+    settled(world).await;
+}
+
+fn listeners(world: &World) -> impl Iterator<Item = &Liveness> {
+    let news = &world.app.services.news;
+    std::iter::once(news.notifications()).chain(news.redis())
 }
 
 /// Waits until something is so.
