@@ -13,6 +13,7 @@ mod pack;
 mod repo;
 pub mod restore;
 pub mod service;
+mod terms;
 pub mod unpack;
 
 pub use error::ArchiveError;

@@ -10,6 +10,7 @@ use super::error::ArchiveError;
 use super::manifest::{EntryFacts, FORM, Manifest, TableFacts, TenantFacts, content_sha256};
 use super::model::{Archive, Purpose};
 use super::pack::{Packed, Part, pack};
+use super::terms::{self, terms_of};
 use crate::control::anchors::service::anchor_list;
 use crate::control::tenants::Tenant;
 use crate::control::tenants::service::tenant_by_id;
@@ -114,7 +115,13 @@ impl Writer<'_> {
         }
         session.finish().await;
         let anchors = self.anchors(last).await?;
+        let mut terms = None;
         if is_whole {
+            let locker = Locker { key: self.key, tenant: self.tenant.id };
+            let (entry, facts) = terms_of(desk.control, &before).await?.publish(locker, || desk.clock.nonce())?;
+            self.send(Part::Entry(terms::ENTRY.to_owned())).await?;
+            self.send(Part::Bytes(entry.into_bytes())).await?;
+            terms = Some(facts);
             let keys = desk.vault.tenant_keys_pack(before.id, &before.keys().ok_or_else(unreadable)?, self.key)?;
             self.entry("keys.json", &json!(keys)).await?;
         }
@@ -122,7 +129,7 @@ impl Writer<'_> {
         if after.schema_version != before.schema_version || after.keys != before.keys {
             return Err(DbError::Conflict("the tenant was changed while it was read".to_owned()).into());
         }
-        let manifest = self.manifest(&before, at, tables, anchors);
+        let manifest = self.manifest(&before, at, tables, (anchors, terms));
         self.entry("manifest.json", &json!(manifest)).await?;
         self.send(Part::End).await?;
         Ok(manifest)
@@ -133,7 +140,7 @@ impl Writer<'_> {
         tenant: &Tenant,
         at: chrono::DateTime<chrono::Utc>,
         tables: Vec<TableFacts>,
-        anchors: EntryFacts,
+        (anchors, terms): (EntryFacts, Option<EntryFacts>),
     ) -> Manifest {
         Manifest {
             form: FORM.to_owned(),
@@ -152,6 +159,7 @@ impl Writer<'_> {
             content_sha256: content_sha256(&tables),
             tables,
             anchors,
+            terms,
         }
     }
 

@@ -31,6 +31,9 @@ pub struct Manifest {
     pub content_sha256: String,
     /// The places of the trail that the platform keeps.
     pub anchors: EntryFacts,
+    /// What operators have decided for the tenant. Archives of releases before that, and those of the trail alone, lack it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<EntryFacts>,
 }
 
 /// Whose archive it is.
@@ -69,7 +72,7 @@ pub struct TableFacts {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct EntryFacts {
-    /// How many lines.
+    /// How many lines, or decisions.
     pub rows: u64,
     /// SHA-256 of it.
     pub entry_sha256: String,

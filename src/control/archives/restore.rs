@@ -18,6 +18,7 @@ use super::manifest::{Manifest, TableFacts};
 use super::model::{Archive, Purpose};
 use super::repo::{self, NewEntry};
 use super::service::{archive_by_id, archive_key, archive_open};
+use super::terms::{Terms, terms_enter};
 use super::unpack::{Unpacked, digest};
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
@@ -122,6 +123,7 @@ struct Plan {
     manifest: Manifest,
     sealed_as: TenantId,
     keys: Value,
+    terms: Terms,
     to: To,
     slug: TenantSlug,
     name: String,
@@ -194,14 +196,15 @@ pub async fn tenant_restore(
 ) -> Result<Tenant, ArchiveError> {
     let slug = slug_valid(&to.slug, "slug").map_err(|refusal| ArchiveError::Refused(vec![refusal]))?;
     let (archive, mut unpacked) = open(desk, from).await?;
-    let key = archive_key(desk.vault, &archive)?;
+    let (key, tenant) = (archive_key(desk.vault, &archive)?, archive.tenant_id);
     let reading = move || {
         let manifest = unpacked.manifest()?;
         let keys =
             if manifest.purpose == Purpose::Audit.as_str() { Vec::new() } else { unpacked.whole("keys.json")? };
-        Ok::<_, ArchiveError>((unpacked, manifest, keys))
+        let terms = Terms::read(&mut unpacked, manifest.terms.as_ref(), Locker { key: &key, tenant })?;
+        Ok::<_, ArchiveError>((unpacked, manifest, (key, keys, terms)))
     };
-    let (unpacked, manifest, keys) = blocking(reading).await?;
+    let (unpacked, manifest, (key, keys, terms)) = blocking(reading).await?;
     suits(&archive, &manifest)?;
     let packed: TenantKeys =
         serde_json::from_slice(&keys).map_err(|error| ArchiveError::damaged("keys.json", error))?;
@@ -211,9 +214,9 @@ pub async fn tenant_restore(
     let sealed_as = manifest.tenant.sealed_as.parse();
     let sealed_as = sealed_as.map_err(|error| ArchiveError::damaged("manifest.json", error))?;
     let (loads, of_loads) = mpsc::channel(WAITING_MAX);
-    let (tenant, facts) = (archive.tenant_id, manifest.clone());
+    let facts = manifest.clone();
     let reading = blocking(move || read(unpacked, &facts, (&key, tenant), &loads));
-    let plan = Plan { archive, manifest, sealed_as, keys, to, slug, name };
+    let plan = Plan { archive, manifest, sealed_as, keys, terms, to, slug, name };
     let building =
         desk.owner.write(async |tx: &mut OwnerTx| build(tx, desk, operator, (&plan, of_loads), progress).await);
     // What was read wrong is why it was not built.
@@ -379,7 +382,11 @@ async fn build(
         let job = NewJob { id, tenant: Some(to.id), kind, payload: json!({}), unique_key: None, at: None };
         job_enqueue(tx, job).await?;
     }
-    let details = json!({ "archive": archive.id.to_string(), "of": manifest.tenant.slug, "tenant": to.id.to_string() });
+    // Last of all, and before anybody sees the shop: others may want the rows that these refer to.
+    let terms = terms_enter(tx, desk.clock, to.id, &plan.terms).await?;
+    let details = json!({
+        "archive": archive.id.to_string(), "of": manifest.tenant.slug, "tenant": to.id.to_string(), "terms": terms,
+    });
     record(tx, desk.clock, operator, ("tenant.restore", plan.slug.as_str()), details).await?;
     Ok(tenant)
 }

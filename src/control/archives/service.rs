@@ -9,6 +9,7 @@ use super::export::{Desk, bytes_of, export};
 use super::manifest::Manifest;
 use super::model::{Archive, ArchiveStatus, Purpose};
 use super::repo::{self, Written};
+use super::terms::ENTRY;
 use super::unpack::{SealedObject, Unpacked, digest};
 use crate::config::retention::RetentionConfig;
 use crate::control::audit::Operator;
@@ -341,6 +342,11 @@ async fn verify(mut read: SealedObject, expected: Expected) -> Result<(), Archiv
         }
         if archive.lines("audit/anchors.ndjson", |_| Ok(()))? != expected.manifest.anchors.entry_sha256 {
             return Err(ArchiveError::damaged("audit/anchors.ndjson", "not what the manifest says"));
+        }
+        if let Some(terms) = &expected.manifest.terms
+            && archive.lines(ENTRY, |_| Ok(()))? != terms.entry_sha256
+        {
+            return Err(ArchiveError::damaged(ENTRY, "not what the manifest says"));
         }
         Ok(())
     };

@@ -155,3 +155,21 @@ pub async fn extension_remove(
 pub async fn extension_list(control: &ControlDb, slug: Option<&str>) -> Result<Vec<Extension>, DbError> {
     repo::extension_list(control, slug, EXTENSIONS_MAX).await
 }
+
+/// Gives a restored tenant the time that it was given before; false where that has ended. A part that this release does not know
+/// any more was given no longer than it was there.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::control) async fn extension_restore(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    given: &Extension,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    if given.until <= now.date_naive() {
+        return Ok(false);
+    }
+    repo::extension_upsert(tx, tenant, given).await?;
+    Ok(true)
+}

@@ -41,6 +41,23 @@ pub struct ExceptionRow {
     pub updated_at: DateTime<Utc>,
 }
 
+/// What was decided of a flag for a tenant, and by whom.
+#[derive(Debug, Clone, PartialEq, Eq, Queryable)]
+pub struct TenantException {
+    /// The flag's name.
+    pub flag: String,
+    /// Whether it is on.
+    pub is_on: bool,
+    /// Until when; without an end where there is none.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// Why.
+    pub reason: String,
+    /// Who has decided it.
+    pub updated_by: String,
+    /// When.
+    pub updated_at: DateTime<Utc>,
+}
+
 /// A flag of this release, and how far it is on.
 #[derive(Debug, Clone)]
 pub struct FlagState {

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
 
-use super::model::{Decision, ExceptionRow, FlagRow};
+use super::model::{Decision, ExceptionRow, FlagRow, TenantException};
 use crate::db::schema::control::{flags, tenant_flags, tenants};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::flags::Flag;
@@ -47,6 +47,25 @@ pub async fn exception_list(control: &ControlDb, flag: Flag, limit: i64) -> Resu
         tenant_flags::updated_at,
     );
     control.load(query.select(columns)).await
+}
+
+/// What was decided for a tenant.
+pub async fn exception_list_of(control: &ControlDb, tenant: TenantId) -> Result<Vec<TenantException>, DbError> {
+    let query = tenant_flags::table.filter(tenant_flags::tenant_id.eq(tenant.0)).order(tenant_flags::flag);
+    let columns = (
+        tenant_flags::flag,
+        tenant_flags::is_on,
+        tenant_flags::ends_at,
+        tenant_flags::reason,
+        tenant_flags::updated_by,
+        tenant_flags::updated_at,
+    );
+    control.load(query.select(columns)).await
+}
+
+/// Whether anybody has switched a flag yet.
+pub async fn flag_exists(tx: &mut ControlTx, flag: Flag) -> Result<bool, DbError> {
+    Ok(!tx.load::<_, String, _>(flags::table.find(flag.name()).select(flags::name)).await?.is_empty())
 }
 
 /// Decides a flag for a tenant.

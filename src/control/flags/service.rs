@@ -1,9 +1,9 @@
 //! Decisions about flags.
 
-use chrono::NaiveDate;
+use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::json;
 
-use super::model::{Decision, FlagPatch, FlagRow, FlagState};
+use super::model::{Decision, FlagPatch, FlagRow, FlagState, TenantException};
 use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
@@ -12,6 +12,7 @@ use crate::control::tenants::service::{tenant_locked, valid_reason};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::{Clock, storable};
 use crate::kernel::flags::{Flag, PERCENT_MAX};
+use crate::kernel::ids::TenantId;
 use crate::kernel::text::tidy;
 
 /// The most characters of an owner.
@@ -159,6 +160,36 @@ pub async fn tenant_flag_remove(
     };
     control.write::<(), ControlError>(work).await?;
     flag_state(control, flag).await
+}
+
+/// What was decided of flags for a tenant.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::control) async fn tenant_exception_list(
+    control: &ControlDb,
+    tenant: TenantId,
+) -> Result<Vec<TenantException>, DbError> {
+    repo::exception_list_of(control, tenant).await
+}
+
+/// Decides a flag for a restored tenant as it was decided before; false where that has ended, or there is no such flag any more.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::control) async fn exception_restore(
+    tx: &mut ControlTx,
+    (flag, tenant): (&str, TenantId),
+    decision: &Decision,
+    (by, at): (&str, DateTime<Utc>),
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let Ok(flag) = flag.parse::<Flag>() else { return Ok(false) };
+    if decision.ends_at.is_some_and(|ends_at| ends_at <= now) || !repo::flag_exists(tx, flag).await? {
+        return Ok(false);
+    }
+    repo::exception_upsert(tx, (flag, tenant), decision, (by, at)).await?;
+    Ok(true)
 }
 
 fn valid_percent(percent: i32) -> Result<i16, ControlError> {

@@ -62,6 +62,25 @@ pub async fn override_list_all(control: &ControlDb, now: DateTime<Utc>) -> Resul
     repo::override_list_all(control, now, OVERRIDES_MAX).await
 }
 
+/// Agrees to something for a restored tenant as it was agreed before; false where that has ended, or is nothing that this release
+/// would agree to.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::control) async fn override_restore(
+    tx: &mut ControlTx,
+    agreed: Override,
+    now: DateTime<Utc>,
+) -> Result<bool, DbError> {
+    let limit = agreed.limit_name.parse::<LimitKind>();
+    let is_valid = limit.is_ok_and(|limit| valid_limit(limit, agreed.value, "value".into()).is_ok());
+    if !is_valid || agreed.ends_at <= now {
+        return Ok(false);
+    }
+    repo::override_upsert(tx, agreed).await?;
+    Ok(true)
+}
+
 impl Desk<'_> {
     /// Changes a plan, for all tenants who have it and from within a second on. What is not named stays as it is.
     ///

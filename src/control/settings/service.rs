@@ -16,6 +16,7 @@ use crate::control::tenants::service::{tenant_by_slug, tenant_locked};
 use crate::control::tenants::{Tenant, TenantStatus};
 use crate::db::{ControlDb, ControlTx, DbError, TenantDb};
 use crate::kernel::clock::Clock;
+use crate::kernel::ids::TenantId;
 use crate::kernel::settings::{Layer, Ruled, Setting, Settings};
 use crate::tenant::settings::ShopSettings;
 use crate::tenant::settings::model::layer;
@@ -196,6 +197,31 @@ impl Desk<'_> {
         let message = format!("There is no plan `{plan}`.");
         Err(ControlError::refused(ControlErrorCode::PlanNotFound, message, &["plan"]))
     }
+}
+
+/// What operators have set for a tenant.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::control) async fn ruled_list(
+    control: &ControlDb,
+    tenant: TenantId,
+) -> Result<Vec<RuledSetting>, DbError> {
+    repo::of_tenant(control, tenant).await
+}
+
+/// Sets for a restored tenant what was set for it before; false where this release would not take it.
+///
+/// # Errors
+/// The database failed.
+pub(in crate::control) async fn ruled_restore(
+    tx: &mut ControlTx,
+    tenant: TenantId,
+    row: &RuledSetting,
+) -> Result<bool, DbError> {
+    let Some((setting, value)) = values(std::slice::from_ref(row)).pop_first() else { return Ok(false) };
+    repo::tenant_upsert(tx, tenant, (setting, value), (&row.updated_by, row.updated_at)).await?;
+    Ok(true)
 }
 
 /// Refuses a tenant that has no schema, or loses it.

@@ -24,7 +24,7 @@ async fn alone(store: &Store) -> (World, tokio_postgres::Client) {
 }
 
 /// The archive as somebody has it who fetched it.
-async fn fetched(world: &World, archive: &Archive, folder: &Path) -> PathBuf {
+pub(super) async fn fetched(world: &World, archive: &Archive, folder: &Path) -> PathBuf {
     let mut opened = archive_open(&world.app.objects, &world.app.services.vault, archive).await.unwrap();
     let path = folder.join(format!("{}.zip", archive.id));
     let mut file = std::fs::File::create(&path).unwrap();
@@ -33,7 +33,7 @@ async fn fetched(world: &World, archive: &Archive, folder: &Path) -> PathBuf {
 }
 
 /// Writes a zip anew with one entry's text changed.
-fn rewritten(path: &Path, entry: &str, change: impl Fn(String) -> String) -> PathBuf {
+pub(super) fn rewritten(path: &Path, entry: &str, change: impl Fn(String) -> String) -> PathBuf {
     let mut zip = zip::ZipArchive::new(std::fs::File::open(path).unwrap()).unwrap();
     let to = path.with_extension("changed.zip");
     let mut out = zip::ZipWriter::new(std::fs::File::create(&to).unwrap());
@@ -49,7 +49,7 @@ fn rewritten(path: &Path, entry: &str, change: impl Fn(String) -> String) -> Pat
 }
 
 /// Has the row of an archive vouch for a file, as somebody could who has the database: what is in it is checked all the same.
-async fn vouched(psql: &tokio_postgres::Client, archive: &Archive, path: &Path) {
+pub(super) async fn vouched(psql: &tokio_postgres::Client, archive: &Archive, path: &Path) {
     let bytes = std::fs::read(path).unwrap();
     let sha256 = <sha2::Sha256 as sha2::Digest>::digest(&bytes).to_vec();
     let update = "UPDATE control.archives SET sha256 = $2 WHERE id = $1";

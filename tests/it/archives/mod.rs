@@ -8,6 +8,7 @@ mod life;
 mod older;
 mod round_trip;
 mod stores;
+mod terms;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -155,9 +155,9 @@ async fn an_archive_is_readable_for_people_and_tells_no_secret() {
     .await;
 }
 
-/// Entries of an archive: tables, anchors, keys and the manifest.
+/// Entries of an archive: tables, anchors, keys, terms and the manifest.
 fn zip_len(archive: &shelfwise::control::archives::Archive) -> usize {
-    hashes(archive).len() + 3
+    hashes(archive).len() + 4
 }
 
 #[tokio::test]

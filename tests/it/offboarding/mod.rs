@@ -8,6 +8,7 @@ mod doubt;
 mod export;
 mod killed;
 mod life;
+mod terms;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
