@@ -68,7 +68,8 @@
 //! one before, by the database, which alone knows it; where the trail ends is kept in the control plane by a job.
 //!
 //! Money is taken by a saga ([`tenant::orders::payments`]): what a step came to is kept before the next is asked for, so a
-//! process may die anywhere. What must not happen twice is the provider's to prevent, who knows a payment by its id.
+//! process may die anywhere. What must not happen twice is the provider's to prevent, who knows a payment by its id. Which account
+//! takes it is kept first of all, and no step goes through another.
 //!
 //! # From a transaction to a job
 //!

@@ -21,9 +21,15 @@ pub struct Account {
 /// Somebody who takes money for a shop.
 ///
 /// Every call may come again, after an answer that was lost or a process that died: a provider does each step of a
-/// payment once, and answers a repetition as it did the first time. It knows a payment by its id. An account may get another key
-/// between two steps of a payment, and is the same account.
+/// payment once, and answers a repetition as it did the first time. It knows a payment by its id, and each account knows its own
+/// alone. An account may get another key between two steps of a payment, and is the same account.
 pub trait PaymentProvider: Send + Sync + 'static {
+    /// The provider's own name of an account, which all keys of the account have in common. It is no secret.
+    ///
+    /// # Errors
+    /// The provider does not take the key, or could not be asked.
+    fn account_name<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Result<String, PaymentError>>;
+
     /// Reserves an amount of the customer's money, and answers the provider's own name of the payment.
     ///
     /// # Errors
@@ -45,7 +51,7 @@ pub trait PaymentProvider: Send + Sync + 'static {
     /// take is declined.
     ///
     /// # Errors
-    /// [`PaymentError::Captured`] where it was taken, or the provider could not be asked.
+    /// [`PaymentError::Captured`] where it was taken, the account has no such payment, or the provider could not be asked.
     fn void<'a>(&'a self, account: &'a Account, payment: PaymentId) -> BoxFuture<'a, Result<(), PaymentError>>;
 
     /// Gives back what was taken.

@@ -1,4 +1,4 @@
--- version 20261128000007
+-- version 20261128000008
 -- What the migrations up to this version make, at once: printed by `shelfwise schema baseline`.
 
 CREATE TABLE audit_log (
@@ -389,6 +389,7 @@ CREATE TABLE payments (
     failure text,
     created_at timestamp with time zone NOT NULL,
     updated_at timestamp with time zone NOT NULL,
+    account text,
     CONSTRAINT payments_amount_minor_check CHECK ((amount_minor >= 0)),
     CONSTRAINT payments_currency_check CHECK ((currency ~ '^[A-Z]{3}$'::text)),
     CONSTRAINT payments_status_check CHECK ((status = ANY (ARRAY['pending'::text, 'authorized'::text, 'captured'::text, 'confirmed'::text, 'failed'::text, 'voided'::text, 'refunding'::text, 'refunded'::text]))),

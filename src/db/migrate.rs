@@ -25,10 +25,10 @@ struct ControlFiles;
 #[folder = "tenant_migrations/"]
 struct TenantFiles;
 
-/// The oldest tenant schema that this release works on: one behind the newest, so that a fleet is migrated under way.
+/// The oldest tenant schema that this release works on.
 ///
-/// This release counts in a shop's schema what it uses of what goes away, which has no table before.
-pub const TENANT_VERSION_MIN: &str = "20261128000007";
+/// This release keeps with a payment whose account takes it, which has no column before.
+pub const TENANT_VERSION_MIN: &str = "20261128000008";
 
 /// The advisory lock that runs of the control plane's migrations take: replicas that start together do not race.
 const ADVISORY_LOCK: i64 = 0x5348_454c_4657; // "SHELFW"

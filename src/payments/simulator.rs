@@ -1,7 +1,8 @@
 //! A provider of payments that takes no money, and fails as real ones do: slowly, by refusing, and by losing answers.
 //!
-//! Its ledger is a table, so that it outlives every process of ours, as a provider's books would. It takes any account, and notes
-//! by the hash of its key which it was.
+//! Its ledger is a table, so that it outlives every process of ours, as a provider's books would. It takes any account, knows it by
+//! the hash of its key, and knows a payment in the account alone in which it began. A key that ends on `#` and a number is another
+//! key of the account that the rest is a key of.
 
 use std::sync::Arc;
 
@@ -28,8 +29,8 @@ pub struct Simulator {
     config: SimulatorConfig,
 }
 
-/// A step in the ledger, and why it was declined, if it was.
-type Entry = (String, Option<String>);
+/// A step in the ledger, why it was declined, if it was, and the account that it was asked of.
+type Entry = (String, Option<String>, Option<Vec<u8>>);
 
 impl Simulator {
     /// A simulator whose ledger is in the control plane's database.
@@ -58,7 +59,10 @@ impl Simulator {
         let now = self.clock.now();
         let work = async |tx: &mut ControlTx| -> Result<Option<String>, StepError> {
             let entries = entries_lock(tx, &key).await?;
-            if let Some((_, declined)) = entries.iter().find(|(known, _)| known == step) {
+            if entries.iter().any(|(.., of)| *of != hash_of(account)) {
+                return Err(PaymentError::Declined("the account has no such payment".to_owned()).into());
+            }
+            if let Some((_, declined, _)) = entries.iter().find(|(known, ..)| known == step) {
                 entry_count(tx, &key, step).await?;
                 return Ok(declined.clone());
             }
@@ -75,6 +79,14 @@ impl Simulator {
 }
 
 impl PaymentProvider for Simulator {
+    fn account_name<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Result<String, PaymentError>> {
+        let name = hash_of(account).map_or_else(
+            || "acct_platform".to_owned(),
+            |hash| hash.iter().take(8).fold("acct_".to_owned(), |name, byte| format!("{name}{byte:02x}")),
+        );
+        async move { Ok(name) }.boxed()
+    }
+
     fn authorize<'a>(
         &'a self,
         account: &'a Account,
@@ -119,7 +131,14 @@ impl PaymentProvider for Simulator {
 }
 
 fn is_done(entries: &[Entry], step: &str) -> bool {
-    entries.iter().any(|(known, declined)| known == step && declined.is_none())
+    entries.iter().any(|(known, declined, _)| known == step && declined.is_none())
+}
+
+/// What the ledger knows an account by; nothing for the one of whoever has no key.
+fn hash_of(account: &Account) -> Option<Vec<u8>> {
+    let key = account.secret_key.as_ref()?.expose_secret();
+    let of = key.rsplit_once('#').filter(|(_, number)| number.parse::<u32>().is_ok()).map_or(key, |(of, _)| of);
+    Some(Sha256::digest(of).to_vec())
 }
 
 /// What ends a step's transaction without an entry.
@@ -153,7 +172,8 @@ impl From<StepError> for PaymentError {
 async fn entries_lock(tx: &mut ControlTx, key: &str) -> Result<Vec<Entry>, DbError> {
     let lock = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))";
     tx.execute(diesel::sql_query(lock).bind::<Text, _>(key)).await?;
-    tx.load(ledger::table.filter(ledger::key.eq(key.to_owned())).select((ledger::step, ledger::declined))).await
+    let entries = ledger::table.filter(ledger::key.eq(key.to_owned()));
+    tx.load(entries.select((ledger::step, ledger::declined, ledger::account))).await
 }
 
 async fn entry_count(tx: &mut ControlTx, key: &str, step: &'static str) -> Result<(), DbError> {
@@ -168,7 +188,6 @@ async fn entry_insert(
     (account, amount): (&Account, Option<Money>),
     now: DateTime<Utc>,
 ) -> Result<(), DbError> {
-    let account = account.secret_key.as_ref().map(|key| Sha256::digest(key.expose_secret()).to_vec());
     let insert = diesel::insert_into(ledger::table).values((
         ledger::key.eq(key.to_owned()),
         ledger::step.eq(step),
@@ -176,7 +195,7 @@ async fn entry_insert(
         ledger::amount_minor.eq(amount.map(Money::minor)),
         ledger::currency.eq(amount.map(|amount| amount.currency().code())),
         ledger::at.eq(now),
-        ledger::account.eq(account),
+        ledger::account.eq(hash_of(account)),
     ));
     tx.execute(insert).await.map(drop)
 }

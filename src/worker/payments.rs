@@ -80,6 +80,8 @@ impl TakeOn {
             // Whoever has the claim goes on.
             Ok(()) | Err(SagaError::ClaimLost) => Ok(()),
             Err(SagaError::Db(error)) => Err(error.into()),
+            // It waits for people; the shop's sweep has it taken on again.
+            Err(error @ SagaError::OtherAccount { .. }) => Err(Setback::GiveUp(error.to_string())),
             Err(error) => Err(Setback::Retry(error.to_string())),
         }
     }

@@ -326,6 +326,7 @@ diesel::table! {
         failure -> Nullable<Text>,
         created_at -> Timestamptz,
         updated_at -> Timestamptz,
+        account -> Nullable<Text>,
     }
 }
 

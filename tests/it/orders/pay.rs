@@ -52,6 +52,10 @@ impl Unreliable {
 }
 
 impl PaymentProvider for Unreliable {
+    fn account_name<'a>(&'a self, account: &'a Account) -> BoxFuture<'a, Result<String, PaymentError>> {
+        self.inner.account_name(account)
+    }
+
     fn authorize<'a>(
         &'a self,
         account: &'a Account,
@@ -121,8 +125,7 @@ fn cashier<'a>(
     provider: &'a dyn PaymentProvider,
     claim: (Uuid, i64),
 ) -> Cashier<'a> {
-    let account = &PLATFORMS;
-    Cashier { session, provider, account, vault: &world.app.services.vault, clock: &SystemClock, claim }
+    Cashier { session, provider, account: &PLATFORMS, vault: &world.app.services.vault, clock: &SystemClock, claim }
 }
 
 /// Runs the saga once.
@@ -322,6 +325,84 @@ async fn what_was_paid_is_paid_back_once() {
         assert_eq!(payments(world, &id).await, [(payment, "refunded".to_owned())]);
         assert_eq!(books(payment).await, ["authorize", "capture", "refund"]);
         assert_eq!(copies(&world.a, "Emma").await, (5, 0, 0));
+    })
+    .await;
+}
+
+/// An account of the shop's own, by a key of it.
+fn account(key: &str) -> Account {
+    Account { secret_key: Some(key.to_owned().into()) }
+}
+
+/// Runs the saga once through an account.
+async fn run_through(world: &World, key: &str, payment: PaymentId, claim: (Uuid, i64)) -> Result<(), SagaError> {
+    let provider = Unreliable::new(world);
+    let (account, session) = (account(key), world.app.services.tenants.session(Arc::clone(&world.a)));
+    collect(&Cashier { account: &account, ..cashier(world, &session, &provider, claim) }, payment).await
+}
+
+#[tokio::test]
+async fn no_step_of_a_payment_goes_through_another_account_than_the_first() {
+    world(async |world| {
+        let owner = world.owner();
+        let emma = stocked(&owner, "Emma", 5).await;
+        let is_refused = |result: Result<(), SagaError>| matches!(result, Err(SagaError::OtherAccount { .. }));
+        let reserve = async |payment, claim| {
+            let provider = Unreliable { loses: vec![0], ..Unreliable::new(world) };
+            let session = world.app.services.tenants.session(Arc::clone(&world.a));
+            let account = account("sk_first_0123456789");
+            let cashier = Cashier { account: &account, ..cashier(world, &session, &provider, claim) };
+            assert!(matches!(collect(&cashier, payment).await, Err(SagaError::Provider(_))), "the answer was lost");
+        };
+        // Taken, and paid back.
+        let (id, payment, claim_of_pay) = asked(world, &emma).await;
+        reserve(payment, claim_of_pay).await;
+        assert!(is_refused(run_through(world, "sk_other_0123456789", payment, claim_of_pay).await));
+        assert!(is_refused(run(world, &Unreliable::new(world), payment, claim_of_pay).await), "the platform's");
+        assert_eq!(
+            (books(payment).await, status(world, &id).await),
+            (vec!["authorize".to_owned()], "PLACED".to_owned())
+        );
+        // The same account by its next key.
+        run_through(world, "sk_first_0123456789#2", payment, claim_of_pay).await.unwrap();
+        assert_eq!((books(payment).await.len(), status(world, &id).await), (2, "PAID".to_owned()));
+        act(&owner, "orderRefund", &id, "").await;
+        let job = claim(world, "kind = 'payment.refund'").await;
+        assert!(is_refused(run_through(world, "sk_other_0123456789", payment, job).await));
+        assert_eq!(payments(world, &id).await, [(payment, "refunding".to_owned())]);
+        run_through(world, "sk_first_0123456789", payment, job).await.unwrap();
+        assert_eq!(payments(world, &id).await, [(payment, "refunded".to_owned())]);
+
+        // Reserved, and given up.
+        let (id, payment, job) = asked(world, &emma).await;
+        reserve(payment, job).await;
+        act(&owner, "orderCancel", &id, ", reason: CUSTOMER_REQUEST").await;
+        assert!(is_refused(run_through(world, "sk_other_0123456789", payment, job).await));
+        assert_eq!(
+            (books(payment).await, payments(world, &id).await[0].1.as_str()),
+            (vec!["authorize".to_owned()], "pending")
+        );
+        // The provider would have said so itself.
+        let (provider, other) = (Unreliable::new(world), account("sk_other_0123456789"));
+        let unknown = Err(PaymentError::Declined("the account has no such payment".to_owned()));
+        assert_eq!(provider.void(&other, payment).await, unknown);
+        run_through(world, "sk_first_0123456789", payment, job).await.unwrap();
+        assert_eq!(books(payment).await, ["authorize", "void"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_payment_that_an_older_release_began_goes_on_through_the_account_that_is_set() {
+    world(async |world| {
+        let emma = stocked(&world.owner(), "Emma", 5).await;
+        let (id, payment, claim) = asked(world, &emma).await;
+        let provider = Unreliable { loses: vec![1], ..Unreliable::new(world) };
+        assert!(run(world, &provider, payment, claim).await.is_err());
+        let forget = format!(r#"UPDATE "{}".payments SET account = NULL WHERE status = 'authorized'"#, world.a.schema);
+        assert_eq!(psql().await.execute(&forget, &[]).await.unwrap(), 1);
+        run(world, &provider, payment, claim).await.unwrap();
+        assert_eq!(status(world, &id).await, "PAID");
     })
     .await;
 }

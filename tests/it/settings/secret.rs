@@ -61,8 +61,8 @@ async fn the_installations_secret_is_not_shown_either() {
     .await;
 }
 
-/// By whose account each step of the only payment was asked for, by the hashes of their keys.
-async fn accounts(site: &Site, book: &str) -> Vec<Option<Vec<u8>>> {
+/// An order of a book, paid.
+async fn paid(site: &Site, book: &str) -> String {
     let owner = site.world.owner();
     let id = order(&owner, &[(book, 1)]).await;
     for mutation in ["orderPlace", "orderPay"] {
@@ -76,6 +76,12 @@ async fn accounts(site: &Site, book: &str) -> Vec<Option<Vec<u8>>> {
         }
     };
     tokio::time::timeout(std::time::Duration::from_secs(30), paid).await.expect("the order is paid");
+    id
+}
+
+/// By whose account each step of the only payment was asked for, by the hashes of their keys.
+async fn accounts(site: &Site, book: &str) -> Vec<Option<Vec<u8>>> {
+    paid(site, book).await;
     let ledger = "DELETE FROM control.simulated_payments RETURNING account";
     site.psql.query(ledger, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
 }
@@ -89,6 +95,37 @@ async fn payments_go_through_the_shops_own_account_or_the_platforms() {
         assert_eq!(accounts(site, &emma).await, [hash("sk_platform_0123456789"), hash("sk_platform_0123456789")]);
         update(&site.world.owner(), "PAYMENTS_SECRET_KEY", json!(KEY)).await;
         assert_eq!(accounts(site, &emma).await, [hash(KEY), hash(KEY)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_shops_account_took_is_not_paid_back_by_the_platforms() {
+    let settings = [("PAYMENT_URL", "simulator:"), ("SETTING_PAYMENTS_SECRET_KEY", "sk_platform_0123456789")];
+    site(&settings, async |site| {
+        let owner = site.world.owner();
+        update(&owner, "PAYMENTS_SECRET_KEY", json!(KEY)).await;
+        let emma = stocked(&owner, "Emma", 5).await;
+        let id = paid(site, &emma).await;
+        assert_eq!(reset(&owner, "PAYMENTS_SECRET_KEY").await["userErrors"], json!([]));
+        let refund = "mutation($id: ID!) { orderRefund(id: $id) { userErrors { code } } }";
+        assert_eq!(owner.data(refund, json!({ "id": id })).await["orderRefund"]["userErrors"], json!([]));
+        let dead = "SELECT errors::text FROM control.jobs WHERE kind = 'payment.refund' AND state = 'discarded'";
+        let ended = async {
+            loop {
+                if let Some(row) = site.psql.query_opt(dead, &[]).await.unwrap() {
+                    break row.get::<_, String>(0);
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let error = tokio::time::timeout(std::time::Duration::from_secs(30), ended).await.expect("it is given up");
+        assert!(error.contains("the payment is in the account `acct_"), "{error}");
+        assert!(!error.contains("sk_") && !error.contains("4eC39"), "{error}");
+        let steps = "SELECT string_agg(step, ' ' ORDER BY step) FROM control.simulated_payments";
+        assert_eq!(site.psql.query_one(steps, &[]).await.unwrap().get::<_, String>(0), "authorize capture");
+        let status = format!(r#"SELECT status FROM "{}".payments"#, site.world.a.schema);
+        assert_eq!(site.psql.query_one(&status, &[]).await.unwrap().get::<_, String>(0), "refunding");
     })
     .await;
 }

@@ -33,6 +33,8 @@ pub struct Payment {
     pub created_at: DateTime<Utc>,
     /// When it last went on.
     pub updated_at: DateTime<Utc>,
+    /// The provider's name of the account that takes it; nothing before that is known, and where an older release began it.
+    pub account: Option<String>,
 }
 
 /// How far a payment is.
@@ -114,6 +116,7 @@ impl Payment {
             "currency": self.currency,
             "reference": self.reference,
             "failure": self.failure,
+            "account": self.account,
         })
     }
 }

@@ -74,6 +74,23 @@ pub async fn payment_insert(
     tx.one(insert).await
 }
 
+/// Keeps which account takes a payment, of which that is not known yet; nothing where another was faster.
+pub async fn payment_bind(
+    tx: &TenantTx,
+    payment: &Payment,
+    account: String,
+    now: DateTime<Utc>,
+) -> Result<Option<Payment>, DbError> {
+    let here = payments::table
+        .filter(payments::id.eq(payment.id.0))
+        .filter(payments::status.eq(payment.status.clone()))
+        .filter(payments::account.is_null());
+    let update = diesel::update(here)
+        .set((payments::account.eq(Some(account)), payments::updated_at.eq(now)))
+        .returning(Payment::as_returning());
+    tx.first(kept(update)).await
+}
+
 /// Moves a payment on from where it was read; nothing where another was faster.
 pub async fn payment_advance(
     tx: &TenantTx,
@@ -82,8 +99,10 @@ pub async fn payment_advance(
     (reference, failure): (Option<String>, Option<String>),
     now: DateTime<Utc>,
 ) -> Result<Option<Payment>, DbError> {
-    let here =
-        payments::table.filter(payments::id.eq(payment.id.0)).filter(payments::status.eq(payment.status.clone()));
+    let here = payments::table
+        .filter(payments::id.eq(payment.id.0))
+        .filter(payments::status.eq(payment.status.clone()))
+        .filter(payments::account.is_not_distinct_from(payment.account.clone()));
     let update = diesel::update(here)
         .set((
             payments::status.eq(to.as_str()),

@@ -4,6 +4,9 @@
 //! the next step starts. A process may die between any two: the next one reads how far it had come and asks again, and the
 //! provider, who knows the payment by its id, does nothing twice. That is why running these jobs twice is safe. Where the
 //! order was given up meanwhile, what was reserved is freed, and what was taken is given back.
+//!
+//! Whose account takes a payment is kept before the first step, and no step goes through another: what is reserved in one cannot
+//! be freed in the other, which would say that all is well.
 
 use uuid::Uuid;
 
@@ -57,6 +60,14 @@ pub enum SagaError {
     /// The payment does not end.
     #[error("the payment took more than {STEPS_MAX} steps")]
     Endless,
+    /// The account's key is not the one's who took the payment. Only people can mend that.
+    #[error("the payment is in the account `{of}` at the provider, and the key that is set is of `{present}`")]
+    OtherAccount {
+        /// Who takes the payment.
+        of: String,
+        /// Whose key is set.
+        present: String,
+    },
     /// A later release has taken the payment to where this one does not know.
     #[error("the payment is where this release does not know")]
     Unknown,
@@ -70,6 +81,14 @@ struct Outcome {
     to: PaymentStatus,
     reference: Option<String>,
     failure: Option<String>,
+}
+
+/// What is kept of a step.
+enum Step {
+    /// Whose account takes the payment, by the provider's name of it.
+    Bind(String),
+    /// What it came to.
+    Advance(Outcome),
 }
 
 impl Outcome {
@@ -92,7 +111,21 @@ pub async fn collect(cashier: &Cashier<'_>, id: PaymentId) -> Result<(), SagaErr
     for _ in 0..STEPS_MAX {
         let Some((payment, order)) = read(cashier, id).await? else { return Ok(()) };
         let is_wanted = order.status().after(OrderMove::Pay).is_some();
-        let outcome = match payment.status().ok_or(SagaError::Unknown)? {
+        let status = payment.status().ok_or(SagaError::Unknown)?;
+        if matches!(status, PaymentStatus::Pending | PaymentStatus::Authorized | PaymentStatus::Refunding) {
+            let present = cashier.provider.account_name(cashier.account).await?;
+            match &payment.account {
+                Some(of) if *of == present => {}
+                Some(of) => return Err(SagaError::OtherAccount { of: of.clone(), present }),
+                None if status == PaymentStatus::Pending && is_wanted => {
+                    keep(cashier, &payment, Step::Bind(present)).await?;
+                    continue;
+                }
+                // Nothing was begun, or a release has begun it that did not keep in which.
+                None => {}
+            }
+        }
+        let outcome = match status {
             PaymentStatus::Pending if is_wanted => authorize(cashier, &payment).await?,
             PaymentStatus::Authorized if is_wanted => capture(cashier, &payment).await?,
             // An answer may have been lost, so whatever there may be is given up.
@@ -109,7 +142,7 @@ pub async fn collect(cashier: &Cashier<'_>, id: PaymentId) -> Result<(), SagaErr
                 return Ok(());
             }
         };
-        keep(cashier, &payment, outcome).await?;
+        keep(cashier, &payment, Step::Advance(outcome)).await?;
     }
     Err(SagaError::Endless)
 }
@@ -172,9 +205,9 @@ async fn give_up(cashier: &Cashier<'_>, payment: &Payment) -> Result<Outcome, Sa
 }
 
 /// Keeps what a step came to.
-async fn keep(cashier: &Cashier<'_>, payment: &Payment, outcome: Outcome) -> Result<(), SagaError> {
+async fn keep(cashier: &Cashier<'_>, payment: &Payment, step: Step) -> Result<(), SagaError> {
     let clock = cashier.clock;
-    let is_confirming = outcome.to == PaymentStatus::Confirmed;
+    let is_confirming = matches!(&step, Step::Advance(outcome) if outcome.to == PaymentStatus::Confirmed);
     let action = if is_confirming { "order.pay" } else { "payment.advance" };
     let act = Act::of_system(action, cashier.session.tenant(), cashier.vault, clock);
     let work = async |tx: &mut TenantTx| {
@@ -182,11 +215,23 @@ async fn keep(cashier: &Cashier<'_>, payment: &Payment, outcome: Outcome) -> Res
         if !tx.hold_job(job, fence).await? {
             return Err(SagaError::ClaimLost);
         }
-        if is_confirming { confirm(tx, clock, payment).await } else { advance(tx, clock, payment, outcome).await }
+        match step {
+            Step::Advance(_) if is_confirming => confirm(tx, clock, payment).await,
+            Step::Advance(outcome) => advance(tx, clock, payment, outcome).await,
+            Step::Bind(account) => bind(tx, clock, payment, account).await,
+        }
     };
     let kept = journal::service::write(cashier.session, act, work).await;
     cashier.session.finish().await;
     kept
+}
+
+/// Keeps whose account takes the payment, unless another was faster.
+async fn bind(tx: &mut TenantTx, clock: &dyn Clock, payment: &Payment, account: String) -> Result<(), SagaError> {
+    if let Some(after) = repo::payment_bind(tx, payment, account, clock.now()).await? {
+        tx.note(Change::changed(after.id, payment.trail(), after.trail()));
+    }
+    Ok(())
 }
 
 /// Moves the payment on, unless another was faster.
