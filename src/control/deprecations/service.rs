@@ -11,7 +11,7 @@ use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
-use crate::control::tenants::service::{tenant_locked, valid_reason};
+use crate::control::tenants::service::{tenant_locked, tenant_standing, valid_reason};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::{Clock, storable};
 use crate::kernel::deprecation::Part;
@@ -85,7 +85,7 @@ pub async fn users_of(control: &ControlDb, clock: &dyn Clock, part: &str) -> Res
 /// Gives a tenant more time for a part, in place of what it was given before.
 ///
 /// # Errors
-/// There is no such tenant or part, the day is not after the part's own or is further off than may be, the reason is blank or
+/// There is no such tenant or part, the tenant is on its way out, the day is not after the part's own or is further off than may be, the reason is blank or
 /// too long.
 pub async fn extension_set(
     control: &ControlDb,
@@ -107,7 +107,7 @@ pub async fn extension_set(
     }
     control
         .write(async |tx: &mut ControlTx| {
-            let tenant = tenant_locked(tx, slug).await?;
+            let tenant = tenant_standing(tx, slug).await?;
             let extension = Extension {
                 slug: tenant.slug.clone(),
                 part: part.to_owned(),

@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 
 use super::model::{Decision, ExceptionRow, FlagRow, TenantException};
 use crate::db::schema::control::{flags, tenant_flags, tenants};
@@ -14,9 +15,13 @@ pub async fn flag_list(control: &ControlDb) -> Result<Vec<FlagRow>, DbError> {
     control.load(flags::table.order(flags::name).select(FlagRow::as_select())).await
 }
 
-/// How far a flag is on, locked until the transaction ends.
+/// How far a flag is on, locked until the transaction ends, be there a row or not yet.
 pub async fn flag_lock(tx: &mut ControlTx, flag: Flag) -> Result<Option<FlagRow>, DbError> {
-    Ok(tx.load(flags::table.find(flag.name()).select(FlagRow::as_select()).for_update()).await?.pop())
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended('control.flags.' || $1, 0))";
+    tx.execute(diesel::sql_query(lock).bind::<Text, _>(flag.name())).await?;
+    // Decisions for tenants refer to it meanwhile: the lock that a foreign key takes is let pass.
+    let row = flags::table.find(flag.name()).select(FlagRow::as_select()).for_no_key_update();
+    Ok(tx.load(row).await?.pop())
 }
 
 /// Switches a flag.

@@ -8,7 +8,7 @@ use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode};
-use crate::control::tenants::service::{tenant_locked, valid_reason};
+use crate::control::tenants::service::{tenant_locked, tenant_standing, valid_reason};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::{Clock, storable};
 use crate::kernel::flags::{Flag, PERCENT_MAX};
@@ -110,7 +110,7 @@ pub async fn flag_update(
 /// Decides a flag for one tenant, whatever its share, within a second everywhere.
 ///
 /// # Errors
-/// Nobody has switched the flag yet, there is no such tenant, the end lies in the past, or the reason is blank or too long.
+/// Nobody has switched the flag yet, there is no such tenant, it is on its way out, the end lies in the past, or the reason is blank or too long.
 pub async fn tenant_flag_set(
     control: &ControlDb,
     clock: &dyn Clock,
@@ -130,7 +130,7 @@ pub async fn tenant_flag_set(
             let message = "Say first whose the flag is and by when it goes, with `flagUpdate`; 0 percent will do.";
             return Err(ControlError::refused(ControlErrorCode::FlagIncomplete, message, &["name"]));
         }
-        let tenant = tenant_locked(tx, slug).await?;
+        let tenant = tenant_standing(tx, slug).await?;
         repo::exception_upsert(tx, (flag, tenant.id), &decision, (&operator.name, now)).await?;
         let details = json!({
             "flag": flag.name(), "isOn": decision.is_on, "endsAt": decision.ends_at, "reason": decision.reason,

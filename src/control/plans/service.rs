@@ -10,8 +10,8 @@ use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode, ControlRefusal};
-use crate::control::tenants::service::{tenant_locked, tenant_set_plan, valid_reason};
-use crate::control::tenants::{Tenant, TenantStatus};
+use crate::control::tenants::Tenant;
+use crate::control::tenants::service::{tenant_locked, tenant_set_plan, tenant_standing, valid_reason};
 use crate::db::{ControlDb, ControlTx, DbError};
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::TenantId;
@@ -122,7 +122,7 @@ impl Desk<'_> {
         let changed = self
             .control
             .write(async |tx: &mut ControlTx| {
-                let tenant = standing(tx, slug).await?;
+                let tenant = tenant_standing(tx, slug).await?;
                 if tenant.plan == plan {
                     return Ok(tenant);
                 }
@@ -158,7 +158,7 @@ impl Desk<'_> {
         };
         self.control
             .write(async |tx: &mut ControlTx| {
-                let tenant = standing(tx, slug).await?;
+                let tenant = tenant_standing(tx, slug).await?;
                 let details = json!({
                     "limit": new.limit.as_str(), "value": new.value, "endsAt": new.ends_at, "reason": reason
                 });
@@ -197,16 +197,6 @@ impl Desk<'_> {
             })
             .await
     }
-}
-
-/// A tenant that is neither on its way out nor gone, locked.
-async fn standing(tx: &mut ControlTx, slug: &str) -> Result<Tenant, ControlError> {
-    let tenant = tenant_locked(tx, slug).await?;
-    if matches!(tenant.status(), TenantStatus::Active | TenantStatus::Suspended) {
-        return Ok(tenant);
-    }
-    let message = format!("The tenant is {}; nothing is agreed with it any more.", tenant.status);
-    Err(ControlError::refused(ControlErrorCode::TenantStatusConflict, message, &["slug"]))
 }
 
 fn valid_name(name: &str) -> Result<String, ControlRefusal> {

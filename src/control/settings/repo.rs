@@ -31,16 +31,18 @@ pub async fn of_tenant(control: &ControlDb, tenant: TenantId) -> Result<Vec<Rule
     control.load(rows::table.filter(rows::tenant_id.eq(tenant.0)).order(rows::name).select(columns)).await
 }
 
-/// What is set for a plan, locked until the transaction ends.
+/// What is set for a plan, locked until the transaction ends: the plan is, for there may be no row yet.
 pub async fn plan_lock(tx: &mut ControlTx, plan: &str, setting: Setting) -> Result<Option<Value>, DbError> {
+    let of = plans::table.filter(plans::code.eq(plan.to_owned())).select(plans::code).for_no_key_update();
+    tx.load::<_, String, _>(of).await?;
     let row = plan_settings::table.find((plan.to_owned(), setting.name()));
-    Ok(tx.load(row.select(plan_settings::value).for_update()).await?.pop())
+    Ok(tx.load(row.select(plan_settings::value)).await?.pop())
 }
 
-/// What is set for a tenant, locked until the transaction ends.
-pub async fn tenant_lock(tx: &mut ControlTx, tenant: TenantId, setting: Setting) -> Result<Option<Value>, DbError> {
+/// What is set for a tenant whose entry is locked.
+pub async fn tenant_value(tx: &mut ControlTx, tenant: TenantId, setting: Setting) -> Result<Option<Value>, DbError> {
     let row = tenant_settings::table.find((tenant.0, setting.name()));
-    Ok(tx.load(row.select(tenant_settings::value).for_update()).await?.pop())
+    Ok(tx.load(row.select(tenant_settings::value)).await?.pop())
 }
 
 /// Sets something for a plan.

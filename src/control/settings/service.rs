@@ -12,7 +12,7 @@ use super::repo;
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::control::error::{ControlError, ControlErrorCode, ControlRefusal};
-use crate::control::tenants::service::{tenant_by_slug, tenant_locked};
+use crate::control::tenants::service::{tenant_by_slug, tenant_standing};
 use crate::control::tenants::{Tenant, TenantStatus};
 use crate::db::{ControlDb, ControlTx, DbError, TenantDb};
 use crate::kernel::clock::Clock;
@@ -78,7 +78,7 @@ impl Desk<'_> {
     /// Sets something for a plan or a tenant, within a second everywhere. Setting it to what it is changes nothing.
     ///
     /// # Errors
-    /// There is no such plan or tenant, the setting is a secret, or the value is none of its values.
+    /// There is no such plan or tenant, the tenant is on its way out, the setting is a secret, or the value is none of its values.
     pub async fn update(&self, target: &Target, setting: Setting, value: &Value) -> Result<SettingState, ControlError> {
         if setting.is_secret() {
             let message = format!("`{setting}` is a secret: a shop sets its own, and the environment the platform's.");
@@ -105,9 +105,8 @@ impl Desk<'_> {
             }
             Target::Tenant(slug) => {
                 let work = async |tx: &mut ControlTx| {
-                    let tenant = tenant_locked(tx, slug).await?;
-                    check_standing(&tenant)?;
-                    let before = repo::tenant_lock(tx, tenant.id, setting).await?;
+                    let tenant = tenant_standing(tx, slug).await?;
+                    let before = repo::tenant_value(tx, tenant.id, setting).await?;
                     if before.as_ref() == Some(&value) {
                         return Ok(());
                     }
@@ -124,7 +123,7 @@ impl Desk<'_> {
     /// Takes back what operators have set for a plan or a tenant, and what the shop has set itself if that is wanted too.
     ///
     /// # Errors
-    /// There is no such plan or tenant.
+    /// There is no such plan or tenant, or the tenant is on its way out.
     pub async fn reset(
         &self,
         target: &Target,
@@ -144,9 +143,8 @@ impl Desk<'_> {
             }
             Target::Tenant(slug) => {
                 let work = async |tx: &mut ControlTx| {
-                    let tenant = tenant_locked(tx, slug).await?;
-                    check_standing(&tenant)?;
-                    let Some(before) = repo::tenant_lock(tx, tenant.id, setting).await? else { return Ok(()) };
+                    let tenant = tenant_standing(tx, slug).await?;
+                    let Some(before) = repo::tenant_value(tx, tenant.id, setting).await? else { return Ok(()) };
                     repo::tenant_delete(tx, tenant.id, setting).await?;
                     record(tx, self.clock, self.operator, ("tenant.setting_reset", slug), details(before)).await?;
                     Ok::<_, ControlError>(())

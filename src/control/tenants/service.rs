@@ -139,6 +139,17 @@ pub(in crate::control) async fn tenant_locked(tx: &mut ControlTx, slug: &str) ->
     repo::tenant_lock(tx, slug).await?.ok_or_else(|| not_found(slug))
 }
 
+/// The tenant with a slug, locked until the transaction ends, where something may still be decided for it: what is decided for one
+/// on its way out would be in no archive of it, and would stay behind when the rest is purged.
+pub(in crate::control) async fn tenant_standing(tx: &mut ControlTx, slug: &str) -> Result<Tenant, ControlError> {
+    let tenant = tenant_locked(tx, slug).await?;
+    if matches!(tenant.status(), TenantStatus::Active | TenantStatus::Suspended) {
+        return Ok(tenant);
+    }
+    let message = format!("The tenant is {}; nothing is decided for it any more.", tenant.status);
+    Err(ControlError::refused(ControlErrorCode::TenantStatusConflict, message, &["slug"]))
+}
+
 /// Changes the state of a tenant that is locked, for a reason or for none.
 pub(in crate::control) async fn tenant_set_status(
     tx: &mut ControlTx,

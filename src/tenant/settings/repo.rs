@@ -1,6 +1,7 @@
 //! SQL of what shops have set.
 
 use diesel::prelude::*;
+use diesel::sql_types::Text;
 use uuid::Uuid;
 
 use super::model::{Choice, OwnSetting, id_of};
@@ -26,8 +27,11 @@ pub async fn own_list(read: &TenantRead) -> Result<Vec<OwnSetting>, DbError> {
     read.load(settings::table.order(settings::name).select(OwnSetting::as_select())).await
 }
 
-/// What the shop has set of one, locked until the transaction ends.
+/// What the shop has set of one, locked until the transaction ends, be there a row or not yet.
 pub async fn own_lock(tx: &mut TenantTx, setting: Setting) -> Result<Option<OwnSetting>, DbError> {
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.settings.' || $1, 0))";
+    tx.execute(diesel::sql_query(lock).bind::<Text, _>(setting.name())).await?;
     let query = settings::table.filter(settings::name.eq(setting.name())).select(OwnSetting::as_select());
     Ok(tx.load(query.for_update()).await?.pop())
 }

@@ -92,6 +92,37 @@ async fn what_was_decided_for_a_shop_comes_back_with_its_archive_after_the_delet
     site.end().await;
 }
 
+#[tokio::test]
+async fn nothing_is_decided_for_a_shop_on_its_way_out() {
+    let site = Site::start().await;
+    site.offboard("gone").await;
+    let (before, acts) = (decided(&site, site.world.a.id.0).await, site.acts().await);
+    let slug = site.world.a.slug.as_str();
+    for mutation in [
+        format!(
+            "tenantFlagSet(slug: \"{slug}\", name: \"stock_low_on_update\", input: {{ isOn: false, reason: \"x\" }})"
+        ),
+        format!("tenantSettingUpdate(slug: \"{slug}\", name: EVENTS_RETENTION_DAYS, value: 3650)"),
+        format!("tenantSettingReset(slug: \"{slug}\", name: CATALOG_STOCK_LOW)"),
+        format!(
+            "tenantLimitOverride(slug: \"{slug}\", limit: BOOKS, value: 7, endsAt: \"2027-06-01T00:00:00Z\", reason: \"x\")"
+        ),
+        format!(
+            "deprecationExtensionSet(slug: \"{slug}\", part: \"Book.priceCents\", until: \"2027-09-01\", reason: \"x\")"
+        ),
+    ] {
+        let query = format!("mutation {{ r: {mutation} {{ userErrors {{ code path }} }} }}");
+        let data = site.world.admin().data(&query, json!({})).await;
+        assert_eq!(
+            data["r"]["userErrors"],
+            json!([{ "code": "TENANT_STATUS_CONFLICT", "path": ["slug"] }]),
+            "{mutation}"
+        );
+    }
+    assert_eq!((decided(&site, site.world.a.id.0).await, site.acts().await), (before, acts));
+    site.end().await;
+}
+
 /// A tenant as servers have it.
 async fn tenant_context(site: &Site, id: TenantId) -> std::sync::Arc<shelfwise::kernel::tenant::TenantCtx> {
     let tenant = shelfwise::control::tenants::service::tenant_by_id(&site.world.app.control, id).await.unwrap();

@@ -2,6 +2,7 @@
 
 mod command;
 mod effects;
+mod first;
 mod flags;
 mod operators;
 mod secret;
