@@ -208,6 +208,12 @@ impl Setting {
         matches!(self.definition().kind, Kind::Secret { .. })
     }
 
+    /// Whether its values tell of people: no trail that outlives the tenant has them.
+    #[must_use]
+    pub const fn is_personal(self) -> bool {
+        matches!(self.definition().kind, Kind::Email)
+    }
+
     /// Whether a shop may change it.
     #[must_use]
     pub fn is_shops(self) -> bool {

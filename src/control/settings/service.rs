@@ -89,7 +89,13 @@ impl Desk<'_> {
         })?;
         let now = self.clock.now();
         let by = (self.operator.name.as_str(), now);
-        let details = |before: Option<Value>| json!({ "setting": setting.name(), "before": before, "after": value });
+        let details = |before: Option<Value>| {
+            json!({
+                "setting": setting.name(),
+                "before": noted(setting, before.as_ref()),
+                "after": noted(setting, Some(&value)),
+            })
+        };
         match target {
             Target::Plan(plan) => {
                 self.check_plan(plan).await?;
@@ -130,7 +136,7 @@ impl Desk<'_> {
         setting: Setting,
         takes_own: bool,
     ) -> Result<SettingState, ControlError> {
-        let details = |before: Value| json!({ "setting": setting.name(), "before": before });
+        let details = |before: Value| json!({ "setting": setting.name(), "before": noted(setting, Some(&before)) });
         match target {
             Target::Plan(plan) => {
                 self.check_plan(plan).await?;
@@ -220,6 +226,11 @@ pub(in crate::control) async fn ruled_restore(
     let Some((setting, value)) = values(std::slice::from_ref(row)).pop_first() else { return Ok(false) };
     repo::tenant_upsert(tx, tenant, (setting, value), (&row.updated_by, row.updated_at)).await?;
     Ok(true)
+}
+
+/// What the operators' trail, which outlives the tenant, tells of a value.
+fn noted(setting: Setting, value: Option<&Value>) -> Value {
+    if setting.is_personal() { json!({ "isSet": value.is_some() }) } else { json!(value) }
 }
 
 /// Refuses a tenant that has no schema, or loses it.

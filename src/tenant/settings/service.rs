@@ -11,7 +11,7 @@ use crate::kernel::actor::{Actor, Permission};
 use crate::kernel::clock::Clock;
 use crate::kernel::journal::Change;
 use crate::kernel::news::Fact;
-use crate::kernel::settings::{Kind, Setting};
+use crate::kernel::settings::Setting;
 
 /// Whoever changes settings, and what it takes.
 #[derive(Clone, Copy)]
@@ -77,8 +77,8 @@ pub async fn setting_update(
         Some(before) => Change::changed(entity(setting), before.trail(), own.trail()),
         None => Change::created(entity(setting), own.trail()),
     };
-    tx.note(match (setting.definition().kind, &own.value) {
-        (Kind::Email, Some(address)) => change.with_personal(json!({ "value": address })),
+    tx.note(match &own.value {
+        Some(value) if setting.is_personal() => change.with_personal(json!({ "value": value })),
         _ => change,
     });
     Ok(Choice { setting, own: Some(own) })

@@ -141,3 +141,29 @@ async fn what_is_set_already_is_not_noted_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_operators_trail_has_no_address_of_anybody() {
+    world(async |world| {
+        let slug = world.a.slug.as_str();
+        let target = format!("slug: \"{slug}\", name: MAIL_REPLY_TO");
+        for address in ["ann@customers.example", "bob@customers.example"] {
+            let update = format!("{target}, value: \"{address}\"");
+            assert_eq!(
+                told(&act(world, "tenantSettingUpdate", &update).await["setting"]),
+                (json!(address), "OPERATORS")
+            );
+        }
+        act(world, "tenantSettingReset", &target).await;
+        let (name, set, unset) = ("mail.reply_to", json!({ "isSet": true }), json!({ "isSet": false }));
+        assert_eq!(
+            noted(&psql().await, slug).await,
+            [
+                ("tenant.setting_update".to_owned(), json!({ "setting": name, "before": unset, "after": set })),
+                ("tenant.setting_update".to_owned(), json!({ "setting": name, "before": set, "after": set })),
+                ("tenant.setting_reset".to_owned(), json!({ "setting": name, "before": set })),
+            ]
+        );
+    })
+    .await;
+}
