@@ -69,15 +69,19 @@ impl<'a> Call<'a> {
     /// The call that the resolver of a mutation runs in. Its own key goes before that of the request.
     ///
     /// # Errors
-    /// The request names no shop that exists.
+    /// The request names no shop that exists, or it is to be repeatable and the shop's key cannot be used.
     pub fn of(ctx: &Context<'a>, key: Option<&IdempotencyKey>) -> ApiResult<Self> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let place = ctx.path_node.as_ref().map(ToString::to_string).unwrap_or_default();
-        let kept = request.services().settings.platforms(shop.tenant()).get(IDEMPOTENCY_RETENTION_HOURS);
-        let keys = Keyring { tenant: shop.tenant(), actor: shop.actor(), kept: TimeDelta::hours(kept) };
+        let services = request.services();
+        let kept = services.settings.platforms(shop.tenant()).get(IDEMPOTENCY_RETENTION_HOURS);
+        let (vault, tenant, actor) = (&services.vault, shop.tenant(), shop.actor());
+        let keys = Keyring { vault, tenant, actor, kept: TimeDelta::hours(kept) };
         let key = match (key, request.key()) {
-            (Some(key), _) => Some(keys.of_field(&key.0, ctx.field().name(), &arguments(ctx)?)),
-            (None, Some(of_request)) => Some(keys.of_request(&of_request.key.0, of_request.fingerprint, place.clone())),
+            (Some(key), _) => Some(keys.of_field(&key.0, ctx.field().name(), &arguments(ctx)?)?),
+            (None, Some(of_request)) => {
+                Some(keys.of_request(&of_request.key.0, of_request.fingerprint, place.clone())?)
+            }
             (None, None) => None,
         };
         Ok(Self { request, shop, key, place })

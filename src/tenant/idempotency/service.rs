@@ -57,7 +57,7 @@ enum First<T, C> {
 
 /// What became of the mutation earlier; nothing where its request was broken off before it.
 fn earlier<C>(row: KeyRow, key: &Key) -> Result<Option<Stored>, Failure<C>> {
-    if row.fingerprint != key.fingerprint {
+    if ![key.fingerprint, key.unkeyed].iter().any(|fingerprint| row.fingerprint == fingerprint) {
         return Err(Failure::Repeated(KeyProblem::OtherRequest));
     }
     let Some(outcome) = row.outcomes.get(&key.place) else { return Ok(None) };

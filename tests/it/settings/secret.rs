@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::seal::sealed_by;
+use shelfwise::tenant::idempotency::key::hash;
 
 use super::{WITHIN, reset, setting, trail, update};
 use crate::harness::World;
@@ -46,6 +47,34 @@ async fn a_secret_is_written_and_never_read_again() {
         );
         assert_eq!(reset(&world.owner(), "PAYMENTS_SECRET_KEY").await["setting"]["isSet"], false);
         assert_eq!(trail(&psql().await, &world.a).await[1], ("setting.reset".to_owned(), entity, is_set, json!(null)));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_request_that_sets_a_secret_beside_is_known_again_by_a_keyed_hash() {
+    world(async |world| {
+        let owner = world.owner().with_header("idempotency-key", "both");
+        let query = "mutation($value: JSON!) { authorCreate(input: { name: \"Ann\" }) { userErrors { code } }
+            settingUpdate(name: PAYMENTS_SECRET_KEY, value: $value) { userErrors { code } } }";
+        let variables = json!({ "value": KEY });
+        let replayed = async || {
+            let response = owner.gql(query, variables.clone()).await;
+            assert_eq!((response.code(), response.status), ("", 200), "{}", response.body);
+            response.body["extensions"]["idempotency"]["replayed"].clone()
+        };
+        assert_eq!(replayed().await, json!(null));
+        let unkeyed = hash(&[b"both", query.as_bytes(), b"", variables.to_string().as_bytes()]).to_vec();
+        let kept = format!(r#"SELECT fingerprint FROM "{}".idempotency_keys"#, world.a.schema);
+        let kept: Vec<u8> = psql().await.query_one(&kept, &[]).await.unwrap().get(0);
+        assert_ne!(kept, unkeyed);
+        assert_eq!(replayed().await, json!(["authorCreate"]));
+        // As the release before has kept it.
+        let older = format!(r#"UPDATE "{}".idempotency_keys SET fingerprint = $1"#, world.a.schema);
+        psql().await.execute(&older, &[&unkeyed]).await.unwrap();
+        assert_eq!(replayed().await, json!(["authorCreate"]));
+        let other = owner.gql(query, json!({ "value": "sk_live_of_another_account" })).await;
+        assert_eq!(other.code(), "IDEMPOTENCY_CONFLICT");
     })
     .await;
 }
