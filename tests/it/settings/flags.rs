@@ -10,10 +10,10 @@ use shelfwise::kernel::clock::Clock as _;
 use shelfwise::kernel::flags::Flag;
 use shelfwise::kernel::tenant::TenantCtx;
 
-use super::{Replicas, becomes, noted};
+use super::{Replicas, becomes, noted, set, setting, told};
 use crate::graphql_helpers::codes;
 use crate::harness::clock::TestClock;
-use crate::harness::cluster::psql_of;
+use crate::harness::cluster::{psql, psql_of};
 use crate::harness::{Client, World, world};
 use crate::orders::stocked;
 
@@ -99,6 +99,45 @@ async fn a_flag_is_switched_on_every_replica_within_a_second() {
     assert_eq!(of_flag[1].1["before"], json!({ "percent": 0, "owner": "Ann", "endsOn": "2099-03-31" }));
     assert_eq!(noted(&site.psql, b.slug.as_str()).await, []);
     site.end().await;
+}
+
+#[tokio::test]
+async fn a_change_that_nobody_hears_of_arrives_all_the_same() {
+    let site = Replicas::start(&[]).await;
+    update(&site.one, "percent: 0, owner: \"Ann\", endsOn: \"2099-03-31\"").await;
+    let (here, there) = (site.one.owner(), site.two.owner());
+    for world in [&site.one, &site.two] {
+        becomes(false, async || is_on(world, &site.one.a).await).await;
+    }
+    for owner in [&here, &there] {
+        assert_eq!(told(&setting(owner, "CATALOG_STOCK_LOW").await), (json!(3), "DEFAULT"));
+    }
+    // Those who listen are cut off, and nobody is let in anew.
+    let name: String = site.psql.query_one("SELECT current_database()::text", &[]).await.unwrap().get(0);
+    let server = psql().await;
+    server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS false")).await.unwrap();
+    let cut = "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+               WHERE datname = current_database() AND query LIKE '%\"shelfwise_echo\"%' AND pid <> pg_backend_pid()";
+    let cut: i64 = site.psql.query_one(cut, &[]).await.unwrap().get(0);
+    assert!(cut >= 2, "each server listens: {cut}");
+
+    site.psql.execute("UPDATE control.flags SET percent = 100", &[]).await.unwrap();
+    let rule = "INSERT INTO control.tenant_settings VALUES ($1, 'catalog.stock_low', '4', 'test', now())";
+    site.psql.execute(rule, &[&site.one.a.id.0]).await.unwrap();
+    for world in [&site.one, &site.two] {
+        becomes(true, async || is_on(world, &site.one.a).await).await;
+    }
+    becomes("4 OPERATORS".to_owned(), async || shown(&there).await).await;
+    set(&here, "CATALOG_STOCK_LOW", json!(5)).await;
+    becomes("5 SHOP".to_owned(), async || shown(&there).await).await;
+    server.batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await.unwrap();
+    site.end().await;
+}
+
+/// What a shop's setting is, and by whom.
+async fn shown(client: &Client<'_>) -> String {
+    let setting = setting(client, "CATALOG_STOCK_LOW").await;
+    format!("{} {}", setting["value"], setting["source"].as_str().unwrap())
 }
 
 #[tokio::test]
