@@ -1,7 +1,18 @@
-// The way to a shop's API: queries and mutations by HTTP. What may be sent again is sent again, and mutations carry a key, so
-// that all of them may be. Who has just written reads what was written, whichever server answers.
-import { Client, type CombinedError, fetchExchange, makeOperation, mapExchange, type Operation } from '@urql/core';
+// The way to a shop's API: queries and mutations by HTTP, subscriptions by a WebSocket that is opened for the first of them. What
+// may be sent again is sent again, and mutations carry a key, so that all of them may be. Who has just written reads what was
+// written, whichever server answers.
+import {
+  Client,
+  type CombinedError,
+  fetchExchange,
+  makeOperation,
+  mapExchange,
+  type Operation,
+  subscriptionExchange,
+  type SubscriptionForwarder,
+} from '@urql/core';
 import { retryExchange } from '@urql/exchange-retry';
+import { createClient, type Client as Socket, type Sink } from 'graphql-ws';
 
 export interface Options {
   /** Where the server is, such as `https://acme.example.com`. */
@@ -10,6 +21,8 @@ export interface Options {
   token: () => string;
   /** How often a request is sent at most. */
   attemptsMax?: number;
+  /** The WebSocket of a platform that has none of its own, as Node 20. */
+  webSocket?: unknown;
 }
 
 /** Errors that say that nothing was done and that it may be asked for again. */
@@ -18,7 +31,17 @@ const PASSING = new Set(['RATE_LIMITED', 'SERVICE_UNAVAILABLE', 'IDEMPOTENCY_IN_
 /** How long servers may go on answering with what was before a mutation, in milliseconds: what they promise, and some more. */
 const OUTDATED_MS = 3_000;
 
-export function connect({ origin, token, attemptsMax = 4 }: Options): Client {
+export function connect({ origin, token, attemptsMax = 4, webSocket }: Options): Client {
+  const url = new URL('/graphql/ws', origin).href.replace(/^http/, 'ws');
+  const socket = createClient({
+    url,
+    webSocketImpl: webSocket,
+    // A browser gives a socket no headers. Asked for at each connection: the token may be another by then.
+    connectionParams: () => ({ authorization: `Bearer ${token()}` }),
+    // A server that is restarted closes its sockets; each subscription begins anew, with how things are. With pauses that double
+    // this is four minutes, in which somebody may have logged in again as well.
+    retryAttempts: 8,
+  });
   let writtenAt = -Infinity;
   const withFreshness = (operation: Operation) => {
     const isFresh = operation.kind === 'query' && performance.now() - writtenAt < OUTDATED_MS;
@@ -39,8 +62,16 @@ export function connect({ origin, token, attemptsMax = 4 }: Options): Client {
           if (operation.kind === 'mutation') writtenAt = performance.now();
         },
       }),
+      subscriptionExchange({ forwardSubscription: forwarder(socket) }),
       fetchExchange,
     ],
+  });
+}
+
+/** Subscribes over the socket. Once nobody subscribes to anything it is closed. */
+function forwarder(socket: Socket): SubscriptionForwarder {
+  return ({ query = '', variables }) => ({
+    subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables }, sink as Sink<unknown>) }),
   });
 }
 

@@ -1,5 +1,6 @@
 // What a till or a web shop does, in calls that answer values or throw.
 import type { AnyVariables, Client, OperationResult } from '@urql/core';
+import { toAsyncIterable } from 'wonka';
 
 import {
   type BookCreateInput,
@@ -9,6 +10,7 @@ import {
   OrderCreateDocument,
   type OrderCreateInput,
   OrderPlaceDocument,
+  OrderStatusChangedDocument,
 } from './generated/graphql.js';
 
 export type Book = BooksQuery['books']['nodes'][number];
@@ -55,6 +57,15 @@ export async function orderCreate(client: Client, input: OrderCreateInput, idemp
 export async function orderPlace(client: Client, id: string, idempotencyKey?: string) {
   const { orderPlace } = data(await client.mutation(OrderPlaceDocument, { id }, keyed(idempotencyKey)));
   return accepted(orderPlace.userErrors, orderPlace.order);
+}
+
+/** The states of an order, from the one that it is in to its last; ends there. A shop that has no such order has no states of it. */
+export async function* orderStates(client: Client, id: string): AsyncGenerator<string> {
+  for await (const result of toAsyncIterable(client.subscription(OrderStatusChangedDocument, { id }))) {
+    const { orderStatusChanged } = data(result);
+    if (orderStatusChanged === null) return;
+    yield orderStatusChanged.status;
+  }
 }
 
 function keyed(idempotencyKey: string | undefined) {

@@ -4,14 +4,15 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { CombinedError } from '@urql/core';
+import { WebSocket } from 'ws';
 
 import { codes, connect } from '../src/client.js';
-import { bookCreate, everyBook, orderCreate, orderPlace, Refused } from '../src/shop.js';
+import { bookCreate, everyBook, orderCreate, orderPlace, orderStates, Refused } from '../src/shop.js';
 
 const { BASE_URL = '', TENANT_TOKEN = '' } = process.env;
 if (!BASE_URL || !TENANT_TOKEN) throw new Error('set BASE_URL and TENANT_TOKEN to run these tests');
 
-const shop = connect({ origin: BASE_URL, token: () => TENANT_TOKEN });
+const shop = connect({ origin: BASE_URL, token: () => TENANT_TOKEN, webSocket: WebSocket });
 
 /** A title that no other run has. */
 const newTitle = (what: string) => `acme ${what} ${crypto.randomUUID()}`;
@@ -141,10 +142,19 @@ test('who asks too often waits for as long as the server says', async (t) => {
   assert.equal(requests(), 2);
 });
 
-test('an order is entered and placed', async () => {
+test('an order is entered and placed, and who looks on is told', async () => {
   const book = await bookCreate(shop, { title: newTitle('ordered'), stock: 3, price: { amount: '9.90', currency: 'EUR' } });
   const customer = { name: 'Ann Example', email: 'ann@example.org', address: '1 High Street' };
   const order = await orderCreate(shop, { customer, lines: [{ bookId: book.id, quantity: 2 }] });
   assert.equal(order.status, 'DRAFT');
+  const states = orderStates(shop, order.id);
+  assert.equal((await states.next()).value, 'DRAFT');
   assert.equal((await orderPlace(shop, order.id)).status, 'PLACED');
+  assert.equal((await states.next()).value, 'PLACED');
+  await states.return(undefined);
+});
+
+test('an order that the shop does not have has no states', async () => {
+  const states = orderStates(shop, 'order_00000000000000000000000000');
+  assert.deepEqual(await states.next(), { value: undefined, done: true });
 });
