@@ -321,6 +321,12 @@ impl Ear {
         self.hub.turn(self.tenant).await
     }
 
+    /// The part of a time after which this one of many who were told the same acts, so that they do not all act at once.
+    #[must_use]
+    pub fn share_of(&self, spread: Duration) -> Duration {
+        share(self.number, spread)
+    }
+
     /// Waits until something is heard, and answers all that was. Whoever may have missed something hears so after a while that is
     /// not the same for all.
     pub async fn hear(&self) -> Told {
@@ -340,7 +346,11 @@ impl Ear {
 
 /// How long one of many waits who may all have missed something.
 fn gap_pause(number: u64) -> Duration {
-    GAP_SPREAD * u32::try_from(number % 64).unwrap_or(0) / 64
+    share(number, GAP_SPREAD)
+}
+
+fn share(number: u64, spread: Duration) -> Duration {
+    spread * u32::try_from(number % 64).unwrap_or(0) / 64
 }
 
 impl Drop for Ear {

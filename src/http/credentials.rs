@@ -4,17 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use futures_util::future::FutureExt as _;
 use serde_json::{Map, Value};
+use tokio::time::sleep;
 
 use super::admission::{self, Admitted, X_TENANT, bearer};
 use super::deprecation;
-use super::watched::Asker;
+use super::graphql::{Refused, supervise};
+use super::watched::{Asker, Plane};
 use crate::auth::tokens::expires_at;
-use crate::graphql::{ApiError, Shop};
+use crate::graphql::{ApiError, ErrorCode, Shop};
 use crate::kernel::actor::{Actor, Principal, Via};
 use crate::kernel::news::{Fact, Topic};
 use crate::kernel::tenant::TenantCtx;
-use crate::live::Interest;
+use crate::live::{Ear, Interest};
 
 /// The headers that say who somebody is, in which shop and by which program, by which day's schema, and whether what is kept will
 /// do.
@@ -28,6 +31,21 @@ const KEPT: [HeaderName; 8] = [
     deprecation::CLIENT_NAME,
     deprecation::APOLLO_CLIENT_NAME,
 ];
+
+/// How long after something was told of a credential it is asked for: until then an answer of before may be remembered.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(1);
+
+/// Over how long a time those who were told the same ask.
+const SPREAD: Duration = Duration::from_millis(750);
+
+/// The pause before it is asked again what could not be told just now; each is twice as long as the one before.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+/// The longest of these is the first, doubled so often.
+const DOUBLINGS_MAX: u32 = 5;
+
+/// The pause between two looks whether an operator may still be here, of which nothing is told.
+const OPERATOR_PAUSE: Duration = Duration::from_secs(30);
 
 /// Those of a request's headers that every look needs.
 pub(super) fn kept(headers: &HeaderMap) -> HeaderMap {
@@ -91,6 +109,67 @@ pub(super) fn standing(principal: &Principal) -> Interest {
         Via::IdentityProvider | Via::Operator => {}
     }
     Interest { facts, topics: vec![Topic::Role, Topic::IdentityProvider] }
+}
+
+/// The operator that somebody is.
+///
+/// # Errors
+/// As [`admission::admin`]; a stranger is `UNAUTHENTICATED`.
+pub(super) async fn operator(asker: &Asker) -> Result<(), ApiError> {
+    let admitted = admission::admin(&asker.app, &asker.headers, &asker.origin).await?;
+    admitted.map(|_| ()).ok_or_else(ApiError::unauthenticated)
+}
+
+/// Waits until a credential is not good any more, and answers why. Who hears what is told of a shop's credential asks a second
+/// later, and again until there is an answer: a credential is not forgotten because the database was busy.
+///
+/// To be polled beside the operations of the same client and never instead of them: an answer that one of them has asked for comes
+/// only while it is polled.
+pub(super) async fn lost(asker: Asker, ear: Option<Ear>) -> ApiError {
+    loop {
+        match &ear {
+            Some(ear) => {
+                ear.hear().await;
+                sleep(FORGOTTEN_AFTER + ear.share_of(SPREAD)).await;
+            }
+            None => sleep(OPERATOR_PAUSE).await,
+        }
+        let mut failures = 0;
+        while let Err(refused) = stands(&asker, ear.as_ref()).await {
+            let passing = match refused {
+                Refused::Request(error) if !is_passing(error.code) => return error,
+                _ => RETRY_PAUSE * 2_u32.pow(failures),
+            };
+            sleep(ear.as_ref().map_or(passing, |ear| passing + ear.share_of(passing))).await;
+            failures = DOUBLINGS_MAX.min(failures + 1);
+        }
+    }
+}
+
+/// Whether somebody may still be here. Those of a shop ask in turn.
+async fn stands(asker: &Asker, ear: Option<&Ear>) -> Result<(), Refused> {
+    let _turn = match ear {
+        Some(ear) => ear.turn().await,
+        None => None,
+    };
+    let app = Arc::clone(&asker.app);
+    let asker = asker.clone();
+    let asking = async move {
+        match asker.plane {
+            Plane::Tenant => tenant(&asker).await.map(|_| ()),
+            Plane::Admin => operator(&asker).await,
+        }
+        .map_err(Refused::from)
+    };
+    supervise(&app, asking.boxed()).await
+}
+
+/// Whether what was refused for this may be allowed in a moment.
+pub(super) fn is_passing(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::ServiceUnavailable | ErrorCode::InternalError | ErrorCode::RateLimited | ErrorCode::Timeout
+    )
 }
 
 /// How long the token is good for; nothing for a credential without an end.

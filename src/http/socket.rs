@@ -105,11 +105,11 @@ async fn attend(socket: WebSocket, asker: Asker, mut seat: Seat) {
             if let Some(mut sink) = sink {
                 let _ = timeout(CLOSE_TIMEOUT, sink.send(Close::Slow.frame())).await;
             }
-            counted.closed(Close::Slow.code());
+            counted.closed(Close::Slow.code(), Close::Slow.cause());
             return;
         }
     };
-    counted.closed(close.code());
+    counted.closed(close.code(), close.cause());
     tracing::debug!(socket.code = close.code(), "Closed a socket");
     if close != Close::Gone {
         // Behind what was said before.

@@ -9,7 +9,7 @@ pub struct LiveMetrics {
     pub sockets: IntGauge,
     /// Subscriptions that are under way, over sockets and as events.
     pub streams: IntGauge,
-    /// Sockets that were closed, by code; 0 for those whose client was gone.
+    /// Sockets that were closed, by code, and cause where the code has several; 0 for those whose client was gone.
     pub closed: IntCounterVec,
 }
 
@@ -29,8 +29,8 @@ impl LiveMetrics {
             sockets: IntGauge::new("shelfwise_sockets", "Sockets that are open.")?,
             streams: IntGauge::new("shelfwise_subscriptions", "Subscriptions that are under way.")?,
             closed: IntCounterVec::new(
-                Opts::new("shelfwise_sockets_closed_total", "Sockets that were closed, by code."),
-                &["code"],
+                Opts::new("shelfwise_sockets_closed_total", "Sockets that were closed, by code and cause."),
+                &["code", "cause"],
             )?,
         };
         registry.register(Box::new(metrics.sockets.clone()))?;
@@ -59,8 +59,8 @@ impl LiveMetrics {
 
 impl Counted {
     /// Counts why a socket was closed.
-    pub fn closed(&self, code: u16) {
-        self.closed.with_label_values(&[code.to_string()]).inc();
+    pub fn closed(&self, code: u16, cause: &str) {
+        self.closed.with_label_values(&[code.to_string().as_str(), cause]).inc();
     }
 }
 

@@ -11,16 +11,16 @@ use futures_util::future::{AbortHandle, Abortable, BoxFuture, FutureExt as _};
 use futures_util::stream::{FuturesUnordered, SplitStream, StreamExt as _};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::Sender;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::time::{Instant, sleep};
 
 use super::message::{Close, Said, Says, read};
 use crate::graphql::{ApiError, ErrorCode};
-use crate::http::admission;
 use crate::http::graphql::Refused;
 use crate::http::parameters::Parameters;
 use crate::http::watched::{Asker, Opened, Plane};
 use crate::http::{answer, credentials};
-use crate::live::{Ear, Seat};
+use crate::live::Seat;
 
 /// Operations of a socket that are under way, subscriptions among them.
 const OPERATIONS_MAX: usize = 50;
@@ -30,9 +30,6 @@ const PULSE: Duration = Duration::from_secs(30);
 
 /// A client that has said nothing for so long, not even that it is there, is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(75);
-
-/// How long after something was told of a credential it is asked for: until then an answer of before may be remembered.
-const RECONSIDER_AFTER: Duration = Duration::from_secs(1);
 
 /// How an operation has ended.
 struct Ended {
@@ -51,8 +48,10 @@ pub(super) struct Conversation<'a> {
     is_in: bool,
     /// How long its token is good for.
     remaining: Option<Duration>,
-    /// Hears of what may take away what it may do.
-    ear: Option<Arc<Ear>>,
+    /// Ends when the client may not be here any more. Polled beside the operations: see [`credentials::lost`].
+    lost: BoxFuture<'static, ApiError>,
+    /// What is said next. Until there is room for it nothing is read.
+    unsaid: Option<Message>,
     operations: FuturesUnordered<BoxFuture<'static, Option<Ended>>>,
     under_way: HashMap<String, (u64, AbortHandle)>,
     /// Operations so far.
@@ -67,7 +66,8 @@ impl<'a> Conversation<'a> {
             out,
             is_in: false,
             remaining: None,
-            ear: None,
+            lost: pending().boxed(),
+            unsaid: None,
             operations: FuturesUnordered::new(),
             under_way: HashMap::new(),
             count: 0,
@@ -81,30 +81,32 @@ impl<'a> Conversation<'a> {
         let mut deadline = Box::pin(sleep(init_timeout));
         let mut pulse = tokio::time::interval_at(Instant::now() + PULSE, PULSE);
         let mut heard_at = Instant::now();
-        let mut told = pending().boxed();
         loop {
             let step = tokio::select! {
                 () = &mut stopping => Err(Close::GoingAway),
                 // Until the client is let in it is the time to say who it is; from then on the life of its token.
                 () = &mut deadline, if !self.is_in || self.remaining.is_some() => Err(self.overdue()),
-                frame = frames.next() => {
+                frame = frames.next(), if self.unsaid.is_none() => {
                     heard_at = Instant::now();
                     let was_in = self.is_in;
+                    // Waits only for the client to be let in, before which it has no operations.
                     let step = self.frame(frame).await;
                     if self.is_in && !was_in {
                         deadline = Box::pin(sleep(self.remaining.unwrap_or_default()));
-                        told = reconsider(self.ear.clone()).boxed();
                     }
                     step
                 }
-                Some(ended) = self.operations.next(), if !self.operations.is_empty() => self.ended(ended),
-                () = &mut told => {
-                    told = reconsider(self.ear.clone()).boxed();
-                    self.stands().await
+                () = deliver(&self.out, &mut self.unsaid), if self.unsaid.is_some() => {
+                    heard_at = Instant::now();
+                    Ok(())
                 }
+                Some(ended) = self.operations.next(), if !self.operations.is_empty() => self.ended(ended),
+                error = &mut self.lost => Err(refused(&error)),
                 _ = pulse.tick() => {
-                    let is_silent = heard_at.elapsed() > SILENCE_MAX;
-                    if is_silent { Err(Close::Gone) } else { self.pulse().await }
+                    let is_silent = self.unsaid.is_none() && heard_at.elapsed() > SILENCE_MAX;
+                    // Who has this much to read will not be asked whether it is there.
+                    let _ = self.out.try_send(Message::Ping(Vec::new().into()));
+                    if is_silent { Err(Close::Gone) } else { Ok(()) }
                 }
             };
             if let Err(close) = step {
@@ -131,7 +133,10 @@ impl<'a> Conversation<'a> {
         match said {
             Said::ConnectionInit { .. } if self.is_in => Err(Close::TooManyInits),
             Said::ConnectionInit { payload } => self.let_in(payload.unwrap_or_default()).await,
-            Said::Ping { payload } => self.say(&Says::Pong { payload }),
+            Said::Ping { payload } => {
+                self.say(&Says::Pong { payload });
+                Ok(())
+            }
             Said::Pong {} => Ok(()),
             Said::Subscribe { .. } if !self.is_in => Err(Close::Unauthorized),
             Said::Subscribe { id, .. } if self.under_way.contains_key(&id) => Err(Close::Duplicate(id)),
@@ -148,52 +153,23 @@ impl<'a> Conversation<'a> {
     /// Lets a client in by what it shows.
     async fn let_in(&mut self, payload: Map<String, Value>) -> Result<(), Close> {
         credentials::join(&mut self.asker.headers, &payload).map_err(Close::Forbidden)?;
-        match self.asker.plane {
+        let ear = match self.asker.plane {
             Plane::Tenant => {
                 let (tenant, principal) =
                     credentials::tenant(&self.asker).boxed().await.map_err(|error| refused(&error))?;
                 self.seat.take(tenant.id).map_err(|_| Close::Full)?;
-                self.ear = Some(Arc::new(self.asker.app.live.listen(
-                    tenant.id,
-                    &tenant.slug,
-                    credentials::standing(&principal),
-                )));
                 tracing::Span::current().record("tenant.slug", tenant.slug.as_str());
+                let live = &self.asker.app.live;
+                Some(live.listen(tenant.id, &tenant.slug, credentials::standing(&principal)))
             }
-            Plane::Admin => self.operator().await?,
-        }
+            Plane::Admin => {
+                credentials::operator(&self.asker).boxed().await.map_err(|error| refused(&error))?;
+                None
+            }
+        };
+        self.lost = credentials::lost(self.asker.clone(), ear).boxed();
         (self.is_in, self.remaining) = (true, credentials::remaining(&self.asker));
-        self.say(&Says::ConnectionAck)
-    }
-
-    async fn operator(&mut self) -> Result<(), Close> {
-        let admitted = admission::admin(&self.asker.app, &self.asker.headers, &self.asker.origin).boxed().await;
-        match admitted {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(refused(&ApiError::unauthenticated())),
-            Err(error) => Err(refused(&error)),
-        }
-    }
-
-    /// Whether the client may still be here, once something was told of its credential.
-    async fn stands(&mut self) -> Result<(), Close> {
-        match credentials::tenant(&self.asker).boxed().await {
-            Ok(_) => Ok(()),
-            // It is asked again at the next look.
-            Err(error) if is_passing(&error) => Ok(()),
-            Err(error) => Err(refused(&error)),
-        }
-    }
-
-    async fn pulse(&mut self) -> Result<(), Close> {
-        if self.is_in && self.asker.plane == Plane::Admin {
-            // While the database is away nobody is shut out.
-            if let Err(close @ Close::Forbidden(_)) = self.operator().await {
-                return Err(close);
-            }
-        }
-        // Who has this much to read will not be asked whether it is there.
-        let _ = self.out.try_send(Message::Ping(Vec::new().into()));
+        self.say(&Says::ConnectionAck);
         Ok(())
     }
 
@@ -206,7 +182,8 @@ impl<'a> Conversation<'a> {
             let error = Refused::Request(ApiError::new(ErrorCode::RateLimited, message));
             let mut response = error.into_response();
             answer::complete(&mut response, &asker.origin.request_id, &asker.app.metrics);
-            return self.say(&Says::Error { id: &id, payload: &response.errors });
+            self.say(&Says::Error { id: &id, payload: &response.errors });
+            return Ok(());
         }
         let (handle, registration) = AbortHandle::new_pair();
         let number = self.count;
@@ -226,20 +203,20 @@ impl<'a> Conversation<'a> {
         close.map_or(Ok(()), Err)
     }
 
-    /// Says something that no operation waits for. A client that asks for more of it than it reads is slow.
-    fn say(&self, says: &Says<'_>) -> Result<(), Close> {
-        self.out.try_send(says.frame()).map_err(|_| Close::Slow)
+    /// Says something that no operation waits for: now, or before anything more is read.
+    fn say(&mut self, says: &Says<'_>) {
+        if let Err(TrySendError::Full(message)) = self.out.try_send(says.frame()) {
+            self.unsaid = Some(message);
+        }
     }
 }
 
-/// Waits until something was told of a credential, and until it is forgotten what was known of it.
-async fn reconsider(ear: Option<Arc<Ear>>) {
-    match ear {
-        Some(ear) => {
-            ear.hear().await;
-            sleep(RECONSIDER_AFTER).await;
-        }
-        None => pending().await,
+/// Says what there was no room for.
+async fn deliver(out: &Sender<Message>, unsaid: &mut Option<Message>) {
+    // Where nobody writes any more the socket ends.
+    let Ok(place) = out.reserve().await else { return pending().await };
+    if let Some(message) = unsaid.take() {
+        place.send(message);
     }
 }
 
@@ -248,16 +225,9 @@ fn refused(error: &ApiError) -> Close {
     match error.code {
         ErrorCode::TenantSuspended => Close::Forbidden("This shop is suspended"),
         ErrorCode::TenantMismatch => Close::Forbidden("The credential and the address name different tenants"),
-        _ if is_passing(error) => Close::Full,
+        code if credentials::is_passing(code) => Close::Unsure,
         _ => Close::Forbidden("A valid credential is required"),
     }
-}
-
-fn is_passing(error: &ApiError) -> bool {
-    matches!(
-        error.code,
-        ErrorCode::ServiceUnavailable | ErrorCode::InternalError | ErrorCode::RateLimited | ErrorCode::Timeout
-    )
 }
 
 /// An operation of a socket.

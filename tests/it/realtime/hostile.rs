@@ -90,7 +90,7 @@ async fn who_does_not_read_is_closed_and_forgotten() {
             tokio::task::yield_now().await;
         }
         let closed = &world.app.metrics.live.closed;
-        assert_eq!(closed.with_label_values(&["1013"]).get(), 1);
+        assert_eq!(closed.with_label_values(&["1013", "slow"]).get(), 1);
     })
     .await;
 }

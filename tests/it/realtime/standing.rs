@@ -1,17 +1,20 @@
-//! Whoever may not look on any more does not: within two seconds where nothing happens, and at once where something does.
+//! Whoever may not look on any more does not: soon where nothing happens, and at once where something does.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 
 use super::{ORDER, key, told};
+use crate::harness::cluster::psql_of;
 use crate::harness::socket::Socket;
-use crate::harness::world;
 use crate::harness::world::user_claims;
+use crate::harness::{World, world};
 use crate::identity::{holder, joined};
-use crate::orders::order;
+use crate::orders::{act, order};
 use shelfwise::kernel::actor::Role;
+use shelfwise::kernel::news::{Bulletin, Told};
 
 const REVOKE: &str = "mutation($id: ID!) { apiKeyRevoke(id: $id) { userErrors { code } } }";
 
@@ -110,4 +113,30 @@ async fn who_logs_out_is_out() {
         assert_eq!(socket.closed().await, (4403, "A valid credential is required".to_owned()));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_socket_goes_on_while_its_credential_is_looked_up() {
+    let (world, name) = World::start_alone(Arc::new(SystemClock), &[]).await;
+    let owner = world.owner();
+    let id = order(&owner, &[]).await;
+    let psql = psql_of(&name).await;
+    let mut socket = Socket::of(&world, &world.owner_token()).await;
+    socket.subscribe("1", ORDER, json!({ "id": id })).await;
+    assert_eq!(socket.next_of("1").await, told(&id, "DRAFT"));
+    let table = format!("\"{}\".users", world.a.schema);
+    psql.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+    let waiting = format!("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+    let anything = || world.app.live.on_news(Bulletin::Of(world.a.id, &Told::Anything));
+    anything();
+    // It is asked for a second later.
+    while psql.query(&waiting, &[]).await.unwrap().is_empty() {}
+    // A look of the subscription waits for the same answer now.
+    anything();
+    socket.say(json!({ "type": "ping", "payload": { "a": 1 } })).await;
+    assert_eq!(socket.hears().await, json!({ "type": "pong", "payload": { "a": 1 } }));
+    psql.batch_execute("ROLLBACK").await.unwrap();
+    act(&owner, "orderCancel", &id, ", reason: FRAUD").await;
+    assert_eq!(socket.next_of("1").await, told(&id, "CANCELED"));
+    world.end().await;
 }
