@@ -11,6 +11,7 @@ use async_graphql::Response as GraphqlResponse;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, header};
+use futures_util::future::{BoxFuture, FutureExt as _};
 use futures_util::stream;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::time::{MissedTickBehavior, interval, timeout};
@@ -31,9 +32,6 @@ const EVENT_STREAM: &str = "text/event-stream";
 /// The pause between two comments that say that the connection lives.
 const KEEP_ALIVE: Duration = Duration::from_secs(12);
 
-/// How long a client may take to read an event once the connection holds no more.
-const SLOW_MAX: Duration = Duration::from_secs(30);
-
 /// What an operation has to say, and the seat that it is said from.
 struct Stream {
     app: Arc<App>,
@@ -42,6 +40,8 @@ struct Stream {
     out: Sender<Bytes>,
     /// Until when the credential is good, if it has an end.
     remaining: Option<Duration>,
+    /// Ends when the client may not look on any more.
+    lost: BoxFuture<'static, ApiError>,
     _seat: Seat,
 }
 
@@ -73,11 +73,14 @@ async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
     })?;
     let Read { origin, headers, uri, by_get, body_bytes, sent, operation, .. } = read(app, request, request_id).await?;
     let asker = Asker { app: Arc::clone(app), plane: Plane::Tenant, origin, headers, uri };
-    let (tenant, _) = credentials::tenant(&asker).await?;
+    let (tenant, principal) = credentials::tenant(&asker).await?;
     seat.take(tenant.id).map_err(|_| {
         ApiError::new(ErrorCode::RateLimited, "This shop has as many sockets and streams as it may have.")
     })?;
     let remaining = credentials::remaining(&asker);
+    let ear = app.live.listen(tenant.id, &tenant.slug, credentials::standing(&principal));
+    let staying = Asker { headers: credentials::kept(&asker.headers), ..asker.clone() };
+    let lost = credentials::lost(staying, Some(ear)).boxed();
     let (watched, first) = match asker.open(sent, operation, (by_get, body_bytes)).await? {
         Opened::Once(response) if !answer::has_data(&response) => {
             return Ok(answer::executed(response, MediaType::GraphqlResponse, request_id.as_str(), &app.metrics));
@@ -93,7 +96,8 @@ async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
         Opened::Watched(watched, first) => (watched, first),
     };
     let (out, events) = mpsc::channel(1);
-    let stream = Stream { app: Arc::clone(app), request_id: request_id.clone(), watched, out, remaining, _seat: seat };
+    let stream =
+        Stream { app: Arc::clone(app), request_id: request_id.clone(), watched, out, remaining, lost, _seat: seat };
     #[expect(clippy::disallowed_methods, reason = "it ends when nobody reads its events any more")]
     tokio::spawn(stream.run(first).in_current_span());
     let body = stream::unfold(events, async |mut events| {
@@ -137,19 +141,26 @@ impl Stream {
         let _counted = self.app.metrics.live.count_stream();
         let ending = self.out.clone();
         let until = self.remaining;
-        let telling = self.tell(first);
-        tokio::select! {
-            () = telling => {}
-            () = live.stopping() => {}
-            () = ending.closed() => {}
-            () = credentials::expired(until) => {}
+        let mut lost = std::mem::replace(&mut self.lost, std::future::pending().boxed());
+        let refused = tokio::select! {
+            () = self.tell(first) => None,
+            () = live.stopping() => None,
+            () = ending.closed() => None,
+            () = credentials::expired(until) => None,
+            error = &mut lost => Some(error),
+        };
+        if let Some(error) = refused {
+            // Why it ends, where the client reads.
+            let event = next(&self.app, Refused::from(error).into_response(), &self.request_id);
+            send(&ending, event, self.app.config.sockets.slow_timeout).await;
         }
     }
 
     async fn tell(&mut self, first: Option<GraphqlResponse>) {
         let Self { app, request_id, watched, out, .. } = self;
+        let slow = app.config.sockets.slow_timeout;
         if let Some(first) = first
-            && !send(out, next(app, first, request_id)).await
+            && !send(out, next(app, first, request_id), slow).await
         {
             return;
         }
@@ -157,11 +168,18 @@ impl Stream {
         pulse.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let mut coming = Box::pin(watched.next());
-            let answered = loop {
-                tokio::select! {
-                    answered = &mut coming => break answered,
-                    _ = pulse.tick() => if !send(out, Bytes::from_static(b":\n\n")).await { return },
+            // A look that was begun goes on while something else is sent: it has a connection, and a turn.
+            let alive = async {
+                loop {
+                    pulse.tick().await;
+                    if !send(out, Bytes::from_static(b":\n\n"), slow).await {
+                        return;
+                    }
                 }
+            };
+            let answered = tokio::select! {
+                answered = &mut coming => answered,
+                () = alive => return,
             };
             let event = match answered {
                 None => Bytes::from_static(COMPLETE),
@@ -169,7 +187,7 @@ impl Stream {
                 Some(Err(refused)) => next(app, refused.into_response(), request_id),
             };
             let is_last = event == COMPLETE;
-            if !send(out, event).await || is_last {
+            if !send(out, event, slow).await || is_last {
                 return;
             }
         }
@@ -177,6 +195,6 @@ impl Stream {
 }
 
 /// Hands an event over, and tells whether the client still reads.
-async fn send(out: &Sender<Bytes>, event: Bytes) -> bool {
-    matches!(timeout(SLOW_MAX, out.send(event)).await, Ok(Ok(())))
+async fn send(out: &Sender<Bytes>, event: Bytes, slow: Duration) -> bool {
+    matches!(timeout(slow, out.send(event)).await, Ok(Ok(())))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
 
-use super::{ORDER, told};
+use super::{ORDER, key, told};
 use crate::harness::world::world_with;
 use crate::harness::{Client, GqlResponse, World, world};
 use crate::orders::{act, order, stocked};
@@ -108,6 +108,26 @@ async fn a_stream_that_a_restart_breaks_off_is_not_complete() {
     assert_eq!(events.data().await, told(&id, "DRAFT"));
     let (next, ()) = tokio::join!(events.next(), world.end());
     assert_eq!(next, None, "so that its client asks again");
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_its_stream_and_says_why() {
+    world(async |world| {
+        let owner = world.owner();
+        let id = order(&owner, &[]).await;
+        let (secret, key_id) = key(&owner, &["ORDERS_READ"]).await;
+        let mut events = Events::of(&Client::new(world, "/graphql", Some(secret)), ORDER, json!({ "id": id })).await;
+        assert_eq!(events.data().await, told(&id, "DRAFT"));
+        let revoke = "mutation($id: ID!) { apiKeyRevoke(id: $id) { userErrors { code } } }";
+        owner.data(revoke, json!({ "id": key_id })).await;
+        let (name, last) = events.next().await.expect("the reason");
+        assert_eq!((name.as_str(), &last["errors"][0]["extensions"]["code"]), ("next", &json!("UNAUTHENTICATED")));
+        assert_eq!(events.next().await, None, "it is not complete");
+        while world.app.live.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
 }
 
 #[tokio::test]
