@@ -135,6 +135,34 @@
 //! What operators decide travels in the tenant's row, what a shop sets is a row of its own. An operation pays for what it may
 //! cost out of several buckets, or of none of them; who has no connection in time is told so before anything is done.
 //!
+//! # From a row to an answer that is kept
+//!
+//! Queries read through `cache::Reads`, under keys that only a `TenantCtx` makes. News raise marks, and what was read in a
+//! snapshot below its mark does not count. In Redis one needs a lease to keep something, which ends with what is removed, and
+//! nobody asks Redis for what they were told of before they removed it there. [`cache`] says what is promised.
+//!
+//! # From a change to who looks on
+//!
+//! ```text
+//! db::News                        told when it is committed, by index to those whom it concerns: live::Hub
+//!   http::watched                 a look: credential, tenant, rates, connection and loaders anew ─ graphql::watch: is it told, is it the last
+//!     http::socket, http::stream  graphql-transport-ws, server-sent events; credentials::lost beside the operations
+//! ```
+//!
+//! What is told is that something has changed, never what it is now. An answer waits for the one before it to be written, so nothing
+//! piles up behind who is slow.
+//!
+//! # From an announcement to the end of a part
+//!
+//! ```text
+//! #[graphql(deprecation = …)]     kernel::deprecation: since when, until when, what instead; one form, which a law holds
+//!   graphql::deprecation          what a document uses: read once, kept with it
+//!     http::deprecation           the day a request is judged by; told, refused, counted
+//!       tenant::deprecations      in memory, written down every ten seconds ─ job deprecation.report: control::deprecations
+//!         control::deprecations::notices   90, 30 and 7 days before, once each
+//! graphql::diff                   two schemas → what has changed, and what that means ─ cli::schema, graphql::changelog
+//! ```
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -211,6 +239,13 @@
 //! - No answer to a mutation is compressed, and none is kept by its client but that to a query with an address.
 //! - Nothing rests on news: who keeps what others change keeps it for a time, and for less while it hears nothing.
 //! - No payload of a job in an answer, a log line or a trail.
+//! - No answer is kept of a transaction that writes, nor given in a mutation or to who looks on. No answer about a person is kept in
+//!   Redis. No permission is asked after an answer was found.
+//! - No look of a subscription trusts the one before it: none is done without asking for the credential, none holds a connection while
+//!   nothing happens, and none takes from the rates of those who work. No task that polls operations waits for a credential but
+//!   beside them: the look-up may be one of theirs.
+//! - No part leaves the released schema before its day, nor, where a database can be asked, while a tenant uses it. No use of what goes
+//!   away is an entry of the trail or holds up a request. No extension outlives its day.
 //!
 //! # What the wall promises
 //!
