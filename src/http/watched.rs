@@ -328,6 +328,8 @@ async fn look(
             let mut response = app.watch_schema.execute(request.data(context)).await;
             session.finish().await;
             if let Some(error) = session.refused() {
+                // Nothing was done, which costs a point.
+                toll.settle(&mut GraphqlResponse::default()).boxed().await;
                 return Err(ApiError::from(error.clone()).into());
             }
             uses.tell(&mut response);

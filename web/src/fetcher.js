@@ -6,8 +6,6 @@ import { watch } from './socket.js';
 export function createFetcher(url, current) {
   return async (params, options) => {
     const { tenant, token } = current();
-    if (isSubscription(params)) return watch(url, current(), params);
-
     const headers = new Headers({
       'content-type': 'application/json',
       accept: 'application/graphql-response+json, application/json',
@@ -16,6 +14,7 @@ export function createFetcher(url, current) {
     if (tenant) headers.set('x-tenant', tenant);
     // The Headers pane has the last word.
     for (const [name, value] of Object.entries(options?.headers ?? {})) headers.set(name, value);
+    if (isSubscription(params)) return watch(url, Object.fromEntries(headers), params);
 
     const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify(params) });
     const text = await response.text();

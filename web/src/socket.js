@@ -1,6 +1,7 @@
 // Subscriptions over a WebSocket, by graphql-transport-ws: one socket for each,
-// which ends with it. GraphiQL takes it as an observable.
-export function watch(url, { tenant, token }, params) {
+// which ends with it. GraphiQL takes it as an observable. A browser gives a
+// socket no headers, so they travel in its first message.
+export function watch(url, headers, params) {
   return {
     subscribe({ next, error, complete }) {
       const socket = new WebSocket(new URL(`${url}/ws`, location.href), 'graphql-transport-ws');
@@ -13,15 +14,7 @@ export function watch(url, { tenant, token }, params) {
         tell?.();
       };
 
-      socket.onopen = () =>
-        say({
-          type: 'connection_init',
-          // A browser gives a socket no headers.
-          payload: {
-            ...(token && { Authorization: `Bearer ${token}` }),
-            ...(tenant && { 'X-Tenant': tenant }),
-          },
-        });
+      socket.onopen = () => say({ type: 'connection_init', payload: headers });
       socket.onmessage = ({ data }) => {
         const message = JSON.parse(data);
         switch (message.type) {
