@@ -14,6 +14,12 @@ pub const PAGE_SIZE_DEFAULT: usize = 20;
 /// Items of a page at most.
 pub const PAGE_SIZE_MAX: usize = 100;
 
+/// Rows of a report where the client does not say.
+pub const ROWS_DEFAULT: i32 = 100;
+
+/// Rows of a report at most: a day each of a year. No plan has fewer.
+pub const ROWS_MAX: i32 = 366;
+
 /// Which way a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
 pub enum SortDirection {

@@ -14,7 +14,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql_value::Value;
 
-use super::connection::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
+use super::connection::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, ROWS_DEFAULT, ROWS_MAX};
 use super::error::{ApiError, ErrorCode};
 
 /// The highest cost of an operation.
@@ -59,6 +59,8 @@ enum List {
     Paged,
     /// The items of the connection that is its parent.
     Items,
+    /// As many as are asked for, without pages: the rows of a report. A plan's page size is not about them.
+    Rows,
     /// As many as there are.
     Unpaged,
 }
@@ -104,7 +106,8 @@ impl Costs {
                 let (ty, is_list) = base(&field.ty.node);
                 let is_paged = field.arguments.iter().any(|argument| argument.node.name.node == "first");
                 let list = match (is_list, is_paged) {
-                    (_, true) => List::Paged,
+                    (true, true) => List::Rows,
+                    (false, true) => List::Paged,
                     (true, false) if is_connection => List::Items,
                     // A payload's reasons are few.
                     (true, false) if field.name.node != "userErrors" => List::Unpaged,
@@ -207,6 +210,7 @@ impl Costs {
             List::No => below(page),
             List::Paged => below(page_size(operation, field)),
             List::Items => page.saturating_mul(below(1)),
+            List::Rows => rows(operation, field).saturating_mul(below(1)),
             List::Unpaged => LIST_LEN_ASSUMED.saturating_mul(below(1)),
         })
     }
@@ -230,8 +234,8 @@ fn add<'a>(common: &mut u64, by_type: &mut HashMap<&'a str, u64>, ty: &str, on: 
     *sum = sum.saturating_add(cost);
 }
 
-/// The page that a field asks for. A size that is wrong is refused by the resolver; here it counts as the greatest.
-fn page_size(operation: &Operation<'_>, field: &Field) -> u64 {
+/// The number of items that a field asks for.
+fn asked(operation: &Operation<'_>, field: &Field) -> Option<u64> {
     let sizes = ["first", "last"].into_iter().filter_map(|name| match &field.get_argument(name)?.node {
         Value::Variable(variable) => match operation.variable(variable) {
             Some(async_graphql::Value::Number(number)) => Some(number.as_u64().unwrap_or(u64::MAX)),
@@ -240,11 +244,22 @@ fn page_size(operation: &Operation<'_>, field: &Field) -> u64 {
         Value::Number(number) => Some(number.as_u64().unwrap_or(u64::MAX)),
         _ => None,
     });
-    let size = sizes.max();
+    sizes.max()
+}
+
+/// The page that a field asks for. A size that is wrong is refused by the resolver; here it counts as the greatest.
+fn page_size(operation: &Operation<'_>, field: &Field) -> u64 {
+    let size = asked(operation, field);
     // A page beyond what the API has is the resolver's to refuse, who knows where it is.
     let asked = size.filter(|size| *size <= PAGE_SIZE_MAX as u64).unwrap_or(0);
     operation.page_most.set(operation.page_most.get().max(asked));
     size.unwrap_or(PAGE_SIZE_DEFAULT as u64).clamp(1, PAGE_SIZE_MAX as u64)
+}
+
+/// The rows that a report is asked for, by the same rule.
+fn rows(operation: &Operation<'_>, field: &Field) -> u64 {
+    let [default, most] = [ROWS_DEFAULT, ROWS_MAX].map(|rows| u64::from(rows.unsigned_abs()));
+    asked(operation, field).unwrap_or(default).clamp(1, most)
 }
 
 /// A type without its lists and exclamation marks, and whether there was a list.
@@ -258,7 +273,7 @@ fn base(ty: &Type) -> (String, bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::graphql::schema::{sdl_options, tenant_schema};
+    use crate::graphql::schema::{admin_schema, sdl_options, tenant_schema};
     use async_graphql::parser::parse_query;
     use async_graphql::parser::types::DocumentOperations;
 
@@ -291,6 +306,40 @@ mod tests {
             none,
             7,
         );
+    }
+
+    #[test]
+    fn the_rows_of_a_report_are_as_many_as_are_asked_for() {
+        let check = |first: &str, variables, rows: u64| {
+            let query = format!(
+                "query($n: Int) {{ salesReport(from: 1, to: 1, by: BOOK{first}) {{ orderCount book {{ title }} }} }}"
+            );
+            assert_eq!(cost(&query, variables), 1 + rows * 3, "{first}");
+        };
+        let none = serde_json::Value::Null;
+        check("", none.clone(), 100);
+        check(", first: 1", none.clone(), 1);
+        check(", first: 366", none.clone(), 366);
+        check(", first: 367", none.clone(), 366);
+        check(", first: $n", none, 100);
+        check(", first: $n", serde_json::json!({ "n": 50 }), 50);
+        check(", first: $n", serde_json::json!({ "n": -1 }), 366);
+        let deep = "{ salesReport(from: 1, to: 1, by: BOOK, first: 366) {
+            book { category { children { children { name } } } } } }";
+        assert_eq!(cost(deep, serde_json::Value::Null), 1 + 366 * (2 + 1 + 100 * (1 + 100)));
+    }
+
+    /// A list with `first` has a bound of its own, which this file must know.
+    #[test]
+    fn no_list_but_reports_takes_a_length_without_being_a_connection() {
+        let mut found = Vec::new();
+        for sdl in [tenant_schema().sdl_with_options(sdl_options()), admin_schema().sdl_with_options(sdl_options())] {
+            for (ty, fields) in Costs::new(&sdl).types {
+                let rows = fields.into_iter().filter(|(_, field)| field.list == List::Rows);
+                found.extend(rows.map(|(name, _)| format!("{ty}.{name}")));
+            }
+        }
+        assert_eq!(found, ["Query.salesReport"]);
     }
 
     #[test]

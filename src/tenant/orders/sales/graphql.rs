@@ -2,9 +2,10 @@
 
 use async_graphql::{Context, Enum, Object};
 
-use super::model::{DAYS_MAX, ROWS_MAX, SalesBy, SalesRange, SalesRow};
+use super::model::{DAYS_MAX, SalesBy, SalesRange, SalesRow};
 use super::service;
 use crate::graphql::access::{access, needs};
+use crate::graphql::connection::{ROWS_DEFAULT, ROWS_MAX};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::{Date, Money};
@@ -14,9 +15,6 @@ use crate::kernel::ids::{BookId, CategoryId};
 use crate::kernel::money;
 use crate::tenant::catalog::books::graphql::BookNode;
 use crate::tenant::catalog::categories::graphql::{CategoryNode, category};
-
-/// Rows of a report where the client does not say.
-const ROWS_DEFAULT: i32 = 100;
 
 /// What the rows of a report are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
@@ -95,7 +93,7 @@ impl SalesQuery {
         #[graphql(desc = "The first day.")] from: Date,
         #[graphql(desc = "The last day, at most a year after the first.")] to: Date,
         #[graphql(desc = "What the rows are.")] by: SalesGroup,
-        #[graphql(desc = "Rows from the start, 1 to 366; 100 by default.")] first: Option<i32>,
+        #[graphql(desc = "Rows from the start, 1 to 366 on every plan; 100 by default.")] first: Option<i32>,
     ) -> ApiResult<Vec<SalesReportRow>> {
         let (shop, range) = (Shop::of(ctx)?, SalesRange { from: from.0, to: to.0 });
         if !(0..DAYS_MAX).contains(&(range.to - range.from).num_days()) {

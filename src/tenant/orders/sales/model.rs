@@ -8,9 +8,6 @@ use uuid::Uuid;
 /// The most days that a report is about.
 pub const DAYS_MAX: i64 = 366;
 
-/// The most rows of a report.
-pub const ROWS_MAX: i32 = 366;
-
 /// What the rows of a report are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SalesBy {
