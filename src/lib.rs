@@ -229,7 +229,8 @@
 //!   tenant before its keys. No deletion is begun and no certificate written but by the owner's login, and no key is destroyed on
 //!   one worker's clock alone.
 //! - No operation of a shop's credential is executed before it has paid. No replica is without limit while Redis is away, and
-//!   nobody is shut out by that; what was spent through a replica stays spent there when Redis forgets.
+//!   nobody is shut out by that; what was spent through a replica stays spent there when Redis forgets, whoever asks it first.
+//!   Nothing is put back where it was not taken.
 //! - No entry of the registry is trusted beyond the end of what it carries.
 //! - No book is kept beyond the plan's limit, however many add at once.
 //! - No tenant gets more than its turn while others wait, and none that has its share gets the last quarter of the connections.

@@ -7,8 +7,9 @@
 //!
 //! Replicas share the buckets in Redis, where one script decides about a call by Redis' own clock ([`shared`]). Without Redis, or
 //! while it is away, each replica grants its share by the same arithmetic ([`local`]): never without limit, and nobody is shut
-//! out. A replica also keeps account of what it has granted while Redis decided, so that what was spent stays spent when Redis
-//! goes, and when it comes back without its memory.
+//! out. A replica also keeps account of what it has granted, whoever decided, and tells Redis with each call: what was spent
+//! through it stays spent when Redis goes, and when it comes back with its memory or without. Points are put back where they were
+//! taken: what a replica has granted by itself is nothing that Redis owes.
 
 pub mod bucket;
 mod local;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::bucket::{BUCKETS, Backlog, Take, WINDOW_NS};
-use self::local::{Local, Slot};
+use self::local::{Added, Local, Slot};
 use self::shared::Shared;
 use crate::kernel::actor::{Principal, Via};
 use crate::kernel::clock::Clock;
@@ -28,6 +29,9 @@ use crate::redis::Redis;
 
 /// An API key's buckets are so many times smaller than its shop's.
 pub const KEY_PART: u32 = 2;
+
+/// The place of points among [`BUCKETS`].
+const POINTS: usize = 0;
 
 /// The place of requests among [`BUCKETS`].
 const REQUESTS: usize = 1;
@@ -46,6 +50,15 @@ pub enum Account {
     Watch,
     /// Those of an API key.
     Key(ApiKeyId),
+}
+
+/// Who decides about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decider {
+    /// Redis, for all replicas.
+    Redis,
+    /// This replica, by its share.
+    Replica,
 }
 
 /// Who calls, and how much the shop may.
@@ -101,8 +114,27 @@ pub struct Admission {
     limiter: Limiter,
     caller: Caller,
     price: Price,
-    backlogs: Vec<Backlog>,
+    granted: Granted,
     _slot: Slot,
+}
+
+/// What was taken of a caller's buckets.
+struct Granted {
+    by: Decider,
+    /// What is in all of them.
+    backlogs: Vec<Backlog>,
+    /// What this replica has noted of it, account by account.
+    added: Vec<Added>,
+}
+
+/// Which bucket has not enough in it.
+struct Short {
+    /// Its place.
+    at: usize,
+    /// How long until it has.
+    wait: Duration,
+    /// What is in all of them.
+    backlogs: Vec<Backlog>,
 }
 
 /// What keeps tenants within their rates. Clones are the same.
@@ -167,6 +199,15 @@ impl Caller {
             .collect()
     }
 
+    /// What so many points take, and nothing else.
+    fn points(&self, points: u64) -> Vec<(Account, [Take; BUCKETS.len()])> {
+        let mut takes = self.takes(Price { points, mutations: 0 });
+        for (_, takes) in &mut takes {
+            takes[REQUESTS].amount = 0;
+        }
+        takes
+    }
+
     /// What backlogs leave in the buckets.
     fn standings(&self, backlogs: &[Backlog]) -> Vec<Standing> {
         let buckets = self.accounts().flat_map(|account| BUCKETS.map(|kind| (account, kind)));
@@ -204,22 +245,22 @@ impl Limiter {
             return Err(Denied { kind, of_key: false, retry_in, standings: self.standings(&caller).await });
         };
         match self.charge(&caller, &takes).await {
-            Ok(backlogs) => Ok(Admission { limiter: self.clone(), caller, price, backlogs, _slot: slot }),
-            Err((at, wait, backlogs)) => {
-                let (kind, of_key) = place(at);
-                Err(Denied { kind, of_key, retry_in: Some(wait), standings: caller.standings(&backlogs) })
+            Ok(granted) => Ok(Admission { limiter: self.clone(), caller, price, granted, _slot: slot }),
+            Err(short) => {
+                let (kind, of_key) = place(short.at);
+                let standings = caller.standings(&short.backlogs);
+                Err(Denied { kind, of_key, retry_in: Some(short.wait), standings })
             }
         }
     }
 
     /// What is left to a caller. Nothing is taken.
     pub async fn standings(&self, caller: &Caller) -> Vec<Standing> {
-        let mut takes = caller.takes(Price { points: 0, mutations: 0 });
-        for (_, takes) in &mut takes {
-            takes[REQUESTS].amount = 0;
-        }
         // Whoever asks for nothing is not refused.
-        let backlogs = self.charge(caller, &takes).await.unwrap_or_else(|(_, _, backlogs)| backlogs);
+        let backlogs = match self.charge(caller, &caller.points(0)).await {
+            Ok(granted) => granted.backlogs,
+            Err(short) => short.backlogs,
+        };
         caller.standings(&backlogs)
     }
 
@@ -230,35 +271,34 @@ impl Limiter {
     }
 
     /// Takes from all buckets or from none.
-    async fn charge(
-        &self,
-        caller: &Caller,
-        takes: &[(Account, [Take; BUCKETS.len()])],
-    ) -> Result<Vec<Backlog>, (usize, Duration, Vec<Backlog>)> {
+    async fn charge(&self, caller: &Caller, takes: &[(Account, [Take; BUCKETS.len()])]) -> Result<Granted, Short> {
         let (local, tenant) = (&self.0.local, caller.tenant);
-        let Some(shared) = &self.0.shared else { return local.decide(tenant, takes, self.now()) };
-        match shared.take(tenant, takes, &local.own(tenant, takes, self.now())).await {
-            Ok(Ok(backlogs)) => {
-                local.note(tenant, takes, self.now());
-                Ok(backlogs)
+        let short = |(at, wait, backlogs)| Short { at, wait, backlogs };
+        if let Some(shared) = &self.0.shared {
+            match shared.take(tenant, takes, &local.own(tenant, takes, self.now())).await {
+                Ok(Ok(backlogs)) => {
+                    let added = local.note(tenant, takes, self.now());
+                    return Ok(Granted { by: Decider::Redis, backlogs, added });
+                }
+                Ok(Err(refused)) => return Err(short(refused)),
+                Err(_) => {}
             }
-            Ok(Err(refused)) => Err(refused),
-            Err(_) => local.decide(tenant, takes, self.now()),
         }
+        let (backlogs, added) = local.decide(tenant, takes, self.now()).map_err(short)?;
+        Ok(Granted { by: Decider::Replica, backlogs, added })
     }
 
-    /// Puts points back that were not needed.
-    async fn refund(&self, caller: &Caller, points: u64) -> Option<Vec<Backlog>> {
-        let mut takes = caller.takes(Price { points, mutations: 0 });
-        for (_, takes) in &mut takes {
-            takes[REQUESTS].amount = 0;
-        }
+    /// Puts back those of a call's points that were not needed, where they were taken. Answers what is left, if that is known.
+    async fn refund(&self, caller: &Caller, granted: &Granted, (taken, needed): (u64, u64)) -> Option<Vec<Backlog>> {
         let (local, tenant) = (&self.0.local, caller.tenant);
         // Here first: what this replica says that it has granted must not be more than what it has.
-        local.refund(tenant, &takes, self.now());
-        match &self.0.shared {
-            Some(shared) => shared.refund(tenant, &takes, &local.own(tenant, &takes, self.now())).await.ok(),
-            None => {
+        local.refund(tenant, (&granted.added, &caller.points(needed)), self.now());
+        match (&self.0.shared, granted.by) {
+            (Some(shared), Decider::Redis) => {
+                let takes = caller.points(taken - needed);
+                shared.refund(tenant, &takes, &local.own(tenant, &takes, self.now())).await.ok()
+            }
+            _ => {
                 let accounts: Vec<Account> = caller.accounts().collect();
                 Some(local.backlogs(tenant, &accounts, self.now()))
             }
@@ -281,9 +321,13 @@ impl Admission {
     /// Ends the call, which has needed so many points: those that it took and did not need are put back. Answers what is
     /// left in each bucket.
     pub async fn settle(self, needed: u64) -> Vec<Standing> {
-        let unneeded = self.price.points.saturating_sub(needed);
-        let backlogs = if unneeded == 0 { None } else { self.limiter.refund(&self.caller, unneeded).await };
-        self.caller.standings(backlogs.as_ref().unwrap_or(&self.backlogs))
+        let (taken, needed) = (self.price.points, needed.min(self.price.points));
+        let backlogs = if needed == taken {
+            None
+        } else {
+            self.limiter.refund(&self.caller, &self.granted, (taken, needed)).await
+        };
+        self.caller.standings(backlogs.as_ref().unwrap_or(&self.granted.backlogs))
     }
 }
 

@@ -2,14 +2,16 @@
 //!
 //! Each bucket is kept twice. *Share* is the replica's part of the bucket, which decides while there is no Redis. *Own* is what
 //! this replica has taken from the whole: never more than what all have, so Redis may believe it when it has forgotten.
+//!
+//! What is put back is what was really put in: a bucket that is full of what was taken takes no more of it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::Account;
 use super::bucket::{BUCKETS, Backlog, Take};
+use super::{Account, POINTS};
 use crate::kernel::ids::TenantId;
 
 /// Locks that tenants are spread over.
@@ -29,6 +31,16 @@ struct Buckets {
     /// Operations under way.
     running: u32,
 }
+
+/// The points of an account that a call has really taken, as time in nanoseconds.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Added {
+    share: i64,
+    own: i64,
+}
+
+/// What was granted: what is in all buckets now, and what each account has more by it.
+pub(super) type Granted = (Vec<Backlog>, Vec<Added>);
 
 #[derive(Default)]
 struct Shard {
@@ -91,7 +103,7 @@ impl Local {
         tenant: TenantId,
         takes: &[(Account, [Take; BUCKETS.len()])],
         now: i64,
-    ) -> Result<Vec<Backlog>, (usize, Duration, Vec<Backlog>)> {
+    ) -> Result<Granted, (usize, Duration, Vec<Backlog>)> {
         let mut shard = self.shard(tenant);
         let mut longest: Option<(usize, i64)> = None;
         let (mut before, mut after) = (Vec::new(), Vec::new());
@@ -113,24 +125,28 @@ impl Local {
         if let Some((at, wait)) = longest {
             return Err((at, Duration::from_nanos(wait.unsigned_abs()), before));
         }
-        shard.write(self, tenant, takes, now);
-        Ok(after)
+        let added = shard.write(self, tenant, takes, now);
+        Ok((after, added))
     }
 
     /// Notes what was granted elsewhere, though this replica's share may be used up by it.
-    pub(super) fn note(&self, tenant: TenantId, takes: &[(Account, [Take; BUCKETS.len()])], now: i64) {
-        self.shard(tenant).write(self, tenant, takes, now);
+    pub(super) fn note(&self, tenant: TenantId, takes: &[(Account, [Take; BUCKETS.len()])], now: i64) -> Vec<Added> {
+        self.shard(tenant).write(self, tenant, takes, now)
     }
 
-    /// Puts back what was taken and not needed.
-    pub(super) fn refund(&self, tenant: TenantId, takes: &[(Account, [Take; BUCKETS.len()])], now: i64) {
+    /// Puts back the points that were taken beyond those that were needed.
+    pub(super) fn refund(
+        &self,
+        tenant: TenantId,
+        (added, needed): (&[Added], &[(Account, [Take; BUCKETS.len()])]),
+        now: i64,
+    ) {
         let mut shard = self.shard(tenant);
-        for (account, takes) in takes {
+        for (added, (account, needed)) in added.iter().zip(needed) {
             let Some(buckets) = shard.accounts.get_mut(&(tenant, *account)) else { continue };
-            for (index, take) in takes.iter().enumerate() {
-                put_off(&mut buckets.share[index], -self.cost(*take), now);
-                put_off(&mut buckets.own[index], -take.cost_ns(1), now);
-            }
+            let needed = needed[POINTS];
+            put_off(&mut buckets.share[POINTS], (self.cost(needed) - added.share).min(0), now);
+            put_off(&mut buckets.own[POINTS], (needed.cost_ns(1) - added.own).min(0), now);
         }
     }
 
@@ -163,16 +179,26 @@ impl Local {
 }
 
 impl Shard {
-    /// Takes, whatever is there.
-    fn write(&mut self, local: &Local, tenant: TenantId, takes: &[(Account, [Take; BUCKETS.len()])], now: i64) {
+    /// Takes, whatever is there. Answers what each account has more by it.
+    fn write(
+        &mut self,
+        local: &Local,
+        tenant: TenantId,
+        takes: &[(Account, [Take; BUCKETS.len()])],
+        now: i64,
+    ) -> Vec<Added> {
+        let mut added = Vec::with_capacity(takes.len());
         for (account, takes) in takes {
             let buckets = self.accounts.entry((tenant, *account)).or_default();
+            let mut of_each = [Added::default(); BUCKETS.len()];
             for (index, take) in takes.iter().enumerate() {
-                put_off(&mut buckets.share[index], local.cost(*take), now);
-                put_off(&mut buckets.own[index], take.cost_ns(1), now);
+                of_each[index].share = put_off(&mut buckets.share[index], local.cost(*take), now);
+                of_each[index].own = put_off(&mut buckets.own[index], take.cost_ns(1), now);
             }
+            added.push(of_each[POINTS]);
         }
         self.sweep(now);
+        added
     }
 
     /// Forgets accounts that are as if nobody had called, once there are twice as many as the last time.
@@ -186,9 +212,12 @@ impl Shard {
     }
 }
 
-/// Puts off the moment at which a bucket is full, or brings it nearer.
-fn put_off(full_at: &mut i64, cost_ns: i64, now: i64) {
-    *full_at = now.saturating_add(Backlog::of(*full_at, now).shift(cost_ns).0);
+/// Puts off the moment at which a bucket is full, or brings it nearer. Answers by how much.
+fn put_off(full_at: &mut i64, cost_ns: i64, now: i64) -> i64 {
+    let before = Backlog::of(*full_at, now);
+    let after = before.shift(cost_ns);
+    *full_at = now.saturating_add(after.0);
+    after.0 - before.0
 }
 
 #[cfg(test)]

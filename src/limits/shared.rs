@@ -27,7 +27,7 @@ impl Shared {
         Self { redis, script: Script::new(TAKE) }
     }
 
-    /// Takes from all buckets, or from none. `own` is what this replica has taken lately, for a Redis that has forgotten.
+    /// Takes from all buckets, or from none. `own` is what this replica has taken lately, which Redis may have forgotten.
     ///
     /// # Errors
     /// Redis does not answer. It may have taken all the same.

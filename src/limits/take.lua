@@ -1,8 +1,8 @@
 -- Takes from all buckets of some accounts, or from none.
 --
 -- KEYS are accounts; of each, ARGV has for every bucket what is taken in nanoseconds, negative where it is put back, and what
--- the caller itself has taken lately, which counts where the account is not known. A bucket is the moment at which it is full.
--- Answers the bucket that makes the caller wait longest, or 0, how long, and the backlogs: after what was taken, or as they are.
+-- the caller itself has taken lately: no bucket has less taken from it than that, whatever was forgotten here. A bucket is the
+-- moment at which it is full. Answers the bucket that makes the caller wait longest, or 0, how long, and the backlogs: after what was taken, or as they are.
 local WINDOW, EPOCH, BUCKETS = 6e10, 1767225600, 3
 local time = redis.call('TIME')
 -- Nanoseconds since 2026: whole numbers of this size are exact to the microsecond for longer than anybody will care.
@@ -13,12 +13,14 @@ for account = 1, #KEYS do
     for bucket = 1, BUCKETS do
         local at = (account - 1) * BUCKETS + bucket
         local cost, known = tonumber(ARGV[2 * at - 1]), tonumber(ARGV[2 * at])
-        local backlog = known
+        local backlog = 0
         if stored[bucket] then
             -- A clock that was put back makes nobody wait longer than a bucket takes.
             backlog = math.max(0, math.min(tonumber(stored[bucket]) - now, WINDOW))
         end
-        before[at], after[at] = backlog, math.max(0, backlog + cost)
+        before[at] = math.max(backlog, known)
+        -- What the caller puts back it no longer counts as taken, so that nothing is put back twice.
+        after[at] = cost < 0 and math.max(backlog + cost, known) or before[at] + cost
         if cost > 0 and after[at] - WINDOW > wait then
             refused, wait = at, after[at] - WINDOW
         end

@@ -2,6 +2,7 @@
 
 mod claims;
 mod command;
+mod limiter;
 mod pages;
 mod plans;
 mod rates;

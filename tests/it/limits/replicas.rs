@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 use shelfwise::kernel::limits::LimitKind;
+use shelfwise::limits::{Account, Caller};
 
 use super::{field, limit, nothing};
 use crate::harness::World;
@@ -24,6 +25,20 @@ async fn let_in(worlds: &[&World], each: usize) -> usize {
 /// Has a server know of a limit that was agreed to through another.
 async fn known(world: &World, kind: LimitKind, value: u32) {
     world.context_when(|context| context.limits.get(kind) == value).await;
+}
+
+/// Has a server find that Redis is back. It asks for nothing meanwhile.
+async fn found_by(world: &World) {
+    let caller = Caller { tenant: world.a.id, limits: world.a.limits, account: Account::Shop };
+    let found = async {
+        loop {
+            world.app.services.limiter.standings(&caller).await;
+            if world.app.services.redis.as_ref().unwrap().is_up() {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(FOUND_WITHIN, found).await.expect("Redis is found to be back");
 }
 
 #[tokio::test]
@@ -98,5 +113,43 @@ async fn what_was_spent_stays_spent_when_redis_is_killed_and_when_it_comes_back_
     let flowed = usize::try_from(started.elapsed().as_secs() / 10).unwrap();
     assert!(granted <= flowed, "{granted} were let in");
     assert_eq!(nothing(&world.other_owner()).await.status, 200);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn what_was_spent_through_one_server_stays_spent_when_another_is_first_at_an_empty_redis() {
+    let mut redis = RedisServer::start().await;
+    let url = redis.url();
+    let one = World::start(&[("REDIS_URL", &url)]).await;
+    let two = World::beside_with(&one, &[("REDIS_URL", &url)]).await;
+    limit(&one, LimitKind::RequestsPerMinute, 6).await;
+    known(&two, LimitKind::RequestsPerMinute, 6).await;
+    let started = Instant::now();
+    assert_eq!(let_in(&[&one], 4).await, 4);
+    redis.restart().await;
+    found_by(&two).await;
+    assert_eq!(let_in(&[&two], 1).await, 1);
+    found_by(&one).await;
+    let granted = let_in(&[&one], 6).await;
+    let flowed = usize::try_from(started.elapsed().as_secs() / 10).unwrap();
+    assert!((2..=2 + flowed).contains(&granted), "{granted} were let in");
+    one.end().await;
+    two.end().await;
+}
+
+#[tokio::test]
+async fn what_is_dearer_than_a_servers_share_is_paid_for() {
+    let clock = super::StandingClock::new();
+    let (world, _) = World::start_alone(clock.clone(), &[("REPLICAS", "4")]).await;
+    limit(&world, LimitKind::PointsPerMinute, 110).await;
+    // It may cost 102, of which a share has a fourth, and needs two.
+    let books = "{ books(first: 100) { nodes { title } } }";
+    let response = world.owner().gql(books, json!({})).await;
+    assert_eq!((response.status, &response.body["extensions"]["cost"]["actual"]), (200, &json!(2)));
+    let refused = world.owner().gql(books, json!({})).await;
+    refused.assert_refused(429, "RATE_LIMITED");
+    assert_eq!(field(&refused, "retry-after"), "5", "two points of 27");
+    clock.advance(chrono::TimeDelta::seconds(5));
+    assert_eq!(world.owner().gql(books, json!({})).await.status, 200);
     world.end().await;
 }
