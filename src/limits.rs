@@ -2,7 +2,8 @@
 //!
 //! Each rate is a bucket that holds a minute's worth and fills evenly: a shop may spend a minute at once, and no more than its
 //! rate for longer (GCRA). A call takes from all of its buckets or from none: those of the shop, and with an API key those of
-//! the key, which are half as large, so that no program takes everything from people. Whom an operator has let in has
+//! the key, which are half as large, so that no program takes everything from people. So it is with operations at a time, which
+//! each replica counts for itself. Whom an operator has let in has
 //! buckets beside the shop's, and so have all who look on together: what is told again and again takes nothing from those who work.
 //!
 //! Replicas share the buckets in Redis, where one script decides about a call by Redis' own clock ([`shared`]). Without Redis, or
@@ -81,6 +82,11 @@ pub struct Price {
     pub mutations: u64,
 }
 
+impl Price {
+    /// That of a call which is refused for what it is: it is a request too.
+    const LEAST: Self = Self { points: 1, mutations: 0 };
+}
+
 /// What is left in a bucket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
@@ -96,7 +102,7 @@ pub struct Standing {
     pub full_in: Duration,
 }
 
-/// Why a call is refused. Nothing was taken.
+/// Why a call is refused. Nothing was taken, but what [`Price::LEAST`] is where there is never enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
     /// Which limit it is.
@@ -115,7 +121,7 @@ pub struct Admission {
     caller: Caller,
     price: Price,
     granted: Granted,
-    _slot: Slot,
+    _slots: Vec<Slot>,
 }
 
 /// What was taken of a caller's buckets.
@@ -165,7 +171,7 @@ impl Caller {
         Self { tenant, limits, account: Account::Watch }
     }
 
-    /// The account that all of its calls take from, and are counted under.
+    /// The account that all of its calls take from.
     fn main(&self) -> Account {
         match self.account {
             Account::Key(_) | Account::Shop => Account::Shop,
@@ -236,21 +242,30 @@ impl Limiter {
         let takes = caller.takes(price);
         let dear = takes.iter().flat_map(|(_, takes)| takes).position(|take| take.amount > u64::from(take.limit));
         if let Some(at) = dear {
-            let (kind, of_key) = place(at);
-            return Err(Denied { kind, of_key, retry_in: None, standings: self.standings(&caller).await });
+            return Err(self.refuse_dear(&caller, at).await);
         }
-        let most = caller.limits.concurrent_operations;
-        let Some(slot) = Local::enter(&self.0.local, (caller.tenant, caller.main()), most) else {
-            let (kind, retry_in) = (LimitKind::ConcurrentOperations, Some(CONCURRENCY_PAUSE));
-            return Err(Denied { kind, of_key: false, retry_in, standings: self.standings(&caller).await });
+        let slots = match self.enter(&caller) {
+            Ok(slots) => slots,
+            Err(account) => {
+                let (kind, retry_in) = (LimitKind::ConcurrentOperations, Some(CONCURRENCY_PAUSE));
+                let of_key = matches!(account, Account::Key(_));
+                return Err(Denied { kind, of_key, retry_in, standings: self.standings(&caller).await });
+            }
         };
         match self.charge(&caller, &takes).await {
-            Ok(granted) => Ok(Admission { limiter: self.clone(), caller, price, granted, _slot: slot }),
-            Err(short) => {
-                let (kind, of_key) = place(short.at);
-                let standings = caller.standings(&short.backlogs);
-                Err(Denied { kind, of_key, retry_in: Some(short.wait), standings })
+            Ok(granted) => Ok(Admission { limiter: self.clone(), caller, price, granted, _slots: slots }),
+            Err(short) => Err(short.into_denied(&caller)),
+        }
+    }
+
+    /// Why a call is refused that takes more of a bucket than it ever holds. To ask that is a request.
+    async fn refuse_dear(&self, caller: &Caller, at: usize) -> Denied {
+        match self.charge(caller, &caller.takes(Price::LEAST)).await {
+            Ok(granted) => {
+                let (kind, of_key) = place(at);
+                Denied { kind, of_key, retry_in: None, standings: caller.standings(&granted.backlogs) }
             }
+            Err(short) => short.into_denied(caller),
         }
     }
 
@@ -268,6 +283,15 @@ impl Limiter {
     #[must_use]
     pub fn running(&self, caller: &Caller) -> u32 {
         self.0.local.running((caller.tenant, caller.main()))
+    }
+
+    /// Counts an operation in each of a caller's accounts, or in none and answers which has as many as it may under way.
+    fn enter(&self, caller: &Caller) -> Result<Vec<Slot>, Account> {
+        let slots = caller.accounts().map(|account| {
+            let most = caller.limit(account, LimitKind::ConcurrentOperations);
+            Local::enter(&self.0.local, (caller.tenant, account), most).ok_or(account)
+        });
+        slots.collect()
     }
 
     /// Takes from all buckets or from none.
@@ -308,6 +332,13 @@ impl Limiter {
     /// The time in nanoseconds. Redis has its own.
     fn now(&self) -> i64 {
         self.0.clock.now().timestamp_nanos_opt().unwrap_or(i64::MAX / 2)
+    }
+}
+
+impl Short {
+    fn into_denied(self, caller: &Caller) -> Denied {
+        let (kind, of_key) = place(self.at);
+        Denied { kind, of_key, retry_in: Some(self.wait), standings: caller.standings(&self.backlogs) }
     }
 }
 

@@ -186,3 +186,43 @@ async fn what_a_replica_granted_by_itself_counts_when_redis_is_back_with_its_mem
     is_back(&one, &near).await;
     assert_eq!(refused(&one, shop(), 30).await.0, LimitKind::PointsPerMinute, "81 are in use");
 }
+
+#[tokio::test]
+async fn a_key_has_half_of_its_shops_operations_at_a_time() {
+    let replica = replica(None, 1);
+    let shop = Caller { limits: Limits { concurrent_operations: 5, ..shop().limits }, ..shop() };
+    let key = |id| Caller { account: Account::Key(ApiKeyId(uuid::Uuid::from_u128(id))), ..shop };
+    let too_many = |of_key| (LimitKind::ConcurrentOperations, of_key, Duration::from_secs(1));
+    let mut held = Vec::new();
+    for _ in 0..3 {
+        let Ok(admission) = take(&replica, key(1), 1).await else { panic!("refused") };
+        held.push(admission);
+    }
+    assert_eq!(refused(&replica, key(1), 1).await, too_many(true));
+    for caller in [key(2), shop] {
+        let Ok(admission) = take(&replica, caller, 1).await else { panic!("refused") };
+        held.push(admission);
+    }
+    assert_eq!(refused(&replica, shop, 1).await, too_many(false));
+    assert_eq!(refused(&replica, key(2), 1).await, too_many(false));
+    assert_eq!(replica.running(&shop), 5);
+    // What was refused was not counted.
+    held.clear();
+    assert_eq!(replica.running(&shop), 0);
+    for _ in 0..3 {
+        let Ok(admission) = take(&replica, key(2), 1).await else { panic!("refused") };
+        held.push(admission);
+    }
+}
+
+#[tokio::test]
+async fn what_never_fits_is_a_request_and_too_many_of_them_are_refused_as_such() {
+    let replica = replica(None, 1);
+    let shop = Caller { limits: Limits { requests_per_minute: 2, ..shop().limits }, ..shop() };
+    for left in [99, 98] {
+        let Err(denied) = take(&replica, shop, 101).await else { panic!("let in") };
+        assert_eq!((denied.kind, denied.retry_in), (LimitKind::PointsPerMinute, None));
+        assert_eq!(denied.standings[0].left, left);
+    }
+    assert_eq!(refused(&replica, shop, 101).await, (LimitKind::RequestsPerMinute, false, Duration::from_secs(30)));
+}
