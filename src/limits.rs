@@ -62,6 +62,17 @@ pub enum Decider {
     Replica,
 }
 
+impl Decider {
+    /// The name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Replica => "replica",
+        }
+    }
+}
+
 /// Who calls, and how much the shop may.
 #[derive(Debug, Clone, Copy)]
 pub struct Caller {
@@ -98,6 +109,8 @@ pub struct Standing {
     pub limit: u32,
     /// What is in it.
     pub left: u32,
+    /// What of that may be had here: all of it, or this replica's share where it decides for itself.
+    pub here: u32,
     /// How long it takes to be full.
     pub full_in: Duration,
 }
@@ -111,6 +124,8 @@ pub struct Denied {
     pub of_key: bool,
     /// How long until there is enough; nothing where there never is: the bucket is smaller than the price.
     pub retry_in: Option<Duration>,
+    /// Who decided about the rates; nothing where it did not come to that.
+    pub by: Option<Decider>,
     /// What is left in each bucket.
     pub standings: Vec<Standing>,
 }
@@ -135,6 +150,7 @@ struct Granted {
 
 /// Which bucket has not enough in it.
 struct Short {
+    by: Decider,
     /// Its place.
     at: usize,
     /// How long until it has.
@@ -214,13 +230,16 @@ impl Caller {
         takes
     }
 
-    /// What backlogs leave in the buckets.
-    fn standings(&self, backlogs: &[Backlog]) -> Vec<Standing> {
+    /// What backlogs leave in the buckets, of which one of so many equal parts may be had here.
+    fn standings(&self, backlogs: &[Backlog], parts: u32) -> Vec<Standing> {
         let buckets = self.accounts().flat_map(|account| BUCKETS.map(|kind| (account, kind)));
         let standings = buckets.zip(backlogs).map(|((account, kind), backlog)| {
             let limit = self.limit(account, kind);
             let of_key = matches!(account, Account::Key(_));
-            Standing { kind, of_key, limit, left: backlog.left(limit), full_in: backlog.full_in() }
+            let left = backlog.left(limit);
+            // A full share lets in what is dearer than it.
+            let here = (left / parts).max(u32::from(backlog.0 == 0));
+            Standing { kind, of_key, limit, left, here, full_in: backlog.full_in() }
         });
         standings.collect()
     }
@@ -249,12 +268,12 @@ impl Limiter {
             Err(account) => {
                 let (kind, retry_in) = (LimitKind::ConcurrentOperations, Some(CONCURRENCY_PAUSE));
                 let of_key = matches!(account, Account::Key(_));
-                return Err(Denied { kind, of_key, retry_in, standings: self.standings(&caller).await });
+                return Err(Denied { kind, of_key, retry_in, by: None, standings: self.standings(&caller).await });
             }
         };
         match self.charge(&caller, &takes).await {
             Ok(granted) => Ok(Admission { limiter: self.clone(), caller, price, granted, _slots: slots }),
-            Err(short) => Err(short.into_denied(&caller)),
+            Err(short) => Err(self.refuse(&caller, &short)),
         }
     }
 
@@ -262,21 +281,37 @@ impl Limiter {
     async fn refuse_dear(&self, caller: &Caller, at: usize) -> Denied {
         match self.charge(caller, &caller.takes(Price::LEAST)).await {
             Ok(granted) => {
-                let (kind, of_key) = place(at);
-                Denied { kind, of_key, retry_in: None, standings: caller.standings(&granted.backlogs) }
+                let ((kind, of_key), by) = (place(at), Some(granted.by));
+                let standings = self.left(caller, granted.by, &granted.backlogs);
+                Denied { kind, of_key, retry_in: None, by, standings }
             }
-            Err(short) => short.into_denied(caller),
+            Err(short) => self.refuse(caller, &short),
         }
+    }
+
+    fn refuse(&self, caller: &Caller, short: &Short) -> Denied {
+        let ((kind, of_key), by) = (place(short.at), Some(short.by));
+        let standings = self.left(caller, short.by, &short.backlogs);
+        Denied { kind, of_key, retry_in: Some(short.wait), by, standings }
     }
 
     /// What is left to a caller. Nothing is taken.
     pub async fn standings(&self, caller: &Caller) -> Vec<Standing> {
         // Whoever asks for nothing is not refused.
-        let backlogs = match self.charge(caller, &caller.points(0)).await {
-            Ok(granted) => granted.backlogs,
-            Err(short) => short.backlogs,
+        let (by, backlogs) = match self.charge(caller, &caller.points(0)).await {
+            Ok(granted) => (granted.by, granted.backlogs),
+            Err(short) => (short.by, short.backlogs),
         };
-        caller.standings(&backlogs)
+        self.left(caller, by, &backlogs)
+    }
+
+    /// What backlogs leave to a caller where somebody decides.
+    fn left(&self, caller: &Caller, by: Decider, backlogs: &[Backlog]) -> Vec<Standing> {
+        let parts = match by {
+            Decider::Redis => 1,
+            Decider::Replica => self.0.local.replicas(),
+        };
+        caller.standings(backlogs, parts)
     }
 
     /// How many operations of a caller are under way on this replica.
@@ -297,19 +332,20 @@ impl Limiter {
     /// Takes from all buckets or from none.
     async fn charge(&self, caller: &Caller, takes: &[(Account, [Take; BUCKETS.len()])]) -> Result<Granted, Short> {
         let (local, tenant) = (&self.0.local, caller.tenant);
-        let short = |(at, wait, backlogs)| Short { at, wait, backlogs };
+        let short = |by, (at, wait, backlogs)| Short { by, at, wait, backlogs };
         if let Some(shared) = &self.0.shared {
             match shared.take(tenant, takes, &local.own(tenant, takes, self.now())).await {
                 Ok(Ok(backlogs)) => {
                     let added = local.note(tenant, takes, self.now());
                     return Ok(Granted { by: Decider::Redis, backlogs, added });
                 }
-                Ok(Err(refused)) => return Err(short(refused)),
+                Ok(Err(refused)) => return Err(short(Decider::Redis, refused)),
                 Err(_) => {}
             }
         }
-        let (backlogs, added) = local.decide(tenant, takes, self.now()).map_err(short)?;
-        Ok(Granted { by: Decider::Replica, backlogs, added })
+        let by = Decider::Replica;
+        let (backlogs, added) = local.decide(tenant, takes, self.now()).map_err(|refused| short(by, refused))?;
+        Ok(Granted { by, backlogs, added })
     }
 
     /// Puts back those of a call's points that were not needed, where they were taken. Answers what is left, if that is known.
@@ -335,18 +371,17 @@ impl Limiter {
     }
 }
 
-impl Short {
-    fn into_denied(self, caller: &Caller) -> Denied {
-        let (kind, of_key) = place(self.at);
-        Denied { kind, of_key, retry_in: Some(self.wait), standings: caller.standings(&self.backlogs) }
-    }
-}
-
 impl Admission {
     /// What the call took.
     #[must_use]
     pub fn price(&self) -> Price {
         self.price
+    }
+
+    /// Who decided about it.
+    #[must_use]
+    pub fn by(&self) -> Decider {
+        self.granted.by
     }
 
     /// Ends the call, which has needed so many points: those that it took and did not need are put back. Answers what is
@@ -358,7 +393,8 @@ impl Admission {
         } else {
             self.limiter.refund(&self.caller, &self.granted, (taken, needed)).await
         };
-        self.caller.standings(backlogs.as_ref().unwrap_or(&self.granted.backlogs))
+        let backlogs = backlogs.as_ref().unwrap_or(&self.granted.backlogs);
+        self.limiter.left(&self.caller, self.granted.by, backlogs)
     }
 }
 

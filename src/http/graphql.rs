@@ -35,6 +35,7 @@ use crate::graphql::{
     AdminRequest, ApiError, ErrorCode, IdempotencyKey, Origin, Request as RequestCtx, RequestKey, Shop, Uncached,
 };
 use crate::kernel::actor::Actor;
+use crate::telemetry::metrics::Metrics;
 use crate::tenant::idempotency::key::hash;
 
 /// Bytes that the values of variables may come to, each counted once for every place where it is used.
@@ -67,6 +68,8 @@ pub(super) enum Refused {
     Limited(Box<GraphqlResponse>),
     /// The document could not be parsed.
     Syntax(async_graphql::parser::Error),
+    /// Any of these for which the shop has paid, and the fields that tell what is left.
+    Paid(Box<Self>, HeaderMap),
 }
 
 impl Refused {
@@ -76,7 +79,17 @@ impl Refused {
             Self::Request(error) | Self::Document(error) => answer::turned_away(error),
             Self::Limited(response) => *response,
             Self::Syntax(error) => GraphqlResponse::from_errors(vec![error.into()]),
+            Self::Paid(refused, fields) => {
+                let mut response = refused.into_response();
+                response.http_headers.extend(fields);
+                response
+            }
         }
+    }
+
+    /// The same once the shop has paid for it.
+    pub(super) async fn paid(self, toll: Toll) -> Self {
+        Self::Paid(Box::new(self), toll.spend().await)
     }
 
     /// Its code, where it is not the library's.
@@ -85,6 +98,7 @@ impl Refused {
             Self::Request(error) | Self::Document(error) => Some(error.code),
             Self::Limited(response) => answer::code(response),
             Self::Syntax(_) => None,
+            Self::Paid(refused, _) => refused.code(),
         }
     }
 }
@@ -139,15 +153,27 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
             }
             compress::compress(answer, takes_gzip).await
         }
-        Err(Refused::Request(error) | Refused::Document(error)) if error.code == ErrorCode::MethodNotAllowed => {
-            not_allowed(error, media_type, id, &app.metrics)
+        Err(refused) => refuse(refused, media_type, id, &app.metrics),
+    }
+}
+
+/// The answer to an operation that was not executed.
+fn refuse(refused: Refused, media_type: MediaType, id: &str, metrics: &Metrics) -> Response<Body> {
+    match refused {
+        Refused::Request(error) | Refused::Document(error) if error.code == ErrorCode::MethodNotAllowed => {
+            not_allowed(error, media_type, id, metrics)
         }
-        Err(Refused::Syntax(error)) => {
-            answer::executed(GraphqlResponse::from_errors(vec![error.into()]), media_type, id, &app.metrics)
+        Refused::Syntax(error) => {
+            answer::executed(GraphqlResponse::from_errors(vec![error.into()]), media_type, id, metrics)
         }
-        Err(Refused::Limited(response)) => answer::not_now(*response, media_type, id, &app.metrics),
-        Err(Refused::Request(error)) => answer::refused(error, media_type, id, &app.metrics),
-        Err(Refused::Document(error)) => answer::refused_document(error, media_type, id, &app.metrics),
+        Refused::Limited(response) => answer::not_now(*response, media_type, id, metrics),
+        Refused::Request(error) => answer::refused(error, media_type, id, metrics),
+        Refused::Document(error) => answer::refused_document(error, media_type, id, metrics),
+        Refused::Paid(refused, fields) => {
+            let mut answer = refuse(*refused, media_type, id, metrics);
+            answer.headers_mut().extend(fields);
+            answer
+        }
     }
 }
 
@@ -218,7 +244,15 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
             return Err(Refused::Limited(limited));
         }
     };
-    let ((_, guarded), key) = prepared?;
+    let ((_, guarded), key) = match prepared {
+        Ok(prepared) => prepared,
+        Err(refused) => {
+            if let Some(session) = session {
+                session.finish().await;
+            }
+            return Err(refused.paid(toll).boxed().await);
+        }
+    };
     let uses = Uses::of(&app, (&guarded, &mut operation), shop.as_ref(), &headers, day);
     if let Some(mut refusal) = uses.refusal() {
         if let Some(session) = session {

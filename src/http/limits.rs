@@ -52,7 +52,11 @@ impl Toll {
 
     async fn take(app: &App, caller: Caller, cost: Cost) -> Result<Self, Box<GraphqlResponse>> {
         let price = Price { points: cost.points.max(1), mutations: cost.mutations };
-        match app.services.limiter.admit(caller, price).await {
+        let admitted = app.services.limiter.admit(caller, price).await;
+        if let Some(by) = admitted.as_ref().map_or_else(|denied| denied.by, |admission| Some(admission.by())) {
+            app.metrics.rate_decisions.with_label_values(&[by.as_str()]).inc();
+        }
+        match admitted {
             Ok(admission) => Ok(Self { cost, admission: Some(admission) }),
             Err(denied) => {
                 app.metrics.rate_limited.with_label_values(&[denied.kind.as_str()]).inc();
@@ -74,6 +78,17 @@ impl Toll {
         insert(&mut cost, "throttleStatus", throttle_status(&standings));
         response.extensions.insert("cost".to_owned(), cost);
         fields(&mut response.http_headers, &standings);
+    }
+
+    /// Ends an operation that did not pass and so was not executed: what it paid is spent. Answers the fields that tell what
+    /// is left.
+    pub async fn spend(self) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(admission) = self.admission {
+            let paid = admission.price().points;
+            fields(&mut headers, &admission.settle(paid).await);
+        }
+        headers
     }
 }
 
@@ -134,21 +149,21 @@ fn refusal(denied: &Denied, cost: Cost) -> GraphqlResponse {
 /// shop's.
 fn throttle_status(standings: &[Standing]) -> Value {
     let points = standings.iter().filter(|standing| standing.kind == LimitKind::PointsPerMinute);
-    let Some(scarcest) = points.min_by_key(|standing| standing.left) else { return Value::Null };
+    let Some(scarcest) = points.min_by_key(|standing| standing.here) else { return Value::Null };
     value!({
         "maximumAvailable": scarcest.limit,
-        "currentlyAvailable": scarcest.left,
+        "currentlyAvailable": scarcest.here,
         "restoreRate": f64::from(scarcest.limit) / WINDOW_S as f64,
     })
 }
 
-/// Tells all rates and what is left of each.
+/// Tells all rates and what is left of each, as far as this server grants it.
 fn fields(headers: &mut HeaderMap, standings: &[Standing]) {
     let (mut policies, mut lefts) = (Vec::new(), Vec::new());
     for standing in standings {
         let name = name(standing);
         policies.push(format!("\"{name}\";q={};w={WINDOW_S}", standing.limit));
-        lefts.push(format!("\"{name}\";r={};t={}", standing.left, whole_seconds(standing.full_in)));
+        lefts.push(format!("\"{name}\";r={};t={}", standing.here, whole_seconds(standing.full_in)));
     }
     for (header, items) in [(POLICY, policies), (LEFT, lefts)] {
         if let Ok(value) = HeaderValue::from_str(&items.join(", ")) {
@@ -219,6 +234,7 @@ mod tests {
             of_key,
             limit: 600,
             left,
+            here: left / 2,
             full_in: std::time::Duration::from_millis(1_001),
         };
         let standings =
@@ -226,6 +242,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         fields(&mut headers, &standings);
         assert_eq!(headers["ratelimit-policy"], "\"points\";q=600;w=60, \"key-requests\";q=600;w=60");
-        assert_eq!(headers["ratelimit"], "\"points\";r=590;t=2, \"key-requests\";r=0;t=2");
+        assert_eq!(headers["ratelimit"], "\"points\";r=295;t=2, \"key-requests\";r=0;t=2");
     }
 }

@@ -145,12 +145,14 @@ impl Asker {
                 let Admitted { shop, .. } = admission::tenant(&app, &headers, &uri, &origin).await?;
                 let shop = known(shop)?;
                 tenant = Some(shop.tenant().id);
-                let prepared = prepare(&app, &shop, sent, &mut operation, how).await;
-                if prepared.is_err() {
-                    // What does not pass is a request too.
-                    Toll::pay(&app, Some(&shop), Cost::LEAST).boxed().await.map_err(Refused::Limited)?;
+                match prepare(&app, &shop, sent, &mut operation, how).await {
+                    Ok(passed) => passed,
+                    Err(refused) => {
+                        // What does not pass is a request too.
+                        let toll = Toll::pay(&app, Some(&shop), Cost::LEAST).boxed().await;
+                        return Err(refused.paid(toll.map_err(Refused::Limited)?).boxed().await);
+                    }
                 }
-                prepared?
             }
         };
         let document = as_query(guarded.document.clone(), operation.operation_name.as_deref());

@@ -81,6 +81,11 @@ impl Local {
         }
     }
 
+    /// How many replicas share the load.
+    pub(super) fn replicas(&self) -> u32 {
+        self.replicas
+    }
+
     /// Counts an operation, unless as many are under way.
     pub(super) fn enter(local: &Arc<Self>, key: Key, most: u32) -> Option<Slot> {
         let mut shard = local.shard(key.0);

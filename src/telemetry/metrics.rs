@@ -31,6 +31,8 @@ pub struct Metrics {
     pub graphql_errors: IntCounterVec,
     /// Operations that were refused by the limit that was reached.
     pub rate_limited: IntCounterVec,
+    /// Operations whose rates were decided, by who did: `redis`, or the `replica` itself.
+    pub rate_decisions: IntCounterVec,
     /// SQL statements of an operation.
     pub sql_statements: Histogram,
     /// Round trips to PostgreSQL of an operation.
@@ -81,6 +83,11 @@ impl Metrics {
                 "Operations that were refused, by the limit that was reached.",
                 &["limit"],
             )?,
+            rate_decisions: counted(
+                "shelfwise_rate_decisions_total",
+                "Operations whose rates were decided, by who decided: redis, or the replica itself.",
+                &["by"],
+            )?,
             sql_statements: Histogram::with_opts(histogram(
                 "shelfwise_sql_statements_per_operation",
                 "SQL statements of an operation.",
@@ -114,11 +121,12 @@ impl Metrics {
             )?,
             registry,
         };
-        let families: [Box<dyn Collector>; 12] = [
+        let families: [Box<dyn Collector>; 13] = [
             Box::new(metrics.http_requests.clone()),
             Box::new(metrics.http_duration.clone()),
             Box::new(metrics.graphql_errors.clone()),
             Box::new(metrics.rate_limited.clone()),
+            Box::new(metrics.rate_decisions.clone()),
             Box::new(metrics.sql_statements.clone()),
             Box::new(metrics.sql_round_trips.clone()),
             Box::new(metrics.pool_connections.clone()),

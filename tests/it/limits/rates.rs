@@ -161,11 +161,16 @@ async fn a_key_has_half_of_its_shops_rates_and_an_operator_takes_nothing_of_them
 async fn a_document_that_does_not_pass_is_a_request_too_and_strangers_have_bounds_of_their_own() {
     let (world, _) = World::start_alone(StandingClock::new(), &[]).await;
     limit(&world, LimitKind::RequestsPerMinute, 2).await;
-    for document in [
-        "{",
-        "{ books(first: 100) { nodes { authors(first: 100) { nodes { books(first: 100) { nodes { title } } } } } } }",
+    for (left, document) in [
+        (1, "{"),
+        (
+            0,
+            "{ books(first: 100) { nodes { authors(first: 100) { nodes { books(first: 100) { nodes { title } } } } } } }",
+        ),
     ] {
-        assert_eq!(world.owner().gql(document, json!({})).await.status, 400);
+        let response = world.owner().gql(document, json!({})).await;
+        assert_eq!(response.status, 400);
+        assert!(field(&response, "ratelimit").contains(&format!("\"requests\";r={left};")), "{:?}", response.headers);
     }
     world.owner().gql("{", json!({})).await.assert_refused(429, "RATE_LIMITED");
     let stranger = world.stranger().with_header("x-tenant", world.a.slug.as_str());

@@ -97,9 +97,16 @@ async fn what_was_spent_stays_spent_when_redis_is_killed_and_when_it_comes_back_
     limit(&world, LimitKind::RequestsPerMinute, 6).await;
     let started = Instant::now();
     assert_eq!(let_in(&[&world], 4).await, 4, "by Redis");
+    let decided = async |by: &str, count: u32| {
+        let metrics = world.http.get(format!("{}/metrics", world.base_url)).send().await.unwrap().text().await.unwrap();
+        let line = format!("shelfwise_rate_decisions_total{{by=\"{by}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    };
+    decided("redis", 4).await;
     redis.kill();
     // The server's own clock stands, so nothing flows back while it decides.
     assert_eq!(let_in(&[&world], 6).await, 2, "by itself");
+    decided("replica", 6).await;
     redis.restart().await;
     let is_up = || world.app.services.redis.as_ref().unwrap().is_up();
     let mut granted = 0;
@@ -145,7 +152,11 @@ async fn what_is_dearer_than_a_servers_share_is_paid_for() {
     // It may cost 102, of which a share has a fourth, and needs two.
     let books = "{ books(first: 100) { nodes { title } } }";
     let response = world.owner().gql(books, json!({})).await;
-    assert_eq!((response.status, &response.body["extensions"]["cost"]["actual"]), (200, &json!(2)));
+    let cost = &response.body["extensions"]["cost"];
+    assert_eq!((response.status, &cost["actual"]), (200, &json!(2)));
+    // Of the whole there are 102.
+    assert_eq!(cost["throttleStatus"]["currentlyAvailable"], 25);
+    assert!(field(&response, "ratelimit").starts_with("\"points\";r=25;"), "{:?}", response.headers);
     let refused = world.owner().gql(books, json!({})).await;
     refused.assert_refused(429, "RATE_LIMITED");
     assert_eq!(field(&refused, "retry-after"), "5", "two points of 27");
