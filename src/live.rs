@@ -3,10 +3,12 @@
 //! What has changed is handed on, never what it is. Who hears something reads it through a door of their own. An inbox holds each
 //! fact once, so that who is slow has few of them, and none is lost; more than it holds is anything. News are handed on within a
 //! COMMIT's call, so whom they concern is found and not searched for. Who looks on for long has a seat, of which a tenant has so
-//! many and all have so many; and all get up when the process stops.
+//! many and all have so many; who has not said who they are waits in a room of its own, where an address has few places. All get
+//! up when the process stops.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::db::listen::Signal;
+use crate::kernel::attempts::network;
 use crate::kernel::ids::TenantId;
 use crate::kernel::news::{Bulletin, Fact, Told, Topic};
 use crate::kernel::tenant::TenantSlug;
@@ -30,6 +33,15 @@ const EARS_PER_SEAT: usize = 8;
 /// However few seats there are, a shop may listen for as many.
 const EARS_MIN: usize = 128;
 
+/// As many may wait to be let in as this part of the seats.
+const WAITING_PART: usize = 10;
+
+/// However few seats there are, as many may wait.
+const WAITING_MIN: usize = 64;
+
+/// Of these, an address's. Who says at once who they are waits for no longer than that is looked up.
+const WAITING_PER_ADDRESS_MAX: usize = 32;
+
 /// Who looks on. Clones are the same.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);
@@ -40,12 +52,81 @@ struct Inner {
     lanes: Mutex<HashMap<TenantId, Arc<Semaphore>>>,
     /// Numbers those who listen.
     next: AtomicU64,
-    seats: Mutex<HashMap<TenantId, usize>>,
-    /// Seats that are taken, with and without a tenant.
-    taken: watch::Sender<usize>,
+    taken: watch::Sender<Taken>,
     is_stopping: watch::Sender<bool>,
     seats_max: usize,
     seats_per_tenant_max: usize,
+}
+
+/// What is taken of the places for those who look on for long.
+#[derive(Default)]
+struct Taken {
+    /// Seats, with and without a tenant.
+    seats: usize,
+    of_tenants: HashMap<TenantId, usize>,
+    waiting: usize,
+    /// By the network that an address is counted as.
+    of_addresses: HashMap<String, usize>,
+}
+
+impl Taken {
+    fn all(&self) -> usize {
+        self.seats + self.waiting
+    }
+
+    /// Takes a place where there is one.
+    fn take(&mut self, place: &Place, hub: &Inner) -> Result<(), Full> {
+        if *hub.is_stopping.borrow() || self.seats >= hub.seats_max {
+            return Err(Full::All);
+        }
+        match place {
+            Place::Waiting(address) => {
+                if self.waiting >= WAITING_MIN.max(hub.seats_max / WAITING_PART) {
+                    return Err(Full::All);
+                }
+                add(&mut self.of_addresses, address.clone(), WAITING_PER_ADDRESS_MAX)?;
+                self.waiting += 1;
+            }
+            Place::Seat(tenant) => {
+                if let Some(tenant) = tenant {
+                    add(&mut self.of_tenants, *tenant, hub.seats_per_tenant_max)?;
+                }
+                self.seats += 1;
+            }
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, place: &Place) {
+        match place {
+            Place::Waiting(address) => {
+                subtract(&mut self.of_addresses, address);
+                self.waiting -= 1;
+            }
+            Place::Seat(tenant) => {
+                tenant.iter().for_each(|tenant| subtract(&mut self.of_tenants, tenant));
+                self.seats -= 1;
+            }
+        }
+    }
+}
+
+fn add<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K, max: usize) -> Result<(), Full> {
+    let count = counts.entry(key).or_default();
+    if *count >= max {
+        return Err(Full::Share);
+    }
+    *count += 1;
+    Ok(())
+}
+
+fn subtract<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
+    }
 }
 
 struct Shop {
@@ -145,15 +226,28 @@ pub struct Ear {
     inbox: Arc<Inbox>,
 }
 
-/// A place among those who look on for long; given up when it is dropped.
+/// A place among those who look on for long, or wait to; given up when it is dropped.
 pub struct Seat {
     hub: Hub,
-    tenant: Option<TenantId>,
+    place: Place,
 }
 
-/// No seat is free.
+/// Where somebody is.
+enum Place {
+    /// Among those of a network who have not said who they are.
+    Waiting(String),
+    /// On a seat, which is a tenant's if it is no operator's.
+    Seat(Option<TenantId>),
+}
+
+/// No place is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full;
+pub enum Full {
+    /// All are taken.
+    All,
+    /// All are taken that one tenant, or one address, may have.
+    Share,
+}
 
 impl Hub {
     /// Nobody looks on yet.
@@ -163,8 +257,7 @@ impl Hub {
             shops: Mutex::default(),
             lanes: Mutex::default(),
             next: AtomicU64::new(0),
-            seats: Mutex::default(),
-            taken: watch::channel(0).0,
+            taken: watch::channel(Taken::default()).0,
             is_stopping: watch::channel(false).0,
             seats_max,
             seats_per_tenant_max,
@@ -236,27 +329,38 @@ impl Hub {
         }
     }
 
-    /// A seat, which is nobody's yet.
+    /// A place for somebody from an address to wait in until they are let in.
     ///
     /// # Errors
-    /// All are taken.
-    pub fn seat(&self) -> Result<Seat, Full> {
-        let mut is_free = false;
-        self.0.taken.send_if_modified(|taken| {
-            is_free = *taken < self.0.seats_max;
-            *taken += usize::from(is_free);
-            is_free
-        });
-        if is_free { Ok(Seat { hub: self.clone(), tenant: None }) } else { Err(Full) }
+    /// All places are taken, or all that the address may have, or all seats.
+    pub fn wait(&self, address: IpAddr) -> Result<Seat, Full> {
+        self.place(Place::Waiting(network(address)))
     }
 
-    /// How many seats are taken.
+    /// A tenant's seat, or an operator's.
+    ///
+    /// # Errors
+    /// All are taken, or all that the tenant may have.
+    pub fn seat(&self, tenant: Option<TenantId>) -> Result<Seat, Full> {
+        self.place(Place::Seat(tenant))
+    }
+
+    fn place(&self, place: Place) -> Result<Seat, Full> {
+        let mut result = Err(Full::All);
+        self.0.taken.send_if_modified(|taken| {
+            result = taken.take(&place, &self.0);
+            result.is_ok()
+        });
+        result.map(|()| Seat { hub: self.clone(), place })
+    }
+
+    /// How many look on or wait to.
     #[must_use]
     pub fn taken(&self) -> usize {
-        *self.0.taken.borrow()
+        self.0.taken.borrow().all()
     }
 
-    /// Has everybody get up.
+    /// Has everybody get up, and nobody else sit down.
     pub fn stop(&self) {
         self.0.is_stopping.send_replace(true);
     }
@@ -267,51 +371,30 @@ impl Hub {
         let _ = self.0.is_stopping.subscribe().wait_for(|is_stopping| *is_stopping).await;
     }
 
-    /// Waits until nobody has a seat.
+    /// Waits until nobody has a seat or waits for one.
     pub async fn emptied(&self) {
-        let _ = self.0.taken.subscribe().wait_for(|taken| *taken == 0).await;
+        let _ = self.0.taken.subscribe().wait_for(|taken| taken.all() == 0).await;
     }
 
     fn shops(&self) -> MutexGuard<'_, HashMap<TenantId, Shop>> {
         self.0.shops.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn seats(&self) -> MutexGuard<'_, HashMap<TenantId, usize>> {
-        self.0.seats.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Seat {
-    /// Gives the seat to a tenant.
+    /// Gives up the place for a tenant's seat, or an operator's.
     ///
     /// # Errors
-    /// The tenant has all it may have.
-    pub fn take(&mut self, tenant: TenantId) -> Result<(), Full> {
-        let max = self.hub.0.seats_per_tenant_max;
-        let mut seats = self.hub.seats();
-        let taken = seats.entry(tenant).or_default();
-        if *taken >= max {
-            return Err(Full);
-        }
-        *taken += 1;
-        drop(seats);
-        self.tenant = Some(tenant);
+    /// All are taken, or all that the tenant may have. The place is kept.
+    pub fn take(&mut self, tenant: Option<TenantId>) -> Result<(), Full> {
+        *self = self.hub.seat(tenant)?;
         Ok(())
     }
 }
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        if let Some(tenant) = self.tenant {
-            let mut seats = self.hub.seats();
-            if let Some(taken) = seats.get_mut(&tenant) {
-                *taken -= 1;
-                if *taken == 0 {
-                    seats.remove(&tenant);
-                }
-            }
-        }
-        self.hub.0.taken.send_modify(|taken| *taken -= 1);
+        self.hub.0.taken.send_modify(|taken| taken.give_up(&self.place));
     }
 }
 
@@ -459,15 +542,54 @@ mod tests {
     }
 
     #[test]
+    fn those_who_are_told_the_same_act_one_after_the_other() {
+        let hub = Hub::new(10, 10);
+        let ears: Vec<Ear> = (0..64).map(|_| listen(&hub, 1, Interest::default())).collect();
+        let spread = Duration::from_millis(640);
+        let shares: Vec<Duration> = ears.iter().map(|ear| ear.share_of(spread)).collect();
+        assert_eq!(shares, (0..64).map(|number| Duration::from_millis(number * 10)).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn seats_are_counted_for_all_and_for_each() {
-        let hub = Hub::new(3, 1);
+        let hub = Hub::new(2, 1);
         let (one, two) = (TenantId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)));
-        let (mut first, mut second, mut third) = (hub.seat().unwrap(), hub.seat().unwrap(), hub.seat().unwrap());
-        assert_eq!(hub.seat().err(), Some(Full));
-        assert_eq!((first.take(one), second.take(one), third.take(two)), (Ok(()), Err(Full), Ok(())));
+        let first = hub.seat(Some(one)).unwrap();
+        assert_eq!((hub.seat(Some(one)).err(), hub.taken()), (Some(Full::Share), 1));
+        let second = hub.seat(None).unwrap();
+        let all = Some(Full::All);
+        assert_eq!((hub.seat(Some(two)).err(), hub.wait([192, 0, 2, 1].into()).err()), (all, all));
         drop(first);
-        assert_eq!((second.take(one), hub.taken()), (Ok(()), 2));
+        let third = hub.seat(Some(one)).unwrap();
         drop((second, third));
-        assert!(hub.seats().is_empty() && hub.emptied().now_or_never().is_some());
+        assert!(hub.0.taken.borrow().of_tenants.is_empty() && hub.emptied().now_or_never().is_some());
+    }
+
+    #[test]
+    fn who_waits_takes_no_seat_and_an_address_waits_in_few_places() {
+        let hub = Hub::new(2, 2);
+        let (one, others) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
+        let mut waiting: Vec<Seat> = (0..WAITING_PER_ADDRESS_MAX).map(|_| hub.wait(one).unwrap()).collect();
+        assert_eq!(hub.wait(one).err(), Some(Full::Share));
+        waiting.extend((WAITING_PER_ADDRESS_MAX..WAITING_MIN).map(|_| hub.wait(others).unwrap()));
+        assert_eq!(hub.wait([192, 0, 2, 3].into()).err(), Some(Full::All), "they are all taken");
+        let mut first = waiting.remove(0);
+        assert_eq!(first.take(Some(TenantId(Uuid::from_u128(1)))), Ok(()));
+        waiting.push(hub.wait(one).unwrap());
+        assert_eq!(hub.taken(), WAITING_MIN + 1);
+        assert_eq!((waiting[0].take(None), waiting[1].take(None)), (Ok(()), Err(Full::All)));
+        drop((first, waiting));
+        assert!(hub.0.taken.borrow().of_addresses.is_empty() && hub.emptied().now_or_never().is_some());
+    }
+
+    #[test]
+    fn nobody_sits_down_who_comes_when_all_get_up() {
+        let hub = Hub::new(2, 2);
+        let mut seat = hub.wait([192, 0, 2, 1].into()).unwrap();
+        hub.stop();
+        assert_eq!((seat.take(None), hub.seat(None).err()), (Err(Full::All), Some(Full::All)));
+        assert!(hub.emptied().now_or_never().is_none());
+        drop(seat);
+        assert!(hub.emptied().now_or_never().is_some());
     }
 }

@@ -30,10 +30,10 @@ use tokio::task::{JoinError, JoinSet};
 use super::router::router;
 use crate::app::App;
 
-/// How long requests that are under way may go on after the signal to stop.
-const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long requests and operations of sockets that are under way may go on after the signal to stop.
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long sockets may take to close after all else has ended. They are told to at the signal.
+/// How long sockets may take to close after that.
 const SOCKETS_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a client may take from the opening of a connection to the end of its first head.
@@ -108,10 +108,14 @@ pub async fn serve(
     let (running, is_running) = watch::channel(());
     #[expect(clippy::disallowed_methods, reason = "awaited below")]
     let counting = tokio::spawn(app.services.usage.clone().keep(is_running));
-    serve_routes(router(app), listener, &limits, stop).await;
-    if tokio::time::timeout(SOCKETS_TIMEOUT, live.emptied()).await.is_err() {
-        tracing::warn!(sockets = live.taken(), "Broke off sockets that did not close");
-    }
+    // Sockets are no requests any more, and have the same time.
+    let sockets = async {
+        live.stopping().await;
+        if tokio::time::timeout(limits.drain_timeout + SOCKETS_TIMEOUT, live.emptied()).await.is_err() {
+            tracing::warn!(sockets = live.taken(), "Broke off sockets that did not close");
+        }
+    };
+    tokio::join!(serve_routes(router(app), listener, &limits, stop), sockets);
     // What the last requests have used is written down when they are through.
     drop(running);
     counting.await.context("the counting of what goes away")?;

@@ -2,7 +2,9 @@
 //!
 //! A socket is one task: what is read, the operations under way and what is written take turns in it. An answer waits for the one
 //! before to be written, and so a subscription whose client is slow looks less often and has nothing piled up; who does not read at
-//! all is closed. The credential is shown once, and asked for again at every look and whenever something is told of it.
+//! all is closed. The credential is shown once, and asked for again at every look and whenever something is told of it. Whoever has
+//! not shown it waits in a room of its own, and takes a seat when it was found good. Where the server stops nothing more is read, and
+//! the socket is closed when what is under way has been answered; who looks on is told no more.
 
 mod conversation;
 mod message;
@@ -60,15 +62,16 @@ async fn open(app: Arc<App>, plane: Plane, request: Request<Body>) -> Response<B
     let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await else {
         return refuse(ApiError::bad_request("Open a WebSocket here, with the subprotocol `graphql-transport-ws`."));
     };
-    let Ok(seat) = app.live.seat() else {
+    let address = client_address(&parts.extensions, &parts.headers, &app.config.http.trusted_proxies);
+    let Ok(seat) = app.live.wait(address) else {
         let message = "This server has no room for another socket; try again shortly.";
         return refuse(ApiError::new(ErrorCode::ServiceUnavailable, message));
     };
-    let address = client_address(&parts.extensions, &parts.headers, &app.config.http.trusted_proxies);
     let asker = Asker {
         origin: Origin { address, request_id: request_id.shared() },
         headers: credentials::kept_of_socket(&parts.headers),
         uri: parts.uri,
+        place: None,
         app,
         plane,
     };

@@ -18,13 +18,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::Instrument as _;
 
 use super::accept::MediaType;
+use super::client_address::client_address;
 use super::graphql::{Read, Refused, read};
 use super::observe::RequestId;
 use super::watched::{Asker, Opened, Plane, Watched};
 use super::{answer, credentials};
 use crate::app::App;
-use crate::graphql::{ApiError, ErrorCode};
-use crate::live::Seat;
+use crate::graphql::{ApiError, ErrorCode, Origin};
+use crate::live::{Full, Seat};
 
 /// The media type of server-sent events.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -68,15 +69,19 @@ fn refuse(app: &App, refused: Refused, request_id: &RequestId) -> Response<Body>
 
 async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Response<Body>, Refused> {
     check_accept(request.headers())?;
-    let mut seat = app.live.seat().map_err(|_| {
-        ApiError::new(ErrorCode::ServiceUnavailable, "This server has no room for another stream; try again shortly.")
-    })?;
-    let Read { origin, headers, uri, by_get, body_bytes, sent, operation, .. } = read(app, request, request_id).await?;
-    let asker = Asker { app: Arc::clone(app), plane: Plane::Tenant, origin, headers, uri };
+    let address = client_address(request.extensions(), request.headers(), &app.config.http.trusted_proxies);
+    let asker = Asker {
+        app: Arc::clone(app),
+        plane: Plane::Tenant,
+        origin: Origin { address, request_id: request_id.shared() },
+        headers: request.headers().clone(),
+        uri: request.uri().clone(),
+        place: None,
+    };
     let (tenant, principal) = credentials::tenant(&asker).await?;
-    seat.take(tenant.id).map_err(|_| {
-        ApiError::new(ErrorCode::RateLimited, "This shop has as many sockets and streams as it may have.")
-    })?;
+    // Before the body, which may take long to come; and after the credential, so that strangers take none.
+    let seat = app.live.seat(Some(tenant.id)).map_err(no_seat)?;
+    let Read { by_get, body_bytes, sent, operation, .. } = read(app, request, request_id).await?;
     let remaining = credentials::remaining(&asker);
     let ear = app.live.listen(tenant.id, &tenant.slug, credentials::standing(&principal));
     let staying = Asker { headers: credentials::kept(&asker.headers), ..asker.clone() };
@@ -104,6 +109,18 @@ async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
         events.recv().await.map(|event| (Ok::<_, Infallible>(event), events))
     });
     Ok(response_of(Body::from_stream(body)))
+}
+
+fn no_seat(full: Full) -> ApiError {
+    match full {
+        Full::All => {
+            let message = "This server has no room for another stream; try again shortly.";
+            ApiError::new(ErrorCode::ServiceUnavailable, message)
+        }
+        Full::Share => {
+            ApiError::new(ErrorCode::RateLimited, "This shop has as many sockets and streams as it may have.")
+        }
+    }
 }
 
 fn check_accept(headers: &HeaderMap) -> Result<(), ApiError> {
@@ -181,12 +198,16 @@ impl Stream {
                 answered = &mut coming => answered,
                 () = alive => return,
             };
-            let event = match answered {
-                None => Bytes::from_static(COMPLETE),
-                Some(Ok(response)) => next(app, response, request_id),
-                Some(Err(refused)) => next(app, refused.into_response(), request_id),
+            let (event, is_last) = match answered {
+                None => (Bytes::from_static(COMPLETE), true),
+                Some(Ok(response)) => (next(app, response, request_id), false),
+                Some(Err(refused)) => {
+                    // Its client may ask again with another credential.
+                    let is_broken_off =
+                        matches!(refused.code(), Some(ErrorCode::Unauthenticated | ErrorCode::TenantSuspended));
+                    (next(app, refused.into_response(), request_id), is_broken_off)
+                }
             };
-            let is_last = event == COMPLETE;
             if !send(out, event, slow).await || is_last {
                 return;
             }

@@ -12,7 +12,8 @@ use std::time::Duration;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
 use async_graphql::{Name, Request as GraphqlRequest, Response as GraphqlResponse, Value, Variables};
 use axum::http::{HeaderMap, Uri};
-use futures_util::future::FutureExt as _;
+use futures_util::future::{BoxFuture, FutureExt as _};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::admission::{self, Admitted};
 use super::deprecation::{self, Uses};
@@ -56,6 +57,8 @@ pub(super) struct Asker {
     /// The credential, the host and `X-Tenant`, and what else is [kept](super::credentials).
     pub(super) headers: HeaderMap,
     pub(super) uri: Uri,
+    /// The operation's place among those of its socket, kept by all that is done for it.
+    pub(super) place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// What an operation came to when it was let in.
@@ -101,14 +104,14 @@ impl Asker {
         how: (bool, usize),
     ) -> Result<Opened, Refused> {
         let admitting = self.clone().admitted(sent, operation, how).boxed();
-        let (sent, operation, subscription) = supervise(&self.app, admitting).await?;
+        let (sent, operation, subscription) = self.supervise(admitting).await?;
         let Some(subscription) = subscription else {
             let read = self.read(sent, operation, how);
             let running = match self.plane {
                 Plane::Tenant => run_tenant(read).boxed(),
                 Plane::Admin => run_admin(read).boxed(),
             };
-            return supervise(&self.app, running).await.map(Opened::Once);
+            return self.supervise(running).await.map(Opened::Once);
         };
         let mut watched = Box::new(Watched {
             asker: Self { headers: credentials::kept(&self.headers), ..self.clone() },
@@ -120,8 +123,22 @@ impl Asker {
             is_over: false,
             failures: 0,
         });
-        let begun = watched.look(Happened::Begun).await?;
+        let begun = tokio::select! {
+            begun = watched.look(Happened::Begun) => begun?,
+            // Whoever looks on does so no more.
+            () = self.app.live.stopping() => None,
+        };
         Ok(Opened::Watched(watched, begun))
+    }
+
+    /// Does something to its end, and has a place for as long, be it that nobody waits for it any more.
+    async fn supervise<T: Send + 'static>(&self, work: BoxFuture<'static, Result<T, Refused>>) -> Result<T, Refused> {
+        let place = self.place.clone();
+        let work = async move {
+            let _place = place;
+            work.await
+        };
+        supervise(&self.app, work.boxed()).await
     }
 
     /// What every operation passes: the credential, the text of the document, the guard, the cost. Answers what is to be
@@ -132,7 +149,7 @@ impl Asker {
         mut operation: GraphqlRequest,
         how: (bool, usize),
     ) -> Result<(Sent, GraphqlRequest, Option<Subscription>), Refused> {
-        let Self { app, plane, origin, headers, uri } = self;
+        let Self { app, plane, origin, headers, uri, .. } = self;
         let mut tenant = None;
         let (cost, guarded) = match plane {
             Plane::Admin => {
@@ -249,7 +266,7 @@ impl Watched {
             };
             self.watch.begin(happened);
             let looking = look(self.asker.clone(), self.request(), Arc::clone(&self.subscription)).boxed();
-            let result = supervise(&self.asker.app, looking).await;
+            let result = self.asker.supervise(looking).await;
             drop(turn);
             let code = match &result {
                 Ok(response) => root_failure(response),
@@ -298,7 +315,7 @@ async fn look(
     subscription: Arc<Subscription>,
 ) -> Result<GraphqlResponse, Refused> {
     let cost = subscription.cost;
-    let Asker { app, plane, origin, headers, uri } = asker;
+    let Asker { app, plane, origin, headers, uri, .. } = asker;
     match plane {
         Plane::Admin => {
             let operator = admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;

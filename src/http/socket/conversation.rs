@@ -12,18 +12,20 @@ use futures_util::stream::{FuturesUnordered, SplitStream, StreamExt as _};
 use serde_json::{Map, Value};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::time::{Instant, sleep};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::message::{Close, Said, Says, read};
 use crate::graphql::{ApiError, ErrorCode};
 use crate::http::graphql::Refused;
 use crate::http::parameters::Parameters;
-use crate::http::watched::{Asker, Opened, Plane};
+use crate::http::serve::DRAIN_TIMEOUT;
+use crate::http::watched::{Asker, Opened, Plane, Watched};
 use crate::http::{answer, credentials};
 use crate::live::Seat;
 
-/// Operations of a socket that are under way, subscriptions among them.
-const OPERATIONS_MAX: usize = 50;
+/// Operations of a socket that are under way, subscriptions among them, and what goes on of those that the client has ended.
+const OPERATIONS_MAX: u32 = 50;
 
 /// The pause between two looks whether the client is there.
 const PULSE: Duration = Duration::from_secs(30);
@@ -54,6 +56,10 @@ pub(super) struct Conversation<'a> {
     unsaid: Option<Message>,
     operations: FuturesUnordered<BoxFuture<'static, Option<Ended>>>,
     under_way: HashMap<String, (u64, AbortHandle)>,
+    /// The places of operations.
+    places: Arc<Semaphore>,
+    /// Whether the server stops, and nothing more is read.
+    is_stopping: bool,
     /// Operations so far.
     count: u64,
 }
@@ -70,6 +76,8 @@ impl<'a> Conversation<'a> {
             unsaid: None,
             operations: FuturesUnordered::new(),
             under_way: HashMap::new(),
+            places: Arc::new(Semaphore::new(OPERATIONS_MAX as usize)),
+            is_stopping: false,
             count: 0,
         }
     }
@@ -78,24 +86,21 @@ impl<'a> Conversation<'a> {
     pub(super) async fn hold(mut self, mut frames: SplitStream<WebSocket>, init_timeout: Duration) -> Close {
         let live = self.asker.app.live.clone();
         let mut stopping = Box::pin(live.stopping());
+        let mut done = pending().boxed();
         let mut deadline = Box::pin(sleep(init_timeout));
         let mut pulse = tokio::time::interval_at(Instant::now() + PULSE, PULSE);
         let mut heard_at = Instant::now();
         loop {
             let step = tokio::select! {
-                () = &mut stopping => Err(Close::GoingAway),
+                // What was ended has given up its place before anything more is read.
+                biased;
+                () = &mut stopping, if !self.is_stopping => {
+                    self.is_stopping = true;
+                    done = done_within(Arc::clone(&self.places), DRAIN_TIMEOUT).boxed();
+                    Ok(())
+                }
                 // Until the client is let in it is the time to say who it is; from then on the life of its token.
                 () = &mut deadline, if !self.is_in || self.remaining.is_some() => Err(self.overdue()),
-                frame = frames.next(), if self.unsaid.is_none() => {
-                    heard_at = Instant::now();
-                    let was_in = self.is_in;
-                    // Waits only for the client to be let in, before which it has no operations.
-                    let step = self.frame(frame).await;
-                    if self.is_in && !was_in {
-                        deadline = Box::pin(sleep(self.remaining.unwrap_or_default()));
-                    }
-                    step
-                }
                 () = deliver(&self.out, &mut self.unsaid), if self.unsaid.is_some() => {
                     heard_at = Instant::now();
                     Ok(())
@@ -107,6 +112,17 @@ impl<'a> Conversation<'a> {
                     // Who has this much to read will not be asked whether it is there.
                     let _ = self.out.try_send(Message::Ping(Vec::new().into()));
                     if is_silent { Err(Close::Gone) } else { Ok(()) }
+                }
+                () = &mut done, if self.unsaid.is_none() => Err(Close::GoingAway),
+                frame = frames.next(), if self.unsaid.is_none() && !self.is_stopping => {
+                    heard_at = Instant::now();
+                    let was_in = self.is_in;
+                    // Waits only for the client to be let in, before which it has no operations.
+                    let step = self.frame(frame).await;
+                    if self.is_in && !was_in {
+                        deadline = Box::pin(sleep(self.remaining.unwrap_or_default()));
+                    }
+                    step
                 }
             };
             if let Err(close) = step {
@@ -157,13 +173,14 @@ impl<'a> Conversation<'a> {
             Plane::Tenant => {
                 let (tenant, principal) =
                     credentials::tenant(&self.asker).boxed().await.map_err(|error| refused(&error))?;
-                self.seat.take(tenant.id).map_err(|_| Close::Full)?;
+                self.seat.take(Some(tenant.id)).map_err(|_| Close::Full)?;
                 tracing::Span::current().record("tenant.slug", tenant.slug.as_str());
                 let live = &self.asker.app.live;
                 Some(live.listen(tenant.id, &tenant.slug, credentials::standing(&principal)))
             }
             Plane::Admin => {
                 credentials::operator(&self.asker).boxed().await.map_err(|error| refused(&error))?;
+                self.seat.take(None).map_err(|_| Close::Full)?;
                 None
             }
         };
@@ -177,14 +194,15 @@ impl<'a> Conversation<'a> {
         self.count += 1;
         let mut asker = self.asker.clone();
         asker.origin.request_id = format!("{}-{}", asker.origin.request_id, self.count).into();
-        if self.under_way.len() >= OPERATIONS_MAX {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
             let message = format!("A socket has at most {OPERATIONS_MAX} operations under way.");
             let error = Refused::Request(ApiError::new(ErrorCode::RateLimited, message));
             let mut response = error.into_response();
             answer::complete(&mut response, &asker.origin.request_id, &asker.app.metrics);
             self.say(&Says::Error { id: &id, payload: &response.errors });
             return Ok(());
-        }
+        };
+        asker.place = Some(Arc::new(place));
         let (handle, registration) = AbortHandle::new_pair();
         let number = self.count;
         self.under_way.insert(id.clone(), (number, handle));
@@ -209,6 +227,12 @@ impl<'a> Conversation<'a> {
             self.unsaid = Some(message);
         }
     }
+}
+
+/// Waits until no operation has a place, or for as long as a server that stops waits for what is under way.
+async fn done_within(places: Arc<Semaphore>, patience: Duration) {
+    let all = places.acquire_many_owned(OPERATIONS_MAX);
+    let _: Result<Result<OwnedSemaphorePermit, _>, _> = timeout(patience, all).await;
 }
 
 /// Says what there was no room for.
@@ -245,13 +269,20 @@ impl Operation {
             Ok((sent, operation)) => self.asker.open(sent, operation, (false, bytes)).await,
             Err(error) => Err(error.into()),
         };
-        let (mut watched, begun) = match opened {
-            Ok(Opened::Once(response)) => return self.only(response).await,
-            Ok(Opened::Watched(watched, begun)) => (watched, begun),
-            Err(refused) => return self.refuse(refused).await,
-        };
-        let app = Arc::clone(&self.asker.app);
-        let _counted = app.metrics.live.count_stream();
+        match opened {
+            Ok(Opened::Once(response)) => self.only(response).await,
+            Ok(Opened::Watched(watched, begun)) => tokio::select! {
+                close = self.look_on(watched, begun) => close,
+                // It is not complete, and its client asks again elsewhere.
+                () = self.asker.app.live.stopping() => None,
+            },
+            Err(refused) => self.refuse(refused).await,
+        }
+    }
+
+    /// Tells what a subscription is about until it ends.
+    async fn look_on(&self, mut watched: Box<Watched>, begun: Option<GraphqlResponse>) -> Option<Close> {
+        let _counted = self.asker.app.metrics.live.count_stream();
         if let Some(begun) = begun {
             if !answer::has_data(&begun) {
                 return self.only(begun).await;

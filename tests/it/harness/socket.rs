@@ -6,9 +6,9 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::world::World;
 
@@ -21,14 +21,27 @@ pub struct Socket(WebSocketStream<TcpStream>);
 impl Socket {
     /// Opens a socket with these headers.
     pub async fn open(world: &World, path: &str, headers: &[(&'static str, &str)]) -> Self {
+        Self::try_open(world, path, headers).await.unwrap()
+    }
+
+    /// The status by which a socket is refused that is to be opened with these headers.
+    pub async fn refused(world: &World, headers: &[(&'static str, &str)]) -> u16 {
+        let headers = [&[("sec-websocket-protocol", "graphql-transport-ws")], headers].concat();
+        match Self::try_open(world, "/graphql/ws", &headers).await {
+            Err(Error::Http(response)) => response.status().as_u16(),
+            Err(error) => panic!("{error}"),
+            Ok(_) => panic!("it is open"),
+        }
+    }
+
+    async fn try_open(world: &World, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
         let address = world.base_url.strip_prefix("http://").unwrap();
         let mut request = format!("ws://{address}{path}").into_client_request().unwrap();
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).unwrap());
         }
         let stream = TcpStream::connect(address).await.unwrap();
-        let (socket, _) = tokio_tungstenite::client_async(request, stream).await.unwrap();
-        Self(socket)
+        tokio_tungstenite::client_async(request, stream).await.map(|(socket, _)| Self(socket))
     }
 
     /// Opens a socket that has yet to say who it is.
@@ -132,11 +145,6 @@ impl Socket {
                 other => panic!("{other:?}"),
             }
         }
-    }
-
-    /// The stream below, for a client that does not read.
-    pub fn stream(&mut self) -> &mut WebSocketStream<TcpStream> {
-        &mut self.0
     }
 
     async fn next(&mut self) -> Message {

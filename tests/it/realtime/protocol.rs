@@ -1,15 +1,20 @@
 //! `graphql-transport-ws`: what is said when, and the code of every way to end.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::ORDER;
+use crate::graphql_helpers::book;
+use crate::harness::cluster::psql_of;
 use crate::harness::socket::Socket;
 use crate::harness::world::{user_claims, world_with};
 use crate::harness::{World, world};
+use crate::orders::order;
 use shelfwise::kernel::actor::Role;
+use shelfwise::kernel::clock::SystemClock;
 
 /// A query that is answered.
 const QUERY: &str = "{ books { totalCount } }";
@@ -150,6 +155,35 @@ async fn a_server_that_stops_says_so() {
     ended.expect("it does not wait for who looks on");
     assert_eq!(closed, (1001, "The server is restarted".to_owned()));
     assert_eq!((app.live.taken(), app.metrics.live.sockets.get(), app.metrics.live.streams.get()), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_mutation_that_is_under_way_when_the_server_stops_is_answered() {
+    let (world, name) = World::start_alone(Arc::new(SystemClock), &[]).await;
+    let (owner, psql) = (world.owner(), psql_of(&name).await);
+    let (emma, id) = (book(&owner, json!({ "title": "Emma" })).await, order(&owner, &[]).await);
+    let mut socket = Socket::of(&world, &world.owner_token()).await;
+    socket.subscribe("looks on", ORDER, json!({ "id": id })).await;
+    socket.next_of("looks on").await;
+    let books = format!("\"{}\".books", world.a.schema);
+    psql.batch_execute(&format!("BEGIN; SELECT FROM {books} FOR UPDATE")).await.unwrap();
+    let update = "mutation($id: ID!) { bookUpdate(id: $id, version: 1, input: { title: \"Persuasion\" }) {
+        book { title } userErrors { code } } }";
+    socket.subscribe("writes", update, json!({ "id": emma })).await;
+    let waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    while psql.query(waiting, &[]).await.unwrap().is_empty() {}
+    let app = Arc::clone(&world.app);
+    let answered = async {
+        app.live.stopping().await;
+        psql.batch_execute("ROLLBACK").await.unwrap();
+        let answer = json!({ "bookUpdate": { "book": { "title": "Persuasion" }, "userErrors": [] } });
+        assert_eq!(socket.next_of("writes").await, answer);
+        socket.ends("writes").await;
+        assert_eq!(socket.closed().await, (1001, "The server is restarted".to_owned()));
+    };
+    tokio::join!(world.end(), answered);
+    let title = psql.query_one(&format!("SELECT title FROM {books}"), &[]).await.unwrap();
+    assert_eq!((title.get::<_, String>(0).as_str(), app.live.taken()), ("Persuasion", 0));
 }
 
 #[tokio::test]
