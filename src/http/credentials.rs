@@ -121,15 +121,19 @@ pub(super) async fn operator(asker: &Asker) -> Result<(), ApiError> {
 }
 
 /// Waits until a credential is not good any more, and answers why. Who hears what is told of a shop's credential asks a second
-/// later, and again until there is an answer: a credential is not forgotten because the database was busy.
+/// later, and again until there is an answer: a credential is not forgotten because the database was busy. It is asked for once
+/// without that: what was told between its being looked up and the ear's being there was not heard.
 ///
 /// To be polled beside the operations of the same client and never instead of them: an answer that one of them has asked for comes
 /// only while it is polled.
 pub(super) async fn lost(asker: Asker, ear: Option<Ear>) -> ApiError {
+    let mut is_new = true;
     loop {
         match &ear {
             Some(ear) => {
-                ear.hear().await;
+                if !std::mem::take(&mut is_new) {
+                    ear.hear().await;
+                }
                 sleep(FORGOTTEN_AFTER + ear.share_of(SPREAD)).await;
             }
             None => sleep(OPERATOR_PAUSE).await,

@@ -4,9 +4,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use serde_json::{Value, json};
+use shelfwise::kernel::actor::Role;
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
 
 use super::{ORDER, key, told};
-use crate::harness::world::world_with;
+use crate::harness::socket::Socket;
+use crate::harness::world::{user_claims, world_with};
 use crate::harness::{Client, GqlResponse, World, world};
 use crate::orders::{act, order, stocked};
 
@@ -18,7 +21,10 @@ struct Events {
 
 impl Events {
     async fn of(client: &Client<'_>, query: &str, variables: Value) -> Self {
-        let response = client.stream(query, variables).send().await.unwrap();
+        Self::in_answer(client.stream(query, variables).send().await.unwrap())
+    }
+
+    fn in_answer(response: reqwest::Response) -> Self {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
         assert_eq!(response.headers()["cache-control"], "private, no-store");
@@ -131,6 +137,63 @@ async fn a_revoked_key_ends_its_stream_and_says_why() {
 }
 
 #[tokio::test]
+async fn a_look_that_is_refused_for_its_credential_does_not_complete_its_stream() {
+    world(async |world| {
+        let owner = world.owner();
+        let emma = stocked(&owner, "Emma", 5).await;
+        let id = order(&owner, &[(&emma, 1)]).await;
+        let (secret, key_id) = key(&owner, &["ORDERS_READ"]).await;
+        let program = Client::new(world, "/graphql", Some(secret));
+        let mut events = Events::of(&program, ORDER, json!({ "id": id })).await;
+        assert_eq!(events.data().await, told(&id, "DRAFT"));
+        let revoke = "mutation($id: ID!) { apiKeyRevoke(id: $id) { userErrors { code } } }";
+        owner.data(revoke, json!({ "id": key_id })).await;
+        // Until the answer of before is forgotten, after which the key is asked for a moment later.
+        let look = "query($id: ID!) { order(id: $id) { id } }";
+        while program.gql(look, json!({ "id": id })).await.code() != "UNAUTHENTICATED" {}
+        act(&owner, "orderPlace", &id, "").await;
+        let (_, last) = events.next().await.expect("the reason");
+        assert_eq!(last["errors"][0]["extensions"]["code"], "UNAUTHENTICATED", "{last}");
+        assert_eq!(events.next().await, None, "so that its client asks again with another credential");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_token() {
+    world(async |world| {
+        let id = order(&world.owner(), &[]).await;
+        let claims = user_claims(&world.a, Role::Owner);
+        let token = world.app.services.tokens.mint(&claims, SystemClock.now(), Duration::from_secs(3)).unwrap();
+        let mut events = Events::of(&Client::new(world, "/graphql", Some(token)), ORDER, json!({ "id": id })).await;
+        assert_eq!(events.data().await, told(&id, "DRAFT"));
+        assert_eq!(events.next().await, None, "it is not complete");
+        while world.app.live.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_for_by_get_too_and_a_mutation_is_not() {
+    world(async |world| {
+        let id = order(&world.owner(), &[]).await;
+        let get = |query: &str| {
+            let parameters = [("query", query.to_owned()), ("variables", json!({ "id": id }).to_string())];
+            let url = format!("{}/graphql/stream", world.base_url);
+            let request = world.http.get(reqwest::Url::parse_with_params(&url, parameters).unwrap());
+            request.header("accept", "text/event-stream").bearer_auth(world.owner_token()).send()
+        };
+        let mut events = Events::in_answer(get(ORDER).await.unwrap());
+        assert_eq!(events.data().await, told(&id, "DRAFT"));
+        let cancel = "mutation($id: ID!) { orderCancel(id: $id, version: 1, reason: FRAUD) { userErrors { code } } }";
+        GqlResponse::read(get(cancel).await.unwrap()).await.assert_refused(405, "METHOD_NOT_ALLOWED");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_server_has_so_many_seats() {
     world_with(&[("SOCKETS_MAX", "1")], async |world| {
         let id = order(&world.owner(), &[]).await;
@@ -138,8 +201,9 @@ async fn a_server_has_so_many_seats() {
         events.data().await;
         let response = world.owner().stream(ORDER, json!({ "id": id })).send().await.unwrap();
         GqlResponse::read(response).await.assert_refused(503, "SERVICE_UNAVAILABLE");
-        let socket = world.http.get(format!("{}/graphql/ws", world.base_url)).send().await.unwrap();
-        GqlResponse::read(socket).await.assert_refused(400, "BAD_REQUEST");
+        assert_eq!(Socket::refused(world, &[]).await, 503);
+        let no_socket = world.http.get(format!("{}/graphql/ws", world.base_url)).send().await.unwrap();
+        GqlResponse::read(no_socket).await.assert_refused(400, "BAD_REQUEST");
     })
     .await;
 }

@@ -140,3 +140,35 @@ async fn a_socket_goes_on_while_its_credential_is_looked_up() {
     assert_eq!(socket.next_of("1").await, told(&id, "CANCELED"));
     world.end().await;
 }
+
+#[tokio::test]
+async fn who_was_disabled_is_out_be_it_that_nothing_happens() {
+    world(async |world| {
+        let session = joined(world, "ann@acme.example", "Owner").await;
+        let mut socket = Socket::of(world, session["accessToken"].as_str().unwrap()).await;
+        let disable = "mutation($id: ID!) { userDisable(id: $id) { userErrors { code } } }";
+        let data = world.owner().data(disable, json!({ "id": session["user"]["id"] })).await;
+        assert_eq!(data["userDisable"]["userErrors"], json!([]));
+        assert_eq!(socket.closed().await, (4403, "A valid credential is required".to_owned()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_is_asked_for_again_where_the_database_did_not_answer() {
+    let (world, name) = World::start_alone(Arc::new(SystemClock), &[("REQUEST_TIMEOUT_MS", "2000")]).await;
+    let (secret, _) = key(&world.owner(), &["ORDERS_READ"]).await;
+    let psql = psql_of(&name).await;
+    let mut socket = Socket::of(&world, &secret).await;
+    let table = format!("\"{}\".api_keys", world.a.schema);
+    let revoke = format!("BEGIN; UPDATE {table} SET revoked_at = now(); LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
+    psql.batch_execute(&revoke).await.unwrap();
+    world.app.live.on_news(Bulletin::Of(world.a.id, &Told::Anything));
+    let waiting = format!("SELECT 1 FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass");
+    while psql.query(&waiting, &[]).await.unwrap().is_empty() {}
+    // It is given up.
+    while !psql.query(&waiting, &[]).await.unwrap().is_empty() {}
+    psql.batch_execute("COMMIT").await.unwrap();
+    assert_eq!(socket.closed().await, (4403, "A valid credential is required".to_owned()));
+    world.end().await;
+}
