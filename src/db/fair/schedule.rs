@@ -276,7 +276,7 @@ impl<W> Schedule<W> {
     }
 
     /// Whether a lane may have one of the connections that are free. The last of them go to those who have less than
-    /// their share of the others.
+    /// their share.
     fn may_have_one(&self, tenant: Option<TenantId>) -> bool {
         if self.free > self.rules.reserve {
             return true;
@@ -285,12 +285,12 @@ impl<W> Schedule<W> {
         self.free > 0 && (tenant.is_none() || lane.held < self.share(lane))
     }
 
-    /// What a lane may have of the connections that are not kept back, beside everybody who has some or waits: its share by
-    /// weight, rounded up.
+    /// What a lane may have of all connections, beside everybody who has some or waits: its share by weight, rounded up, and
+    /// never what is kept back from one alone. A share of less than all would hold the heavy ones down while everybody waits,
+    /// for then what is free is never more than what is kept back, and this decides instead of the turns.
     fn share(&self, lane: &Lane<W>) -> u32 {
-        let lendable = u64::from(self.rules.size - self.rules.reserve);
-        let share = (lendable * u64::from(lane.weight)).div_ceil(self.weight_present.max(1));
-        u32::try_from(share).unwrap_or(u32::MAX)
+        let share = (u64::from(self.rules.size) * u64::from(lane.weight)).div_ceil(self.weight_present.max(1));
+        u32::try_from(share).unwrap_or(u32::MAX).min(self.rules.size - self.rules.reserve)
     }
 
     /// Why somebody of a lane who cannot have a connection now should not wait for one either.
