@@ -231,7 +231,8 @@
 //! - No operation of a shop's credential is executed before it has paid. No replica is without limit while Redis is away, and
 //!   nobody is shut out by that; what was spent through a replica stays spent there when Redis forgets, whoever asks it first.
 //!   Nothing is put back where it was not taken.
-//! - No entry of the registry is trusted beyond the end of what it carries.
+//! - No entry of the registry is trusted beyond the end of what it carries while the registry answers, and while it does not,
+//!   it is asked again within half a second.
 //! - No book is kept beyond the plan's limit, however many add at once.
 //! - No tenant gets more than its turn while others wait, and none that has its share gets the last quarter of the connections.
 //!   None waits for a connection longer than it may, and none that got none has done anything.

@@ -1,8 +1,8 @@
 //! From a slug to a tenant's context, for every request: cached, single flight, negative answers too.
 //!
 //! An entry is trusted for as long as notifications of changes arrive, at most [`TRUST_MAX`]; while the listener is
-//! away, for [`TRUST_UNHEARD`]. With the database unreachable a known tenant is served on for [`STALE_MAX`]; an unknown
-//! one fails closed.
+//! away, for [`TRUST_UNHEARD`]. With the database unreachable a known tenant is served on for [`STALE_MAX`], and asked for
+//! again every [`TRUST_UNHEARD`]; an unknown one fails closed.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -59,9 +59,19 @@ struct Entry {
     asked_at: Instant,
     /// When something of it ends by itself.
     ends_at: Option<Instant>,
+    /// Whether it is all that is known while the row cannot be read: something of it may be over.
+    is_stale: bool,
     /// How often it was notified that the entry may have changed before the row was read. Where it was since, what was read may be
     /// what was there before.
     generation: u64,
+}
+
+impl Entry {
+    /// The entry where the row could not be read again. What has ended of it goes on until the row can be, which is tried again
+    /// after [`TRUST_UNHEARD`], and not by each request.
+    fn kept_on(self) -> Self {
+        Self { asked_at: Instant::now(), ends_at: None, is_stale: true, ..self }
+    }
 }
 
 /// The cache before the registry.
@@ -118,7 +128,7 @@ impl Registry {
                 (Ok(entry), _) => Ok(Op::Put(entry)),
                 (Err(error), Some(entry)) if entry.lookup != Lookup::Unknown && entry.read_at.elapsed() < STALE_MAX => {
                     tracing::warn!(tenant.slug = %slug, %error, "Serving a tenant from a stale registry entry");
-                    Ok(Op::Put(Entry { asked_at: Instant::now(), ends_at: None, ..entry }))
+                    Ok(Op::Put(entry.kept_on()))
                 }
                 (Err(error), _) => Err(error),
             }
@@ -134,7 +144,7 @@ impl Registry {
     fn is_trusted(&self, slug: &TenantSlug, entry: &Entry) -> bool {
         // Also where it was put here after it had been notified.
         let is_doubtful = entry.generation != self.generation(slug).load(Ordering::Acquire);
-        let is_heard = self.liveness.is_alive() && !is_doubtful;
+        let is_heard = self.liveness.is_alive() && !is_doubtful && !entry.is_stale;
         // What ends by itself is notified by nobody.
         let is_over = entry.ends_at.is_some_and(|end| end <= Instant::now());
         !is_over && entry.asked_at.elapsed() < if is_heard { TRUST_MAX } else { TRUST_UNHEARD }
@@ -182,7 +192,7 @@ impl Registry {
                 _ => Lookup::Unknown,
             },
         };
-        Ok(Entry { lookup, read_at, asked_at: read_at, ends_at, generation })
+        Ok(Entry { lookup, read_at, asked_at: read_at, ends_at, is_stale: false, generation })
     }
 
     fn generation(&self, slug: &TenantSlug) -> &AtomicU64 {
@@ -196,17 +206,39 @@ mod tests {
     use crate::db::pool::Pool;
     use crate::db::tls::Target;
 
-    #[tokio::test]
-    async fn what_was_read_before_a_notice_is_not_trusted_for_long_whenever_it_is_put() {
+    /// A registry whose database is nowhere, and what says that its notices arrive.
+    fn out_of_reach() -> (Registry, Liveness) {
         let nobody = Target::from_url("postgres://nobody@127.0.0.1:1/nothing").unwrap();
         let (liveness, wait) = (Liveness::default(), Duration::from_secs(1));
         let registry = Registry::new(ControlDb::new(Pool::control(nobody, wait)), liveness.clone());
         liveness.hear(Instant::now());
+        (registry, liveness)
+    }
+
+    fn ago(age: Duration) -> Instant {
+        Instant::now().checked_sub(age).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_has_ended_is_kept_on_without_the_registry_and_never_trusted_for_long() {
+        let ((registry, _liveness), slug) = (out_of_reach(), "acme".parse::<TenantSlug>().unwrap());
+        let (read_at, generation) = (Instant::now(), registry.generation(&slug).load(Ordering::Acquire));
+        let (lookup, ends_at) = (Lookup::Unknown, Some(ago(Duration::from_millis(1))));
+        let entry = Entry { lookup, read_at, asked_at: read_at, ends_at, is_stale: false, generation };
+        assert!(!registry.is_trusted(&slug, &entry), "something of it has ended");
+        let kept = entry.kept_on();
+        assert!(registry.is_trusted(&slug, &kept), "not asked for by each request");
+        assert!(!registry.is_trusted(&slug, &Entry { asked_at: ago(TRUST_UNHEARD), ..kept }));
+    }
+
+    #[tokio::test]
+    async fn what_was_read_before_a_notice_is_not_trusted_for_long_whenever_it_is_put() {
+        let (registry, _liveness) = out_of_reach();
         let slug: TenantSlug = "acme".parse().unwrap();
         let read = |age: Duration| {
-            let read_at = Instant::now().checked_sub(age).unwrap();
-            let generation = registry.generation(&slug).load(Ordering::Acquire);
-            Entry { lookup: Lookup::Unknown, read_at, asked_at: read_at, ends_at: None, generation }
+            let (read_at, generation) = (ago(age), registry.generation(&slug).load(Ordering::Acquire));
+            let (lookup, ends_at) = (Lookup::Unknown, None);
+            Entry { lookup, read_at, asked_at: read_at, ends_at, is_stale: false, generation }
         };
         let payload = |text: &str| Signal::Payload(text.to_owned());
         for signal in [payload(slug.as_str()), payload(EVERYBODY), Signal::Connected] {
