@@ -3,14 +3,14 @@
 //! Nothing here is the only copy of anything, so nobody waits for it: a call takes [`ANSWER_TIMEOUT`] at most, and after one that
 //! was not answered nobody asks for [`REST`]; then one caller finds out for all whether it is back. Who is told [`Away`] goes on
 //! without. An answer that is an error concerns nobody but who asked: a Redis that is full refuses to keep more, and serves all
-//! who ask for no room.
+//! who ask for no room. Where a replica answers the connection is made anew, for it leads to what was the master once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
-use ::redis::{Client, ErrorKind, RedisError, RedisResult};
+use ::redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -38,13 +38,15 @@ pub struct Redis(Arc<Line>);
 struct Line {
     client: Client,
     /// One connection for all: commands are pipelined on it. Lost, it is made anew by the next call.
-    manager: ConnectionManager,
+    manager: RwLock<ConnectionManager>,
     /// What [`Line::rests_until`] counts from.
     started: Instant,
     /// Until when nobody asks, in milliseconds since the start; 0 while it answers.
     rests_until: AtomicU64,
     /// Until when no error that it answers is logged, in the same way.
     quiet_until: AtomicU64,
+    /// Until when the connection is not given up for another, in the same way.
+    stays_until: AtomicU64,
 }
 
 impl Redis {
@@ -58,13 +60,10 @@ impl Redis {
         // The error may quote the URL, and with it the password.
         let client = Client::open(url.expose_secret()).map_err(|_| anyhow::anyhow!("it is malformed"));
         let client = client.context("REDIS_URL")?;
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(Some(ANSWER_TIMEOUT))
-            .set_number_of_retries(0);
-        let manager = ConnectionManager::new_lazy_with_config(client.clone(), config).context("REDIS_URL")?;
-        let (started, rests_until, quiet_until) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
-        Ok(Self(Arc::new(Line { client, manager, started, rests_until, quiet_until })))
+        let manager = RwLock::new(manager(&client).context("REDIS_URL")?);
+        let [rests_until, quiet_until, stays_until] = [(); 3].map(|()| AtomicU64::new(0));
+        let started = Instant::now();
+        Ok(Self(Arc::new(Line { client, manager, started, rests_until, quiet_until, stays_until })))
     }
 
     /// Whether the last call was answered.
@@ -82,7 +81,7 @@ impl Redis {
         if !line.may_ask() {
             return Err(Away);
         }
-        let mut manager = line.manager.clone();
+        let mut manager = line.manager.read().unwrap_or_else(PoisonError::into_inner).clone();
         match tokio::time::timeout(ANSWER_TIMEOUT, ask(&mut manager)).await {
             Ok(Ok(answer)) => {
                 line.is_back();
@@ -146,13 +145,45 @@ impl Line {
         {
             tracing::warn!(%error, "Redis answers errors; going on without those answers");
         }
+        if is_of_a_replica(error) {
+            self.leave();
+        }
         Away
+    }
+
+    /// Gives the connection up for one that is made anew by the next call: after a failover its name leads elsewhere. Where it
+    /// leads to a replica again this happens once in a [`REST`].
+    fn leave(&self) {
+        let (now, until) = (self.now(), self.stays_until.load(Ordering::Acquire));
+        let next = now + millis(REST);
+        if now >= until
+            && self.stays_until.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
+            && let Ok(new) = manager(&self.client)
+        {
+            *self.manager.write().unwrap_or_else(PoisonError::into_inner) = new;
+        }
     }
 
     /// Milliseconds since the start, and one: 0 means that it answers.
     fn now(&self) -> u64 {
         millis(self.started.elapsed()) + 1
     }
+}
+
+/// A connection that is made by the first call.
+fn manager(client: &Client) -> RedisResult<ConnectionManager> {
+    let config = ConnectionManagerConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIMEOUT))
+        .set_response_timeout(Some(ANSWER_TIMEOUT))
+        .set_number_of_retries(0);
+    ConnectionManager::new_lazy_with_config(client.clone(), config)
+}
+
+/// Whether it is a replica that has answered, which keeps nothing: it was the master when it was connected to. Of a script some
+/// versions say it in the text of another error.
+fn is_of_a_replica(error: &RedisError) -> bool {
+    let kinds = [ServerErrorKind::ReadOnly, ServerErrorKind::MasterDown].map(ErrorKind::Server);
+    kinds.contains(&error.kind()) || error.detail().is_some_and(|detail| detail.contains("READONLY"))
 }
 
 /// Whether an error is what Redis has answered.

@@ -1,9 +1,11 @@
 //! A Redis that comes and goes, and callers who never wait for it.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use shelfwise::redis::{ANSWER_TIMEOUT, Away, Redis};
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::redis::RedisServer;
 
@@ -85,6 +87,40 @@ async fn an_error_that_it_answers_concerns_nobody_else() {
         assert!(redis.is_up());
         assert_eq!(get(&redis).await, Ok(Some("kept".to_owned())));
     }
+}
+
+/// An address that leads to one Redis and later to another, as a name does after a failover. What is connected stays so.
+async fn leads_to(target: Arc<Mutex<String>>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut near, _)) = listener.accept().await {
+            let address = target.lock().unwrap().trim_start_matches("redis://").to_owned();
+            tokio::spawn(async move {
+                let mut far = TcpStream::connect(address).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    url
+}
+
+#[tokio::test]
+async fn a_master_that_has_become_a_replica_is_left_for_the_new_one() {
+    let (old, new) = (RedisServer::start().await, RedisServer::start().await);
+    let target = Arc::new(Mutex::new(old.url()));
+    let redis = redis_at(&leads_to(Arc::clone(&target)).await);
+    set(&redis, "old").await.unwrap();
+
+    *target.lock().unwrap() = new.url();
+    let port = new.url().rsplit(':').next().unwrap().to_owned();
+    let demote = async |line: &mut _| ::redis::cmd("REPLICAOF").arg("127.0.0.1").arg(port).query_async(line).await;
+    redis_at(&old.url()).ask::<()>(demote).await.unwrap();
+
+    assert_eq!(set(&redis, "new").await, Err(Away), "the connection leads to the old one");
+    let kept = async { while set(&redis, "new").await.is_err() {} };
+    tokio::time::timeout(FOUND_WITHIN, kept).await.expect("the new one is found");
+    assert_eq!(get(&redis_at(&new.url())).await, Ok(Some("new".to_owned())));
 }
 
 #[tokio::test]
