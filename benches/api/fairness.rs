@@ -32,6 +32,9 @@ const QUIET_CONNECTIONS: usize = 8;
 /// Clients of the shop that asks without an end; each asks again as soon as it is answered or turned away.
 const STORM_CONNECTIONS: usize = 128;
 
+/// How many times longer the nine may wait in the storm.
+const RATIO_MAX: f64 = 1.25;
+
 /// What became of a shop's requests.
 #[derive(Default)]
 struct Outcome {
@@ -40,8 +43,9 @@ struct Outcome {
     refused: usize,
 }
 
-/// Measures both halves and prints what the nine notice.
-pub async fn measure(bench: &Bench, server: &Process) {
+/// Measures both halves and prints what the nine notice. Answers whether none of them was refused and all were as quick, within
+/// [`RATIO_MAX`].
+pub async fn measure(bench: &Bench, server: &Process) -> bool {
     let requests: Vec<Request> =
         bench.tokens().iter().take(SHOPS).map(|token| Request::graphql(CATALOGUE, token)).collect();
     let most = Load::run(server.port, &requests, CLIENTS, DURATION / 2).await;
@@ -50,12 +54,18 @@ pub async fn measure(bench: &Bench, server: &Process) {
     println!("\nfairness: {SHOPS} shops, {rate:.0}/s at most, {share:.0}/s each");
     let quiet = half(server.port, &requests, share, false).await;
     let storm = half(server.port, &requests, share, true).await;
+    let refused = quiet.0.refused + storm.0.refused;
+    if quiet.0.latencies.is_empty() || storm.0.latencies.is_empty() {
+        println!("  NOT FAIR: of nine nobody was served, {refused} refused");
+        return false;
+    }
     let (one, other) = (p99(&quiet.0), p99(&storm.0));
+    let ratio = other.as_secs_f64() / one.as_secs_f64();
     println!(
         "  p99 of nine: {:.1} ms with the tenth at its share, {:.1} ms in its storm: ratio {:.2}; served {} of {} in the storm",
         one.as_secs_f64() * 1e3,
         other.as_secs_f64() * 1e3,
-        other.as_secs_f64() / one.as_secs_f64(),
+        ratio,
         storm.0.latencies.len(),
         storm.0.latencies.len() + storm.0.refused,
     );
@@ -65,6 +75,11 @@ pub async fn measure(bench: &Bench, server: &Process) {
         storm.1.refused,
         DURATION.as_secs()
     );
+    let is_fair = refused == 0 && ratio <= RATIO_MAX;
+    if !is_fair {
+        println!("  NOT FAIR: {refused} of nine refused, ratio {ratio:.2} of at most {RATIO_MAX}");
+    }
+    is_fair
 }
 
 fn p99(outcome: &Outcome) -> Duration {

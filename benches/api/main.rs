@@ -15,6 +15,7 @@ mod orders;
 mod pgbench;
 mod process;
 
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -39,24 +40,29 @@ const WALL_ROUND: Duration = Duration::from_secs(3);
 /// The query of the first page of any shop.
 const CATALOGUE: &str = "{books(first:20){nodes{title price{amount} authors{nodes{name}} category{name}}}}";
 
-fn main() {
+fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "bare") {
-        return process::serve_bare();
+        process::serve_bare();
+        return ExitCode::SUCCESS;
     }
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run());
+    let is_fair = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(run());
+    if is_fair { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn run() {
+/// Measures what was asked for. Answers whether shops were served fairly, where that was measured.
+async fn run() -> bool {
     let bench = Bench::start().await;
     let server = Process::server(&bench);
     if std::env::args().any(|argument| argument == "orders") {
-        return orders::measure(&bench, &server).await;
+        orders::measure(&bench, &server).await;
+        return true;
     }
     if std::env::args().any(|argument| argument == "fairness") {
         return fairness::measure(&bench, &server).await;
     }
     if std::env::args().any(|argument| argument == "cache") {
-        return cache::measure(&bench).await;
+        cache::measure(&bench).await;
+        return true;
     }
     let requests: Vec<Request> = bench.tokens().iter().map(|token| Request::graphql(CATALOGUE, token)).collect();
     println!("\n{TENANTS} tenants, {CLIENTS} clients, {SECONDS} s each\n");
@@ -97,7 +103,7 @@ async fn run() {
     wall(&bench, &server, &requests).await;
     attacks(&bench, &server, &requests).await;
     orders::measure(&bench, &server).await;
-    fairness::measure(&bench, &server).await;
+    let is_fair = fairness::measure(&bench, &server).await;
     cache::measure(&bench).await;
 
     println!("\n{{__typename}}");
@@ -117,6 +123,7 @@ async fn run() {
     if let Some((_, line)) = best {
         println!("\nbest round of the catalogue: {line}");
     }
+    is_fair
 }
 
 /// What credentials and the wall cost: the same server, and a build of it that has neither, in turn.

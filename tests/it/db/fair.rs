@@ -3,11 +3,13 @@
 
 use std::sync::{Arc, Mutex};
 
+use diesel::sql_types::Text;
 use serde_json::json;
 use shelfwise::app::App;
 use shelfwise::db::{DbError, TenantSession};
 use shelfwise::kernel::tenant::TenantCtx;
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::harness::world::{app, shop, world_with};
 
@@ -142,4 +144,75 @@ async fn who_gets_no_connection_is_answered_503_with_a_time_and_nothing_is_done(
         }
     })
     .await;
+}
+
+#[derive(diesel::QueryableByName)]
+struct Slept {
+    #[diesel(sql_type = Text)]
+    name: String,
+}
+
+/// An operation that the database takes its time for; whether it was served.
+async fn slow(app: &App, shop: &Arc<TenantCtx>) -> bool {
+    let session = app.services.tenants.session(Arc::clone(shop));
+    let read = match session.read().await {
+        Ok(read) => read,
+        Err(DbError::Overloaded { .. }) => return false,
+        Err(error) => panic!("{error}"),
+    };
+    let query = diesel::sql_query("SELECT 'slept' AS name FROM pg_sleep(0.01)");
+    let rows = read.load::<_, Slept, _>(query).await.unwrap();
+    drop(read);
+    session.finish().await;
+    assert_eq!(rows[0].name, "slept");
+    true
+}
+
+/// Operations of each quiet shop, one after the other.
+const QUIET_OPERATIONS: usize = 20;
+
+#[tokio::test]
+async fn a_flood_of_slow_operations_of_one_shop_costs_no_other_a_single_one() {
+    let app = app(&[("DB_POOL_MAX", "8"), ("DB_QUEUE_MAX", "64"), ("DB_CHECKOUT_TIMEOUT_MS", "20000")]);
+    let hot = shop(&app, "h").await;
+    let quiet = [shop(&app, "p").await, shop(&app, "q").await, shop(&app, "r").await];
+    // A fourth of the connections is its share: two, of which it wants a hundred times as many at any time.
+    let (done, _) = watch::channel(0);
+    let mut flood = JoinSet::new();
+    for _ in 0..200 {
+        let (app, hot, mut news) = (Arc::clone(&app), Arc::clone(&hot), done.subscribe());
+        flood.spawn(async move {
+            let (mut served, mut refused) = (0, 0);
+            while *news.borrow_and_update() < QUIET_OPERATIONS * 3 {
+                if slow(&app, &hot).await {
+                    served += 1;
+                } else {
+                    refused += 1;
+                    // Again when another shop has been served.
+                    news.changed().await.unwrap();
+                }
+            }
+            (served, refused)
+        });
+    }
+    while app.services.tenants.pool_state().waiting < 30 {
+        tokio::task::yield_now().await;
+    }
+    let mut others = JoinSet::new();
+    for shop in quiet {
+        let (app, done) = (Arc::clone(&app), done.clone());
+        others.spawn(async move {
+            let mut served = 0;
+            for _ in 0..QUIET_OPERATIONS {
+                served += usize::from(slow(&app, &shop).await);
+                done.send_modify(|done| *done += 1);
+            }
+            served
+        });
+    }
+    assert_eq!(others.join_all().await, [QUIET_OPERATIONS; 3], "all of theirs, and none refused");
+    let hot = flood.join_all().await.into_iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    assert!(hot.0 > 0 && hot.1 > QUIET_OPERATIONS * 3, "what is too much is the flood's own trouble: {hot:?}");
+    let state = app.services.tenants.pool_state();
+    assert_eq!((state.waiting, state.tenants_waiting), (0, 0));
 }
