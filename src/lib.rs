@@ -245,7 +245,7 @@
 //!   Redis. No permission is asked after an answer was found.
 //! - No look of a subscription trusts the one before it: none is done without asking for the credential, none holds a connection while
 //!   nothing happens, and none takes from the rates of those who work. No task that polls operations waits for a credential but
-//!   beside them: the look-up may be one of theirs.
+//!   beside them: the look-up may be one of theirs. No seat is taken before a credential was found good.
 //! - No part leaves the released schema before its day, nor, where a database can be asked, while a tenant uses it. No use of what goes
 //!   away is an entry of the trail or holds up a request. No extension outlives its day.
 //!

@@ -68,8 +68,6 @@ impl Metrics {
     /// Two families have one name, which is a defect.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new();
-        let histogram =
-            |name: &str, help: &str, buckets: &[f64]| HistogramOpts::new(name, help).buckets(buckets.to_vec());
         let metrics = Self {
             http_requests: counted(
                 "shelfwise_http_requests_total",
@@ -88,16 +86,11 @@ impl Metrics {
                 "Operations whose rates were decided, by who decided: redis, or the replica itself.",
                 &["by"],
             )?,
-            sql_statements: Histogram::with_opts(histogram(
-                "shelfwise_sql_statements_per_operation",
-                "SQL statements of an operation.",
-                COUNT_BUCKETS,
-            ))?,
-            sql_round_trips: Histogram::with_opts(histogram(
+            sql_statements: few("shelfwise_sql_statements_per_operation", "SQL statements of an operation.")?,
+            sql_round_trips: few(
                 "shelfwise_sql_round_trips_per_operation",
                 "Round trips to PostgreSQL of an operation.",
-                COUNT_BUCKETS,
-            ))?,
+            )?,
             pool_connections: by_state("shelfwise_pool_connections", "Connections of the tenants' pool by state.")?,
             pool_permits: IntGauge::new("shelfwise_pool_permits_free", "Operations that may borrow a connection now.")?,
             admission: AdmissionMetrics::new(&registry)?,
@@ -156,6 +149,11 @@ impl Metrics {
 /// A family of durations, one for each value of a label.
 fn timed(name: &str, help: &str, label: &str) -> Result<HistogramVec, prometheus::Error> {
     HistogramVec::new(HistogramOpts::new(name, help).buckets(DURATION_BUCKETS.to_vec()), &[label])
+}
+
+/// How many there are of what operations have a few of.
+fn few(name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
+    Histogram::with_opts(HistogramOpts::new(name, help).buckets(COUNT_BUCKETS.to_vec()))
 }
 
 /// A family of counters, one for each combination of labels.
