@@ -20,6 +20,7 @@ use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::ids::BookId;
 
 use crate::harness::cluster::psql_of;
+use crate::harness::world::AMPLE_PLANS;
 use crate::harness::{Client, World};
 
 /// How soon what must happen soon has happened: far less where nothing else runs on the machine.
@@ -33,6 +34,9 @@ const KEPT: (&str, &str) = ("CACHE_TTL_SECONDS", "600");
 pub async fn keeping(settings: &[(&str, &str)]) -> (World, String) {
     let settings: Vec<_> = settings.iter().copied().chain([KEPT]).collect();
     let (world, database) = World::start_alone(Arc::new(SystemClock), &settings).await;
+    // Who waits for something to be so asks often.
+    psql_of(&database).await.batch_execute(AMPLE_PLANS).await.unwrap();
+    world.context_when(|context| context.limits.requests_per_minute > 1_000_000).await;
     settled(&world).await;
     hears(&world);
     (world, database)

@@ -115,9 +115,18 @@ async fn a_printed_invitation_lets_in(dev: &mut Dev, base: &str, acme: &str) {
 
 /// What the first round of the patrol has counted.
 async fn the_patrol_goes_round(base: &str) {
-    let metrics = crate::harness::world::http_client().get(format!("{base}/metrics")).send().await.unwrap();
-    let metrics = metrics.text().await.unwrap();
-    assert!(metrics.contains("shelfwise_isolation_probes_total{outcome=\"denied\"}"), "the patrol goes round");
+    let counted = async {
+        loop {
+            let metrics = crate::harness::world::http_client().get(format!("{base}/metrics")).send().await.unwrap();
+            let metrics = metrics.text().await.unwrap();
+            if metrics.contains("shelfwise_isolation_probes_total{outcome=\"denied\"}") {
+                return metrics;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let metrics =
+        tokio::time::timeout(std::time::Duration::from_secs(60), counted).await.expect("the patrol goes round");
     assert!(metrics.contains("shelfwise_isolation_probes_total{outcome=\"breach\"} 0"));
 }
 
