@@ -33,15 +33,17 @@ const OUTDATED_MS = 3_000;
 
 export function connect({ origin, token, attemptsMax = 4, webSocket }: Options): Client {
   const url = new URL('/graphql/ws', origin).href.replace(/^http/, 'ws');
-  const socket = createClient({
-    url,
-    webSocketImpl: webSocket,
-    // A browser gives a socket no headers. Asked for at each connection: the token may be another by then.
-    connectionParams: () => ({ authorization: `Bearer ${token()}` }),
-    // A server that is restarted closes its sockets; each subscription begins anew, with how things are. With pauses that double
-    // this is four minutes, in which somebody may have logged in again as well.
-    retryAttempts: 8,
-  });
+  let socket: Socket | undefined;
+  const open = () =>
+    (socket ??= createClient({
+      url,
+      webSocketImpl: webSocket,
+      // A browser gives a socket no headers. Asked for at each connection: the token may be another by then.
+      connectionParams: () => ({ authorization: `Bearer ${token()}` }),
+      // A server that is restarted closes its sockets; each subscription begins anew, with how things are. With pauses that
+      // double this is four minutes, in which somebody may have logged in again as well.
+      retryAttempts: 8,
+    }));
   let writtenAt = -Infinity;
   const withFreshness = (operation: Operation) => {
     const isFresh = operation.kind === 'query' && performance.now() - writtenAt < OUTDATED_MS;
@@ -62,16 +64,16 @@ export function connect({ origin, token, attemptsMax = 4, webSocket }: Options):
           if (operation.kind === 'mutation') writtenAt = performance.now();
         },
       }),
-      subscriptionExchange({ forwardSubscription: forwarder(socket) }),
+      subscriptionExchange({ forwardSubscription: forwarder(open) }),
       fetchExchange,
     ],
   });
 }
 
 /** Subscribes over the socket. Once nobody subscribes to anything it is closed. */
-function forwarder(socket: Socket): SubscriptionForwarder {
+function forwarder(open: () => Socket): SubscriptionForwarder {
   return ({ query = '', variables }) => ({
-    subscribe: (sink) => ({ unsubscribe: socket.subscribe({ query, variables }, sink as Sink<unknown>) }),
+    subscribe: (sink) => ({ unsubscribe: open().subscribe({ query, variables }, sink as Sink<unknown>) }),
   });
 }
 
