@@ -223,7 +223,12 @@ impl Caller {
 
     /// What so many points take, and nothing else.
     fn points(&self, points: u64) -> Vec<(Account, [Take; BUCKETS.len()])> {
-        let mut takes = self.takes(Price { points, mutations: 0 });
+        self.more(Price { points, mutations: 0 })
+    }
+
+    /// What a price takes of a call that was counted as a request.
+    fn more(&self, price: Price) -> Vec<(Account, [Take; BUCKETS.len()])> {
+        let mut takes = self.takes(price);
         for (_, takes) in &mut takes {
             takes[REQUESTS].amount = 0;
         }
@@ -259,8 +264,7 @@ impl Limiter {
     /// Too much is under way or was taken lately.
     pub async fn admit(&self, caller: Caller, price: Price) -> Result<Admission, Denied> {
         let takes = caller.takes(price);
-        let dear = takes.iter().flat_map(|(_, takes)| takes).position(|take| take.amount > u64::from(take.limit));
-        if let Some(at) = dear {
+        if let Some(at) = dear(&takes) {
             return Err(self.refuse_dear(&caller, at).await);
         }
         let slots = match self.enter(&caller) {
@@ -371,6 +375,16 @@ impl Limiter {
     }
 }
 
+impl Granted {
+    /// Takes in what was granted after it. What is put back is put back there: it is of what was taken last.
+    fn add(&mut self, later: Self) {
+        for (added, more) in self.added.iter_mut().zip(&later.added) {
+            added.add(*more);
+        }
+        (self.by, self.backlogs) = (later.by, later.backlogs);
+    }
+}
+
 impl Admission {
     /// What the call took.
     #[must_use]
@@ -382,6 +396,30 @@ impl Admission {
     #[must_use]
     pub fn by(&self) -> Decider {
         self.granted.by
+    }
+
+    /// Takes what is lacking to a price, once it is known what the call is: it was let in for the least.
+    ///
+    /// # Errors
+    /// There is not as much. What was taken before stays taken.
+    pub async fn raise(mut self, price: Price) -> Result<Self, Denied> {
+        let points = price.points.saturating_sub(self.price.points);
+        let mutations = price.mutations.saturating_sub(self.price.mutations);
+        if (points, mutations) == (0, 0) {
+            return Ok(self);
+        }
+        let (limiter, caller) = (&self.limiter, &self.caller);
+        if let Some(at) = dear(&caller.takes(price)) {
+            let ((kind, of_key), standings) = (place(at), limiter.standings(caller).await);
+            return Err(Denied { kind, of_key, retry_in: None, by: None, standings });
+        }
+        let granted = match limiter.charge(caller, &caller.more(Price { points, mutations })).await {
+            Ok(granted) => granted,
+            Err(short) => return Err(limiter.refuse(caller, &short)),
+        };
+        self.price = Price { points: self.price.points + points, mutations: self.price.mutations + mutations };
+        self.granted.add(granted);
+        Ok(self)
     }
 
     /// Ends the call, which has needed so many points: those that it took and did not need are put back. Answers what is
@@ -396,6 +434,11 @@ impl Admission {
         let backlogs = backlogs.as_ref().unwrap_or(&self.granted.backlogs);
         self.limiter.left(&self.caller, self.granted.by, backlogs)
     }
+}
+
+/// The place of a bucket that never holds as much as is to be taken of it.
+fn dear(takes: &[(Account, [Take; BUCKETS.len()])]) -> Option<usize> {
+    takes.iter().flat_map(|(_, takes)| takes).position(|take| take.amount > u64::from(take.limit))
 }
 
 /// Which bucket is at a place, and whether it is a key's: those of the key stand behind the shop's.

@@ -37,7 +37,8 @@ const PERSISTED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// How long it is remembered whether a document is trusted.
 const TRUSTED_TTL: Duration = Duration::from_secs(5);
 
-/// How many answers to that question are remembered.
+/// How many documents that are trusted are remembered, and how many that are not. Anybody can name any number of the latter,
+/// so they push out none of the former.
 const TRUSTED_MAX: u64 = 20_000;
 
 /// A document as a client sends it.
@@ -47,6 +48,23 @@ pub struct Sent {
     pub text: Option<String>,
     /// The SHA-256 of its text in hexadecimal.
     pub hash: Option<String>,
+}
+
+/// What was sent, as far as that is known without asking anybody.
+#[derive(Debug)]
+pub enum Found {
+    /// The text that may be executed.
+    Text(String),
+    /// The shop's table has to be asked: [`Documents::ask`].
+    Unknown(Question),
+}
+
+/// What a shop's table of trusted documents is asked.
+#[derive(Debug)]
+pub struct Question {
+    hash: String,
+    /// The text, where it was sent or is known: then it is asked only whether it is trusted.
+    text: Option<String>,
 }
 
 /// The shop that a document is sent to.
@@ -63,7 +81,8 @@ pub struct Documents {
     /// A document is code of a client's and holds no data, so all tenants share what was parsed.
     parsed: Cache<Arc<str>, Arc<Guarded>>,
     persisted: Cache<(TenantId, String), Arc<str>>,
-    trusted: Cache<(TenantId, String), Option<Arc<str>>>,
+    trusted: Cache<(TenantId, String), Arc<str>>,
+    untrusted: Cache<(TenantId, String), ()>,
     mode: TrustedDocuments,
     /// The turn of those whose document is long.
     aside: Arc<Semaphore>,
@@ -84,40 +103,75 @@ impl Documents {
                 .weigher(move |_, text: &Arc<str>| weigh(text.len() + 100))
                 .build(),
             trusted: Cache::builder().max_capacity(TRUSTED_MAX).time_to_live(TRUSTED_TTL).build(),
+            untrusted: Cache::builder().max_capacity(TRUSTED_MAX).time_to_live(TRUSTED_TTL).build(),
             mode,
             aside: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// The text of what was sent.
+    /// The text of what was sent, or what has to be asked for it.
     ///
     /// # Errors
     /// `PERSISTED_QUERY_NOT_FOUND` for a hash that nobody knows, `DOCUMENT_NOT_TRUSTED` where only trusted ones are
     /// served and this is none, `BAD_REQUEST` where there is neither text nor hash or they do not fit.
-    pub async fn text(&self, sent: Sent, place: Option<Place<'_>>) -> Result<String, ApiError> {
+    pub fn find(&self, sent: Sent, place: Option<Place<'_>>) -> Result<Found, ApiError> {
         let Sent { text, hash } = sent;
-        if let (Some(text), Some(hash)) = (&text, &hash)
-            && document_hash(text) != *hash
+        let must_ask = self.mode != TrustedDocuments::Off;
+        let own = text.as_deref().filter(|_| must_ask || hash.is_some()).map(document_hash);
+        if let (Some(own), Some(hash)) = (&own, &hash)
+            && own != hash
         {
             return Err(ApiError::bad_request("The hash is not the query's SHA-256."));
         }
-        let text = match (text, &hash, place) {
-            (Some(text), ..) => text,
-            (None, None, _) => return Err(ApiError::bad_request("`query` is missing.")),
-            (None, Some(_), None) => return Err(not_found()),
-            (None, Some(hash), Some(place)) => match self.persisted.get(&(place.tenant, hash.clone())) {
-                Some(text) => text.as_ref().to_owned(),
-                None => {
-                    // What the shop trusts need not be sent even once.
-                    let text = self.trusted(hash.clone(), place).boxed().await?.ok_or_else(not_found)?;
-                    return Ok(text.as_ref().to_owned());
-                }
-            },
+        let Some(hash) = own.or(hash) else {
+            return text.map(Found::Text).ok_or_else(|| ApiError::bad_request("`query` is missing."));
         };
-        if self.mode != TrustedDocuments::Off {
-            self.check_trust(&text, place).boxed().await?;
+        let Some(place) = place else { return self.judge(Question { hash, text }, None).map(Found::Text) };
+        let key = (place.tenant, hash);
+        let text = text.or_else(|| self.persisted.get(&key).map(|text| text.as_ref().to_owned()));
+        if !must_ask && let Some(text) = text {
+            return Ok(Found::Text(text));
         }
-        Ok(text)
+        let known = self.trusted.get(&key);
+        let is_known = known.is_some() || place.table.is_none() || self.untrusted.contains_key(&key);
+        let question = Question { hash: key.1, text };
+        if is_known { self.judge(question, known).map(Found::Text) } else { Ok(Found::Unknown(question)) }
+    }
+
+    /// Asks a shop's table for what is not known: a statement on a connection of the shop's.
+    ///
+    /// # Errors
+    /// As [`Self::find`]; no connection could be borrowed.
+    pub async fn ask(&self, question: Question, place: Place<'_>) -> Result<String, ApiError> {
+        let Some(session) = place.table else { return self.judge(question, None) };
+        let trusted = document_by_hash(&session.read().await?, &question.hash).await?.map(Arc::<str>::from);
+        let key = (place.tenant, question.hash.clone());
+        match &trusted {
+            Some(text) => self.trusted.insert(key, Arc::clone(text)),
+            None => self.untrusted.insert(key, ()),
+        }
+        self.judge(question, trusted)
+    }
+
+    /// The text that may be executed, once it is known what the shop trusts by its hash.
+    fn judge(&self, question: Question, trusted: Option<Arc<str>>) -> Result<String, ApiError> {
+        let Question { hash, text } = question;
+        let Some(text) = text else {
+            // What the shop trusts need not be sent even once.
+            return trusted.map(|text| text.as_ref().to_owned()).ok_or_else(not_found);
+        };
+        match self.mode {
+            _ if trusted.is_some() => Ok(text),
+            TrustedDocuments::Off => Ok(text),
+            TrustedDocuments::Warn => {
+                tracing::warn!(document.hash = hash, "A document is not trusted; it is served all the same");
+                Ok(text)
+            }
+            TrustedDocuments::Only => {
+                let message = "This shop serves documents that it knows, and this is none of them.";
+                Err(ApiError::new(ErrorCode::DocumentNotTrusted, message))
+            }
+        }
     }
 
     /// Lets a request's document pass the guard and gives the request what was parsed.
@@ -163,37 +217,6 @@ impl Documents {
     /// Remembers the text of a document that has passed the guard, for one shop.
     pub fn persist(&self, tenant: TenantId, hash: String, text: &str) {
         self.persisted.insert((tenant, hash), text.into());
-    }
-
-    async fn check_trust(&self, text: &str, place: Option<Place<'_>>) -> Result<(), ApiError> {
-        let hash = document_hash(text);
-        let is_trusted = match place {
-            Some(place) => self.trusted(hash.clone(), place).await?.is_some(),
-            None => false,
-        };
-        match self.mode {
-            _ if is_trusted => Ok(()),
-            TrustedDocuments::Off => Ok(()),
-            TrustedDocuments::Warn => {
-                tracing::warn!(document.hash = hash, "A document is not trusted; it is served all the same");
-                Ok(())
-            }
-            TrustedDocuments::Only => {
-                let message = "This shop serves documents that it knows, and this is none of them.";
-                Err(ApiError::new(ErrorCode::DocumentNotTrusted, message))
-            }
-        }
-    }
-
-    async fn trusted(&self, hash: String, place: Place<'_>) -> Result<Option<Arc<str>>, ApiError> {
-        let key = (place.tenant, hash);
-        if let Some(known) = self.trusted.get(&key) {
-            return Ok(known);
-        }
-        let Some(session) = place.table else { return Ok(None) };
-        let text = document_by_hash(&session.read().await?, &key.1).await?.map(Arc::from);
-        self.trusted.insert(key, text.clone());
-        Ok(text)
     }
 }
 

@@ -8,6 +8,7 @@ use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Vari
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
+use chrono::NaiveDate;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tracing::Instrument as _;
 
@@ -18,7 +19,7 @@ use super::client_address::client_address;
 use super::compress::{self, accepts_gzip};
 use super::conditional::{self, Conditional};
 use super::deprecation::Uses;
-use super::documents::{Place, Sent};
+use super::documents::{Found, Place, Sent};
 use super::limits::Toll;
 use super::observe::RequestId;
 use super::outliving::Outliving;
@@ -87,9 +88,19 @@ impl Refused {
         }
     }
 
-    /// The same once the shop has paid for it.
-    pub(super) async fn paid(self, toll: Toll) -> Self {
-        Self::Paid(Box::new(self), toll.spend().await)
+    /// The same once the shop has paid for it, now if it has not before: what does not pass is a request too.
+    pub(super) async fn charged(self, app: &App, shop: Option<&Shop>, paid: Option<Toll>) -> Self {
+        if matches!(self, Self::Limited(_)) {
+            return self;
+        }
+        let toll = match paid {
+            Some(toll) => Ok(toll),
+            None => Toll::pay(app, shop, Cost::LEAST).await,
+        };
+        match toll {
+            Ok(toll) => Self::Paid(Box::new(self), toll.spend().await),
+            Err(limited) => Self::Limited(limited),
+        }
     }
 
     /// Its code, where it is not the library's.
@@ -215,42 +226,16 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     if let Some(shop) = &shop {
         tracing::Span::current().record("tenant.slug", shop.tenant().slug.as_str());
     }
-    let day = deprecation::day(&headers, &uri, app.services.clock.now().date_naive())?;
     let hash = sent.hash.clone();
     let session = shop.as_ref().map(Shop::session);
-    // A stranger's hash costs a connection only where every document must be known.
-    let is_asked =
-        |shop: &Shop| *shop.actor() != Actor::Anonymous || app.config.http.trusted_documents != TrustedDocuments::Off;
-    let place = shop
-        .as_ref()
-        .map(|shop| Place { tenant: shop.tenant().id, table: session.as_deref().filter(|_| is_asked(shop)) });
-    let page_size_max = shop.as_ref().map_or(PAGE_SIZE_MAX, |shop| shop.tenant().limits.page_size as usize);
-    let prepared = match app.documents.text(sent, place).await {
-        Ok(text) => {
-            operation.query = text;
-            admit(&app, (&app.tenant_costs, page_size_max), &mut operation, (by_get, body_bytes)).await
-        }
-        Err(error) => Err(Refused::Document(error)),
-    };
-    let prepared = prepared.and_then(|passed| Ok((passed, request_key(&headers, &operation)?)));
-    // What does not pass is a request too.
-    let cost = prepared.as_ref().map_or(Cost::LEAST, |((cost, _), _)| *cost);
-    let toll = match Toll::pay(&app, shop.as_ref(), cost).boxed().await {
-        Ok(toll) => toll,
-        Err(limited) => {
-            if let Some(session) = session {
-                session.finish().await;
-            }
-            return Err(Refused::Limited(limited));
-        }
-    };
-    let ((_, guarded), key) = match prepared {
-        Ok(prepared) => prepared,
+    let passing = pass(&app, shop.as_ref(), (&headers, &uri), sent, (&mut operation, (by_get, body_bytes))).boxed();
+    let Passed { guarded, key, day, toll } = match passing.await {
+        Ok(passed) => passed,
         Err(refused) => {
             if let Some(session) = session {
                 session.finish().await;
             }
-            return Err(refused.paid(toll).boxed().await);
+            return Err(refused);
         }
     };
     let uses = Uses::of(&app, (&guarded, &mut operation), shop.as_ref(), &headers, day);
@@ -261,8 +246,8 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
         toll.settle(&mut refusal).boxed().await;
         return Ok(refusal);
     }
-    if let (Some(place), Some(hash)) = (place, hash) {
-        app.documents.persist(place.tenant, hash, &operation.query);
+    if let (Some(shop), Some(hash)) = (&shop, hash) {
+        app.documents.persist(shop.tenant().id, hash, &operation.query);
     }
     if uncached::is_wanted(&headers) {
         operation = operation.data(Uncached);
@@ -272,6 +257,73 @@ pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     uses.tell(&mut response);
     toll.settle(&mut response).boxed().await;
     Ok(response)
+}
+
+/// An operation that may be executed and has paid.
+struct Passed {
+    guarded: Arc<Guarded>,
+    key: Option<RequestKey>,
+    day: NaiveDate,
+    toll: Toll,
+}
+
+/// Lets an operation pass and has it pay.
+async fn pass(
+    app: &App,
+    shop: Option<&Shop>,
+    (headers, uri): (&HeaderMap, &Uri),
+    sent: Sent,
+    (operation, how): (&mut GraphqlRequest, (bool, usize)),
+) -> Result<Passed, Refused> {
+    let mut paid = None;
+    let prepared = async {
+        let (cost, guarded, day) = prepare(app, shop, (headers, uri), sent, (operation, how), &mut paid).await?;
+        Ok::<_, Refused>((cost, guarded, day, request_key(headers, operation)?))
+    };
+    let (cost, guarded, day, key) = match prepared.await {
+        Ok(prepared) => prepared,
+        Err(refused) => return Err(refused.charged(app, shop, paid).boxed().await),
+    };
+    let toll = match paid {
+        Some(toll) => toll.raise(app, cost).boxed().await,
+        None => Toll::pay(app, shop, cost).boxed().await,
+    };
+    Ok(Passed { guarded, key, day, toll: toll.map_err(Refused::Limited)? })
+}
+
+/// Finds an operation's document, lets it pass the guard, and reads the day that it asks about. Answers what it costs, what was
+/// parsed, and the day. Where something was paid on the way, `paid` is that.
+pub(super) async fn prepare(
+    app: &App,
+    shop: Option<&Shop>,
+    (headers, uri): (&HeaderMap, &Uri),
+    sent: Sent,
+    (operation, how): (&mut GraphqlRequest, (bool, usize)),
+    paid: &mut Option<Toll>,
+) -> Result<(Cost, Arc<Guarded>, NaiveDate), Refused> {
+    operation.query = find(app, shop, sent, paid).await?;
+    let page_size_max = shop.map_or(PAGE_SIZE_MAX, |shop| shop.tenant().limits.page_size as usize);
+    let (cost, guarded) = admit(app, (&app.tenant_costs, page_size_max), operation, how).await?;
+    let day = deprecation::day(headers, uri, app.services.clock.now().date_naive())?;
+    Ok((cost, guarded, day))
+}
+
+/// The text of what was sent. Where the shop's table has to be asked for it, a request is paid for before, and is under way.
+async fn find(app: &App, shop: Option<&Shop>, sent: Sent, paid: &mut Option<Toll>) -> Result<String, Refused> {
+    let session = shop.map(Shop::session);
+    // A stranger's hash costs a connection only where every document must be known.
+    let is_asked =
+        |shop: &Shop| *shop.actor() != Actor::Anonymous || app.config.http.trusted_documents != TrustedDocuments::Off;
+    let table = session.as_deref().filter(|_| shop.is_some_and(is_asked));
+    let place = shop.map(|shop| Place { tenant: shop.tenant().id, table });
+    match (app.documents.find(sent, place).map_err(Refused::Document)?, place) {
+        (Found::Text(text), _) => Ok(text),
+        (Found::Unknown(question), Some(place)) => {
+            *paid = Some(Toll::pay(app, shop, Cost::LEAST).boxed().await.map_err(Refused::Limited)?);
+            app.documents.ask(question, place).boxed().await.map_err(Refused::Document)
+        }
+        (Found::Unknown(_), None) => Err(ApiError::internal().into()),
+    }
 }
 
 /// Executes an operation of the operators' API.

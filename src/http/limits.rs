@@ -51,8 +51,21 @@ impl Toll {
     }
 
     async fn take(app: &App, caller: Caller, cost: Cost) -> Result<Self, Box<GraphqlResponse>> {
-        let price = Price { points: cost.points.max(1), mutations: cost.mutations };
-        let admitted = app.services.limiter.admit(caller, price).await;
+        let admitted = app.services.limiter.admit(caller, price(cost)).await;
+        Self::of(app, cost, admitted)
+    }
+
+    /// Takes what is lacking of what an operation may cost, where it has paid before that was known.
+    ///
+    /// # Errors
+    /// As [`Self::pay`].
+    pub async fn raise(self, app: &App, cost: Cost) -> Result<Self, Box<GraphqlResponse>> {
+        let Some(admission) = self.admission else { return Ok(Self { cost, admission: None }) };
+        let raised = admission.raise(price(cost)).await;
+        Self::of(app, cost, raised)
+    }
+
+    fn of(app: &App, cost: Cost, admitted: Result<Admission, Denied>) -> Result<Self, Box<GraphqlResponse>> {
         if let Some(by) = admitted.as_ref().map_or_else(|denied| denied.by, |admission| Some(admission.by())) {
             app.metrics.rate_decisions.with_label_values(&[by.as_str()]).inc();
         }
@@ -90,6 +103,11 @@ impl Toll {
         }
         headers
     }
+}
+
+/// What is taken for a cost.
+fn price(cost: Cost) -> Price {
+    Price { points: cost.points.max(1), mutations: cost.mutations }
 }
 
 /// What an operation has cost, at most what it paid.

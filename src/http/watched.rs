@@ -17,8 +17,8 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::admission::{self, Admitted};
 use super::deprecation::{self, Uses};
-use super::documents::{Place, Sent};
-use super::graphql::{Read, Refused, admin_data, admit, run_admin, run_tenant, supervise};
+use super::documents::Sent;
+use super::graphql::{Read, Refused, admin_data, admit, prepare, run_admin, run_tenant, supervise};
 use super::limits::Toll;
 use super::{answer, credentials};
 use crate::app::App;
@@ -162,14 +162,18 @@ impl Asker {
                 let Admitted { shop, .. } = admission::tenant(&app, &headers, &uri, &origin).await?;
                 let shop = known(shop)?;
                 tenant = Some(shop.tenant().id);
-                match prepare(&app, &shop, sent, &mut operation, how).await {
-                    Ok(passed) => passed,
-                    Err(refused) => {
-                        // What does not pass is a request too.
-                        let toll = Toll::pay(&app, Some(&shop), Cost::LEAST).boxed().await;
-                        return Err(refused.paid(toll.map_err(Refused::Limited)?).boxed().await);
-                    }
+                let (mut paid, asked) = (None, (&headers, &uri));
+                let hash = sent.hash.clone();
+                let prepared = prepare(&app, Some(&shop), asked, sent, (&mut operation, how), &mut paid).await;
+                shop.session().finish().await;
+                let (cost, guarded, _) = match prepared {
+                    Ok(prepared) => prepared,
+                    Err(refused) => return Err(refused.charged(&app, Some(&shop), paid).boxed().await),
+                };
+                if let Some(hash) = hash {
+                    app.documents.persist(shop.tenant().id, hash, &operation.query);
                 }
+                (cost, guarded)
             }
         };
         let document = as_query(guarded.document.clone(), operation.operation_name.as_deref());
@@ -186,26 +190,6 @@ impl Asker {
         let Self { app, origin, headers, uri, .. } = self.clone();
         Read { app, origin, headers, uri, by_get, body_bytes, sent, operation }
     }
-}
-
-/// Finds the text of an operation's document, and lets it pass. Answers its cost, and what was parsed.
-async fn prepare(
-    app: &App,
-    shop: &Shop,
-    sent: Sent,
-    operation: &mut GraphqlRequest,
-    how: (bool, usize),
-) -> Result<(Cost, Arc<Guarded>), Refused> {
-    let (tenant, session, hash) = (shop.tenant(), shop.session(), sent.hash.clone());
-    let text = app.documents.text(sent, Some(Place { tenant: tenant.id, table: Some(&session) })).await;
-    session.finish().await;
-    operation.query = text.map_err(Refused::Document)?;
-    let costs = (&app.tenant_costs, tenant.limits.page_size as usize);
-    let passed = admit(app, costs, operation, how).await?;
-    if let Some(hash) = hash {
-        app.documents.persist(tenant.id, hash, &operation.query);
-    }
-    Ok(passed)
 }
 
 /// A shop, and somebody who belongs there: nobody else looks on.
@@ -326,6 +310,8 @@ async fn look(
             Ok(response)
         }
         Plane::Tenant => {
+            // It was right when the subscription was let in.
+            let day = deprecation::day(&headers, &uri, app.services.clock.now().date_naive())?;
             let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
             let shop = known(shop)?;
             let session = shop.session();
@@ -336,7 +322,6 @@ async fn look(
                     return Err(Refused::Limited(limited));
                 }
             };
-            let day = deprecation::day(&headers, &uri, app.services.clock.now().date_naive())?;
             let uses = Uses::of(&app, (&subscription.guarded, &mut request), Some(&shop), &headers, day);
             if let Some(mut refusal) = uses.refusal() {
                 session.finish().await;

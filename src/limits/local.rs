@@ -39,6 +39,14 @@ pub(super) struct Added {
     own: i64,
 }
 
+impl Added {
+    /// Takes in what the same call has taken after it.
+    pub(super) fn add(&mut self, later: Self) {
+        self.share += later.share;
+        self.own += later.own;
+    }
+}
+
 /// What was granted: what is in all buckets now, and what each account has more by it.
 pub(super) type Granted = (Vec<Backlog>, Vec<Added>);
 

@@ -5,7 +5,7 @@ mod conditional;
 mod credentials;
 mod csrf;
 mod deprecation;
-mod documents;
+pub mod documents;
 mod health;
 mod jwks;
 mod page;

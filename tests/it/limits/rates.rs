@@ -1,10 +1,14 @@
 //! Rates on one server without Redis, with a clock that stands still: every count is exact.
 
+use std::sync::Arc;
+
 use chrono::TimeDelta;
 use serde_json::json;
+use shelfwise::db::TenantTx;
 use shelfwise::kernel::actor::{Permissions, Principal, Via};
 use shelfwise::kernel::limits::LimitKind;
 use shelfwise::limits::Caller;
+use shelfwise::tenant::documents::service::documents_trust;
 
 use super::{StandingClock, field, limit, nothing};
 use crate::graphql_helpers::book;
@@ -12,6 +16,7 @@ use crate::harness::cluster::psql_of;
 use crate::harness::socket::Socket;
 use crate::harness::world::user_id;
 use crate::harness::{Client, World};
+use crate::http::documents::{assert_unknown, by_hash};
 use crate::realtime::{ORDER, told};
 
 /// A shop's page of books, at 102 points.
@@ -234,5 +239,47 @@ async fn who_looks_on_takes_nothing_from_those_who_work_and_no_more_than_as_much
     socket.subscribe("one more", ORDER, json!({ "id": id })).await;
     assert_eq!(socket.refusal_of("one more").await, "RATE_LIMITED");
     assert_eq!(left().await, before - 1);
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_hash_is_looked_up_for_who_has_paid_and_an_operation_found_by_it_is_one_request() {
+    let (world, _) = World::start_alone(StandingClock::new(), &[("DB_POOL_MAX", "1")]).await;
+    let owner = world.owner();
+    limit(&world, LimitKind::RequestsPerMinute, 4).await;
+    limit(&world, LimitKind::PointsPerMinute, 250).await;
+    let bodies = vec![BOOKS.to_owned()];
+    let session = world.app.services.tenants.session(Arc::clone(&world.a));
+    let clock = &*world.app.services.clock;
+    let trust = async |tx: &mut TenantTx| documents_trust(tx, clock, &bodies, false).await;
+    assert_eq!(session.write(trust).await.unwrap(), 1);
+    session.finish().await;
+
+    // Found in the table: it pays what it may cost, in one request.
+    let found = by_hash(&owner, BOOKS).await;
+    assert_eq!((found.status, &found.body["extensions"]["cost"]["requested"]), (200, &json!(102)), "{}", found.body);
+    assert!(field(&found, "ratelimit").contains("\"requests\";r=3;"), "{}", field(&found, "ratelimit"));
+    for number in 0..3 {
+        assert_unknown(&by_hash(&owner, &format!("{{ books{number} }}")).await);
+    }
+    // Whose requests are used up has nothing looked up: it would wait for the only connection.
+    let held = world.app.services.tenants.session(Arc::clone(&world.b));
+    drop(held.read().await.unwrap());
+    for number in 3..6 {
+        by_hash(&owner, &format!("{{ books{number} }}")).await.assert_refused(429, "RATE_LIMITED");
+    }
+    held.finish().await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn a_request_whose_day_is_wrong_is_paid_for() {
+    let (world, _) = World::start_alone(StandingClock::new(), &[]).await;
+    limit(&world, LimitKind::RequestsPerMinute, 2).await;
+    let owner = world.owner().with_header("x-as-of", "tomorrow");
+    for _ in 0..2 {
+        nothing(&owner).await.assert_refused(400, "BAD_REQUEST");
+    }
+    nothing(&owner).await.assert_refused(429, "RATE_LIMITED");
     world.end().await;
 }
