@@ -20,8 +20,11 @@ use super::{CATALOGUE, CLIENTS};
 /// Shops that are asked.
 const SHOPS: usize = 10;
 
-/// How long each half lasts.
-const DURATION: Duration = Duration::from_secs(10);
+/// How long each half of a round lasts.
+const DURATION: Duration = Duration::from_secs(4);
+
+/// Quiet and storm take turns, so that what else the machine does meets both.
+const ROUNDS: usize = 7;
 
 /// The part of what the server can do that all ten shops ask for together while all is well.
 const USED: f64 = 0.5;
@@ -43,41 +46,47 @@ struct Outcome {
     refused: usize,
 }
 
-/// Measures both halves and prints what the nine notice. Answers whether none of them was refused and all were as quick, within
-/// [`RATIO_MAX`].
+/// Measures the rounds and prints what the nine notice. Answers whether none of them was refused and all were as quick, within
+/// [`RATIO_MAX`] at the median of the rounds.
 pub async fn measure(bench: &Bench, server: &Process) -> bool {
     let requests: Vec<Request> =
         bench.tokens().iter().take(SHOPS).map(|token| Request::graphql(CATALOGUE, token)).collect();
-    let most = Load::run(server.port, &requests, CLIENTS, DURATION / 2).await;
-    let rate = most.count() as f64 / (DURATION / 2).as_secs_f64();
+    let most = Load::run(server.port, &requests, CLIENTS, DURATION).await;
+    let rate = most.count() as f64 / DURATION.as_secs_f64();
     let share = rate * USED / SHOPS as f64;
     println!("\nfairness: {SHOPS} shops, {rate:.0}/s at most, {share:.0}/s each");
-    let quiet = half(server.port, &requests, share, false).await;
-    let storm = half(server.port, &requests, share, true).await;
-    let refused = quiet.0.refused + storm.0.refused;
-    if quiet.0.latencies.is_empty() || storm.0.latencies.is_empty() {
-        println!("  NOT FAIR: of nine nobody was served, {refused} refused");
-        return false;
+    let (mut ratios, mut nine, mut tenth) = (Vec::new(), Outcome::default(), Outcome::default());
+    for _ in 0..ROUNDS {
+        let (quiet, _) = half(server.port, &requests, share, false).await;
+        let (storm, flood) = half(server.port, &requests, share, true).await;
+        if quiet.latencies.is_empty() || storm.latencies.is_empty() {
+            println!("  NOT FAIR: of nine nobody was served");
+            return false;
+        }
+        let (one, other) = (p99(&quiet), p99(&storm));
+        println!(
+            "  p99 of nine: {:.1} ms quiet, {:.1} ms in the storm",
+            one.as_secs_f64() * 1e3,
+            other.as_secs_f64() * 1e3
+        );
+        ratios.push(other.as_secs_f64() / one.as_secs_f64());
+        nine.refused += quiet.refused;
+        nine.add(storm);
+        tenth.add(flood);
     }
-    let (one, other) = (p99(&quiet.0), p99(&storm.0));
-    let ratio = other.as_secs_f64() / one.as_secs_f64();
+    ratios.sort_unstable_by(f64::total_cmp);
+    let ratio = ratios[ROUNDS / 2];
     println!(
-        "  p99 of nine: {:.1} ms with the tenth at its share, {:.1} ms in its storm: ratio {:.2}; served {} of {} in the storm",
-        one.as_secs_f64() * 1e3,
-        other.as_secs_f64() * 1e3,
-        ratio,
-        storm.0.latencies.len(),
-        storm.0.latencies.len() + storm.0.refused,
+        "  ratio {ratio:.2} at the median of {ROUNDS} rounds, {:.2} to {:.2}; {} of nine served in the storms, {} refused",
+        ratios[0],
+        ratios[ROUNDS - 1],
+        nine.latencies.len(),
+        nine.refused,
     );
-    println!(
-        "  the tenth in its storm: {} answered, {} turned away in {} s",
-        storm.1.latencies.len(),
-        storm.1.refused,
-        DURATION.as_secs()
-    );
-    let is_fair = refused == 0 && ratio <= RATIO_MAX;
+    println!("  the tenth in its storms: {} answered, {} turned away", tenth.latencies.len(), tenth.refused);
+    let is_fair = nine.refused == 0 && ratio <= RATIO_MAX;
     if !is_fair {
-        println!("  NOT FAIR: {refused} of nine refused, ratio {ratio:.2} of at most {RATIO_MAX}");
+        println!("  NOT FAIR: at most none refused and a ratio of {RATIO_MAX}");
     }
     is_fair
 }

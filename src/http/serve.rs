@@ -23,7 +23,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
@@ -50,6 +50,12 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// The most connections at a time; further ones wait in the kernel's queue.
 const CONNECTIONS_MAX: usize = 10_000;
+
+/// How many connections the kernel opens for us that were not accepted yet; it has a bound of its own, `somaxconn`.
+///
+/// A client whose connection does not fit tries again after a second. The usual 128 is less than the clients of one shop open at
+/// once when they come back, and everybody's connections stand in that queue.
+const BACKLOG: u32 = 4096;
 
 /// How long to wait after a connection could not be accepted for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
@@ -84,7 +90,19 @@ impl Default for Limits {
 /// The address is taken or not ours.
 pub async fn bind(app: &App) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::from((app.config.http.host, app.config.http.port));
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+    listen(address).with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Listens, with room for many who come at once.
+///
+/// # Errors
+/// The address is taken or not ours.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Else a server that was stopped could not be started again while its connections linger.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Serves until `stop` resolves, then finishes what is under way.

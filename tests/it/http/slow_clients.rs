@@ -2,16 +2,17 @@
 //!
 //! The routes are the tests' own: none needs a database, and one answers when the test says so.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::routing::get;
-use shelfwise::http::serve::{Limits, serve_routes};
+use futures_util::future::join_all;
+use shelfwise::http::serve::{Limits, listen, serve_routes};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::{Semaphore, oneshot};
 use tokio::task::JoinHandle;
 
@@ -20,6 +21,9 @@ const LONG: Duration = Duration::from_secs(60);
 
 /// Short enough to be waited for.
 const SHORT: Duration = Duration::from_millis(250);
+
+/// A port of this machine that is free.
+const ANY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const SLOW_REQUEST: &str = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -46,7 +50,7 @@ impl Server {
         };
         let peer = async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string();
         let routes = Router::new().route("/", get(peer)).route("/slow", get(slow));
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let listener = listen(ANY).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(async move {
@@ -66,6 +70,16 @@ impl Server {
     async fn slow_has_begun(&self) {
         self.begun.acquire().await.unwrap().forget();
     }
+}
+
+#[tokio::test]
+async fn many_who_come_at_once_all_find_room_before_anybody_is_let_in() {
+    let listener = listen(ANY).unwrap();
+    let address = listener.local_addr().unwrap();
+    // Nobody accepts: who does not find room tries again for ever.
+    let connecting = join_all((0..400).map(|_| TcpStream::connect(address)));
+    let connected = tokio::time::timeout(LONG, connecting).await.unwrap();
+    assert!(connected.iter().all(Result::is_ok));
 }
 
 /// Patient limits.
