@@ -225,6 +225,31 @@ async fn a_reader_who_leaves_gives_up_the_seat() {
 }
 
 #[tokio::test]
+async fn who_does_not_read_is_told_no_more_and_gives_up_the_seat() {
+    world_with(&[("SOCKET_SLOW_TIMEOUT_MS", "200")], async |world| {
+        let owner = world.owner();
+        let id = stocked(&owner, &"x".repeat(490), 5).await;
+        // Events of 30 KiB, of which a connection holds some.
+        let titles: String = (0..60).map(|number| format!("t{number}: title ")).collect();
+        let query = format!("subscription($id: ID) {{ stockChanged(bookId: $id) {{ book {{ {titles} }} }} }}");
+        let unread = owner.stream(&query, json!({ "id": id })).send().await.unwrap();
+        assert_eq!(unread.status(), 200);
+        let mut version = 1;
+        while world.app.live.taken() > 0 {
+            let set = "mutation($id: ID!, $version: Int!) {
+                bookUpdate(id: $id, version: $version, input: { stock: $version }) { userErrors { code } } }";
+            let data = owner.data(set, json!({ "id": id, "version": version })).await;
+            assert_eq!(data["bookUpdate"]["userErrors"], json!([]));
+            version += 1;
+            assert!(version < 2_000, "it ends");
+        }
+        assert_eq!(world.app.metrics.live.streams.get(), 0);
+        drop(unread);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_mutation_that_comes_again_with_its_key_is_done_once() {
     world(async |world| {
         let owner = world.owner();
