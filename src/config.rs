@@ -7,6 +7,7 @@ pub mod auth;
 pub mod cache;
 pub mod crypto;
 pub mod database;
+pub mod health;
 pub mod http;
 pub mod jobs;
 pub mod limits;
@@ -14,6 +15,8 @@ pub mod log;
 pub mod mail;
 pub mod objects;
 pub mod payments;
+#[cfg(test)]
+mod presets_tests;
 pub mod provisioning;
 mod reader;
 pub mod redis;
@@ -40,6 +43,8 @@ pub struct Config {
     pub worker_threads: Option<usize>,
     /// Databases and their limits.
     pub database: database::DatabaseConfig,
+    /// How the process tells others of its state.
+    pub health: health::HealthConfig,
     /// Addresses and limits of HTTP.
     pub http: http::HttpConfig,
     /// How many sockets there may be.
@@ -150,7 +155,8 @@ impl Config {
             objects: objects::ObjectsConfig::read(&mut reader, &home),
             home,
             worker_threads: reader.optional("WORKER_THREADS"),
-            database: database::DatabaseConfig::read(&mut reader),
+            database: database::DatabaseConfig::read(&mut reader, environment),
+            health: health::HealthConfig::read(&mut reader, environment),
             http: http::HttpConfig::read(&mut reader),
             sockets: sockets::SocketsConfig::read(&mut reader),
             jobs: jobs::JobsConfig::read(&mut reader),
@@ -161,7 +167,7 @@ impl Config {
             provisioning: provisioning::ProvisioningConfig::read(&mut reader),
             cache: cache::CacheConfig::read(&mut reader, environment),
             redis: redis::RedisConfig::read(&mut reader),
-            limits: limits::LimitsConfig::read(&mut reader),
+            limits: limits::LimitsConfig::read(&mut reader, environment),
             webhooks: webhooks::WebhooksConfig::read(&mut reader),
             retention: retention::RetentionConfig::read(&mut reader),
             settings: settings::SettingsConfig::read(&mut reader),
@@ -194,6 +200,9 @@ pub const VARIABLES: &[&str] = &[
     "TRUSTED_DOCUMENTS",
     "REQUEST_TIMEOUT_MS",
     "BODY_BYTES_MAX",
+    "HEALTH_INTERVAL_SECONDS",
+    "DRAIN_DELAY_MS",
+    "ALERTMANAGER_URL",
     "SOCKETS_MAX",
     "SOCKETS_PER_TENANT_MAX",
     "SOCKET_INIT_TIMEOUT_MS",
@@ -213,6 +222,7 @@ pub const VARIABLES: &[&str] = &[
     "OPERATIONS_EMAIL",
     "REDIS_URL",
     "REPLICAS",
+    "RATE_HEADROOM",
     "CACHE_TTL_SECONDS",
     "CACHE_MEGABYTES_MAX",
     "WEBHOOK_SLOTS",

@@ -165,6 +165,8 @@ pub struct Limiter(Arc<Parts>);
 
 struct Parts {
     clock: Arc<dyn Clock>,
+    /// How many times its rates everybody gets.
+    headroom: u32,
     shared: Option<Shared>,
     local: Arc<Local>,
 }
@@ -254,8 +256,19 @@ impl Limiter {
     /// Nobody has called yet. `replicas` share the load where there is no Redis.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, redis: Option<Redis>, replicas: u32) -> Self {
+        Self::roomy(clock, redis, replicas, 1)
+    }
+
+    /// The same where everybody gets so many times their rates: a rehearsal's load comes from few.
+    #[must_use]
+    pub fn roomy(clock: Arc<dyn Clock>, redis: Option<Redis>, replicas: u32, headroom: u32) -> Self {
         let local = Arc::new(Local::new(replicas));
-        Self(Arc::new(Parts { clock, shared: redis.map(Shared::new), local }))
+        Self(Arc::new(Parts { clock, headroom, shared: redis.map(Shared::new), local }))
+    }
+
+    /// A caller with the room that this installation gives.
+    fn with_room(&self, caller: &Caller) -> Caller {
+        Caller { limits: caller.limits.with_headroom(self.0.headroom), ..*caller }
     }
 
     /// Lets a call in, which takes its price from all of its buckets, or says which lacks what.
@@ -263,6 +276,7 @@ impl Limiter {
     /// # Errors
     /// Too much is under way or was taken lately.
     pub async fn admit(&self, caller: Caller, price: Price) -> Result<Admission, Denied> {
+        let caller = self.with_room(&caller);
         let takes = caller.takes(price);
         if let Some(at) = dear(&takes) {
             return Err(self.refuse_dear(&caller, at).await);
@@ -272,7 +286,7 @@ impl Limiter {
             Err(account) => {
                 let (kind, retry_in) = (LimitKind::ConcurrentOperations, Some(CONCURRENCY_PAUSE));
                 let of_key = matches!(account, Account::Key(_));
-                return Err(Denied { kind, of_key, retry_in, by: None, standings: self.standings(&caller).await });
+                return Err(Denied { kind, of_key, retry_in, by: None, standings: self.all_left(&caller).await });
             }
         };
         match self.charge(&caller, &takes).await {
@@ -301,6 +315,11 @@ impl Limiter {
 
     /// What is left to a caller. Nothing is taken.
     pub async fn standings(&self, caller: &Caller) -> Vec<Standing> {
+        self.all_left(&self.with_room(caller)).await
+    }
+
+    /// The same of a caller who has the installation's room.
+    async fn all_left(&self, caller: &Caller) -> Vec<Standing> {
         // Whoever asks for nothing is not refused.
         let (by, backlogs) = match self.charge(caller, &caller.points(0)).await {
             Ok(granted) => (granted.by, granted.backlogs),
@@ -410,7 +429,7 @@ impl Admission {
         }
         let (limiter, caller) = (&self.limiter, &self.caller);
         if let Some(at) = dear(&caller.takes(price)) {
-            let ((kind, of_key), standings) = (place(at), limiter.standings(caller).await);
+            let ((kind, of_key), standings) = (place(at), limiter.all_left(caller).await);
             return Err(Denied { kind, of_key, retry_in: None, by: None, standings });
         }
         let granted = match limiter.charge(caller, &caller.more(Price { points, mutations })).await {

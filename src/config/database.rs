@@ -1,7 +1,7 @@
 //! - `DATABASE_URL`: the runtime login. Unset: `shelfwise dev` starts a cluster of its own.
 //! - `DATABASE_OWNER_URL`: the login that owns schemas, makes roles and migrates.
 //! - `DATABASE_LISTEN_URL` (`DATABASE_URL`): a direct way to PostgreSQL where a pooler stands between.
-//! - `DB_POOL_MAX` (10): the most connections for tenants' operations.
+//! - `DB_POOL_MAX` (10; 20 in production): the most connections for tenants' operations.
 //! - `DB_CHECKOUT_TIMEOUT_MS` (2000): how long an operation waits for a connection.
 //! - `DB_QUEUE_MAX` (1000): the most operations that wait for a connection; one tenant's are half of them at most.
 //! - `DB_TENANTS_PER_CONNECTION_MAX` (300): a connection is retired after it has served so many tenants.
@@ -11,7 +11,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::Reader;
+use super::{Environment, Reader};
 
 /// Databases and their limits.
 #[derive(Debug, Clone)]
@@ -41,7 +41,11 @@ pub struct DatabaseUrls {
 
 impl DatabaseConfig {
     /// Reads the variables of this file.
-    pub fn read(reader: &mut Reader<'_>) -> Self {
+    pub fn read(reader: &mut Reader<'_>, environment: Environment) -> Self {
+        let pool_max = match environment {
+            Environment::Development | Environment::Staging => 10,
+            Environment::Production => 20,
+        };
         let runtime = url(reader, "DATABASE_URL");
         let owner = url(reader, "DATABASE_OWNER_URL");
         let listen = url(reader, "DATABASE_LISTEN_URL");
@@ -54,7 +58,7 @@ impl DatabaseConfig {
                 runtime,
                 owner,
             }),
-            pool_max: reader.at_least_one("DB_POOL_MAX", 10),
+            pool_max: reader.at_least_one("DB_POOL_MAX", pool_max),
             checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
             queue_max: usize::from(reader.at_least_one("DB_QUEUE_MAX", 1_000_u16)),
             tenants_per_connection_max: usize::from(reader.at_least_one("DB_TENANTS_PER_CONNECTION_MAX", 300_u16)),

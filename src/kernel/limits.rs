@@ -112,6 +112,18 @@ impl FromStr for LimitKind {
 }
 
 impl Limits {
+    /// The same with rates, and operations at a time, so many times as large. What is kept is not a matter of pace.
+    #[must_use]
+    pub fn with_headroom(self, times: u32) -> Self {
+        Self {
+            points_per_minute: self.points_per_minute.saturating_mul(times),
+            requests_per_minute: self.requests_per_minute.saturating_mul(times),
+            mutations_per_minute: self.mutations_per_minute.saturating_mul(times),
+            concurrent_operations: self.concurrent_operations.saturating_mul(times),
+            ..self
+        }
+    }
+
     /// What a limit is.
     #[must_use]
     pub fn get(&self, kind: LimitKind) -> u32 {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use shelfwise::kernel::ids::{ApiKeyId, TenantId};
 use shelfwise::kernel::limits::{LimitKind, Limits};
-use shelfwise::limits::{Account, Admission, Caller, Denied, Limiter, Price};
+use shelfwise::limits::{Account, Admission, Caller, Denied, Limiter, Price, Standing};
 use shelfwise::redis::Redis;
 
 use super::StandingClock;
@@ -225,4 +225,26 @@ async fn what_never_fits_is_a_request_and_too_many_of_them_are_refused_as_such()
         assert_eq!(denied.standings[0].left, left);
     }
     assert_eq!(refused(&replica, shop, 101).await, (LimitKind::RequestsPerMinute, false, Duration::from_secs(30)));
+}
+
+#[tokio::test]
+async fn a_rehearsal_has_room_in_all_rates_and_in_what_runs_at_a_time() {
+    let caller =
+        Caller { limits: Limits { points_per_minute: 100, concurrent_operations: 2, ..shop().limits }, ..shop() };
+    let points = |standings: &[Standing]| standings[0].limit;
+    for (headroom, limit) in [(1, 100), (10, 1_000)] {
+        let limiter = Limiter::roomy(StandingClock::new(), None, 1, headroom);
+        assert_eq!(points(&limiter.standings(&caller).await), limit);
+        let mut admissions = Vec::new();
+        for _ in 0..2 * headroom {
+            admissions.push(take(&limiter, caller, u64::from(limit / (2 * headroom))).await.ok().unwrap());
+        }
+        // All at a time are under way; when they are through, all points are gone.
+        assert_eq!(take(&limiter, caller, 1).await.err().unwrap().kind, LimitKind::ConcurrentOperations);
+        let admission = admissions.remove(0).raise(Price { points: 0, mutations: 0 }).await.ok().unwrap();
+        assert_eq!(points(&admission.settle(u64::MAX).await), limit, "what it is told is what it has");
+        drop(admissions);
+        let (kind, ..) = refused(&limiter, caller, 1).await;
+        assert_eq!(kind, LimitKind::PointsPerMinute);
+    }
 }
