@@ -12,6 +12,7 @@ use crate::cache::Cache;
 use crate::config::Config;
 use crate::config::database::DatabaseUrls;
 use crate::control::admins::Admins;
+use crate::control::health::{Health, LOOK_TIMEOUT};
 use crate::control::tenants::Registry;
 use crate::db::listen::{Liveness, Signal, listen};
 use crate::db::pool::Pool;
@@ -115,7 +116,6 @@ impl App {
         if let Some(cache) = &cache {
             tasks.spawn(cache.clone().run().map(drop));
         }
-        let limiter = Limiter::new(Arc::clone(&clock), redis.clone(), config.limits.replicas);
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
         let tenant_sdl = tenant_schema.sdl_with_options(sdl_options());
         Ok(Self {
@@ -134,8 +134,9 @@ impl App {
                 settings: settings(&config, &news, &metrics),
                 offboarding_grace: config.retention.offboarding_grace,
                 payments: payments(&config, &control, &clock),
+                health: health(&config, redis.as_ref(), &clock, &metrics)?,
+                limiter: limiter(&config, redis.clone(), &clock),
                 redis,
-                limiter,
                 cache,
                 bell,
                 news,
@@ -186,6 +187,20 @@ fn hub(config: &Config, news: &News) -> Hub {
     let told = hub.clone();
     news.attach(Arc::new(move |bulletin, _| told.on_news(bulletin)));
     hub
+}
+
+/// What keeps tenants within their rates by a configuration.
+fn limiter(config: &Config, redis: Option<Redis>, clock: &Arc<dyn Clock>) -> Limiter {
+    Limiter::roomy(Arc::clone(clock), redis, config.limits.replicas, config.limits.headroom)
+}
+
+/// What the process will know of its own health. It looks by a connection of its own: however much there is to do, that is no reason
+/// to say that it cannot be done.
+fn health(config: &Config, redis: Option<&Redis>, clock: &Arc<dyn Clock>, metrics: &Metrics) -> anyhow::Result<Health> {
+    let target = Target::from_url(urls(config)?.runtime.expose_secret()).context("DATABASE_URL")?;
+    let database = ControlDb::new(Pool::new(target, 1, LOOK_TIMEOUT, usize::MAX));
+    let (interval, ready) = (config.health.interval, metrics.ready.clone());
+    Ok(Health::new(database, redis.cloned(), Arc::clone(clock), interval, ready))
 }
 
 /// What happens when a tenant's entry has changed.

@@ -9,6 +9,7 @@ pub mod dev;
 mod documents;
 mod drift;
 mod flag;
+mod healthcheck;
 mod jobs;
 mod keys;
 mod migrate;
@@ -84,8 +85,8 @@ enum Command {
     /// Tell which master keys wrap tenants' keys, and wrap them anew.
     #[command(subcommand)]
     Keys(keys::Command),
-    /// Ask the running server whether it lives; for the health check of a container.
-    Healthcheck,
+    /// Ask the running server or worker how it is; for the health check of a container.
+    Healthcheck(healthcheck::Args),
 }
 
 /// Who runs commands, for the trail of acts: the login on this machine, as far as the environment tells it.
@@ -112,7 +113,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Dev => dev::run(config).await,
         Command::Serve => serve::run(config).await,
         Command::Work => work::run(config).await,
-        Command::Healthcheck => serve::healthcheck(&config).await,
+        Command::Healthcheck(args) => healthcheck::run(&dev::with_running(config)?, args).await,
         Command::Schema(command) => schema::run(config, &command).await,
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,

@@ -9,6 +9,7 @@ pub mod drift;
 pub mod error;
 pub mod flags;
 pub mod graphql;
+pub mod health;
 pub mod isolation;
 pub mod jobs;
 pub mod migrations;

@@ -49,6 +49,15 @@ struct Line {
     stays_until: AtomicU64,
 }
 
+/// What a Redis tells of its memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Memory {
+    /// The most bytes that it may use; 0 for all that there are.
+    pub bytes_max: Option<u64>,
+    /// What it does when they are used.
+    pub policy: Option<String>,
+}
+
 impl Redis {
     /// A Redis at a URL. Nothing is connected before the first call.
     ///
@@ -91,6 +100,34 @@ impl Redis {
             Ok(Err(error)) => Err(line.rest(&error.to_string())),
             Err(_) => Err(line.rest("it took too long")),
         }
+    }
+
+    /// Whether it answers.
+    ///
+    /// # Errors
+    /// It did not in time, or is left alone for now.
+    pub async fn ping(&self) -> Result<(), Away> {
+        self.ask(async |connection| ::redis::cmd("PING").query_async::<()>(connection).await).await
+    }
+
+    /// How much memory it may use and what it does when that is full, by a connection of its own: for whoever may wait longer than a
+    /// request.
+    ///
+    /// # Errors
+    /// It cannot be reached or does not tell.
+    pub async fn memory(&self) -> anyhow::Result<Memory> {
+        let ask = async {
+            let mut connection = self.0.client.get_multiplexed_async_connection().await?;
+            ::redis::cmd("INFO").arg("memory").query_async::<String>(&mut connection).await
+        };
+        let answered = tokio::time::timeout(CONNECT_TIMEOUT * 3, ask).await.context("it does not answer in time")?;
+        // The error may quote the URL's host, and never its password.
+        let text = answered.map_err(|error| anyhow::anyhow!("{}", error.category()))?;
+        let field = |name: &str| text.lines().find_map(|line| line.trim().strip_prefix(name)?.strip_prefix(':'));
+        Ok(Memory {
+            bytes_max: field("maxmemory").and_then(|bytes| bytes.parse().ok()),
+            policy: field("maxmemory_policy").map(str::to_owned),
+        })
     }
 
     /// A connection that hears what is published, to be told the channels.

@@ -24,6 +24,7 @@ mod step;
 mod steps;
 
 pub use model::{MigrationSet, Options, Run, RunStatus};
+pub(super) use repo::alive;
 
 /// The kind of the job that leads a run. Its payload is the run's id.
 pub const FLEET_MIGRATE: &str = "fleet.migrate";

@@ -25,6 +25,12 @@ struct ControlFiles;
 #[folder = "tenant_migrations/"]
 struct TenantFiles;
 
+/// The oldest control plane that this release works on: its servers are not ready on one that is older. One that is newer suits
+/// them as well, because its migrations are made for the release before them.
+///
+/// This release asks a view which migrations there are, of which there is none before.
+pub const CONTROL_VERSION_MIN: &str = "20261129000001";
+
 /// The oldest tenant schema that this release works on.
 ///
 /// This release keeps with a payment whose account takes it, which has no column before.
@@ -279,6 +285,13 @@ mod tests {
                 assert_eq!(migration.version.len(), 14, "{}", migration.version);
             }
             assert!(all.is_sorted_by(|a, b| a.version < b.version), "two migrations of {plane:?} share a version");
+        }
+    }
+
+    #[test]
+    fn what_a_release_needs_at_least_is_a_migration_of_its_own() {
+        for (plane, min) in [(Plane::Control, CONTROL_VERSION_MIN), (Plane::Tenant, TENANT_VERSION_MIN)] {
+            assert!(migrations(plane).iter().any(|migration| migration.version == min), "{plane:?} has no {min}");
         }
     }
 

@@ -13,6 +13,7 @@ use super::loaders::Loaders;
 use crate::auth::{Passwords, Strangers, Tokens};
 use crate::cache::Cache;
 use crate::control::audit::Operator;
+use crate::control::health::Health;
 use crate::control::tenants::{Lookup, Registry};
 use crate::db::{Bell, ControlDb, DbError, News, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
 use crate::failure::Failure;
@@ -61,6 +62,8 @@ pub struct Services {
     pub limiter: Limiter,
     /// What goes away of the tenants' API.
     pub deprecations: Deprecations,
+    /// Whether this process can do its work.
+    pub health: Health,
     /// Counts who uses what of it.
     pub usage: Counter,
     /// Wakes workers.

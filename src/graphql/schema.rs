@@ -17,6 +17,7 @@ use crate::control::deprecations::graphql::{DeprecationMutation, TenantDeprecati
 use crate::control::drift::graphql::DriftQuery;
 use crate::control::flags::graphql::{FlagMutation, FlagQuery};
 use crate::control::graphql::{AdminMutation, AdminQuery, AdminUserError};
+use crate::control::health::graphql::HealthQuery;
 use crate::control::jobs::graphql::{JobMutation, JobQuery};
 use crate::control::migrations::graphql::{MigrationMutation, MigrationQuery, MigrationSubscription};
 use crate::control::offboarding::graphql::{OffboardingMutation, OffboardingQuery};
@@ -143,6 +144,7 @@ pub struct PlatformQuery(
     RuledSettingQuery,
     FlagQuery,
     TenantDeprecationQuery,
+    HealthQuery,
 );
 
 /// Changes the platform. Fields run one after the other, each in a transaction of its own.

@@ -32,9 +32,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/exports/{archive}", get(exports::export))
         .route(deprecation::PATH, get(deprecation::page))
         .route("/.well-known/jwks.json", get(jwks::jwks))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics));
+        .merge(machine_routes());
     let origins = &app.config.http.cors_origins;
     // Without the layer a browser is told as much, and everybody else's requests pass one station less.
     let routes = if origins.is_empty() { routes } else { routes.layer(cors(origins)) };
@@ -43,11 +41,17 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// The routes of a process that serves no API: what machines ask of any process.
 pub fn machine_router(app: Arc<App>) -> Router {
+    machine_routes().with_state(app)
+}
+
+/// What machines ask of any process.
+fn machine_routes() -> Router<Arc<App>> {
     Router::new()
+        .route("/health", get(health::detail))
+        .route("/health/startup", get(health::startup))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .with_state(app)
 }
 
 /// What pages of other origins may do: call the APIs with a token. No cookie exists, so credentials are not allowed.

@@ -55,6 +55,8 @@ pub struct Metrics {
     pub webhooks: WebhookMetrics,
     /// Tenants on their way out by how far they have come, and, as `failed`, those of them that something has failed for.
     pub offboardings: IntGaugeVec,
+    /// Whether the process can do its work and was not told to stop: 1 or 0.
+    pub ready: IntGauge,
     /// Passwords that were hashed.
     pub password_hashes: IntGauge,
     /// Transactions that stood in another schema than they were opened for; anything but zero is an incident.
@@ -107,6 +109,7 @@ impl Metrics {
                 "shelfwise_offboardings",
                 "Offboardings that have not ended by state, and those that something failed for.",
             )?,
+            ready: IntGauge::new("shelfwise_ready", "Whether the process can do its work and was not told to stop.")?,
             password_hashes: IntGauge::new("shelfwise_password_hashes", "Passwords that were hashed since the start.")?,
             isolation_violations: IntGauge::new(
                 "shelfwise_isolation_violations",
@@ -114,7 +117,7 @@ impl Metrics {
             )?,
             registry,
         };
-        let families: [Box<dyn Collector>; 13] = [
+        let families: [Box<dyn Collector>; 14] = [
             Box::new(metrics.http_requests.clone()),
             Box::new(metrics.http_duration.clone()),
             Box::new(metrics.graphql_errors.clone()),
@@ -126,6 +129,7 @@ impl Metrics {
             Box::new(metrics.pool_permits.clone()),
             Box::new(metrics.isolation_probes.clone()),
             Box::new(metrics.offboardings.clone()),
+            Box::new(metrics.ready.clone()),
             Box::new(metrics.password_hashes.clone()),
             Box::new(metrics.isolation_violations.clone()),
         ];

@@ -19,7 +19,7 @@ macro_rules! alive {
     };
 }
 
-pub(super) use alive;
+pub(in crate::control) use alive;
 
 /// The same as a filter.
 fn is_alive() -> SqlLiteral<Bool> {

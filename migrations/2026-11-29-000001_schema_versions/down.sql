@@ -1,0 +1,1 @@
+DROP VIEW control.schema_versions;
