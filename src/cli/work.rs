@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use futures_util::future::FutureExt as _;
+use futures_util::future::{FutureExt as _, join};
+use tokio::sync::oneshot;
 
 use crate::app::App;
 use crate::config::Config;
@@ -15,13 +16,27 @@ use crate::worker::{handlers, work};
 /// Works until told to stop. Health and metrics are served meanwhile.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let app = Arc::new(App::new(config, Arc::new(SystemClock))?);
-    let stop = stop_signal()?.shared();
+    let stop = stop_signal()?;
     let listener = bind(&app).await?;
     tracing::info!(http.address = %listener.local_addr()?, jobs.slots = app.config.jobs.slots, "Working");
     warn_if_mail_waits(&app);
-    let limits = Limits::default();
-    let serving = serve_routes(machine_router(Arc::clone(&app)), listener, &limits, stop.clone());
-    let ((), result) = tokio::join!(serving, work(Arc::clone(&app), handlers(&app), stop));
+    let (limits, health) = (Limits::default(), app.services.health.clone());
+    let (end, ended) = oneshot::channel::<()>();
+    let working = async {
+        let stop = async {
+            stop.await;
+            health.stop();
+        };
+        let result = work(Arc::clone(&app), handlers(&app), stop).await;
+        // Whoever probes is answered for as long as there is anything to do.
+        drop(end);
+        result
+    };
+    let serving = serve_routes(machine_router(Arc::clone(&app)), listener, &limits, ended.map(drop));
+    let result = tokio::select! {
+        ((), result) = join(serving, working) => result,
+        never = health.keep() => match never {},
+    };
     app.services.news.leave().await;
     result
 }

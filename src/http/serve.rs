@@ -8,17 +8,19 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::http::{HeaderValue, Request, Response, StatusCode, header};
 use axum::routing::future::RouteFuture;
+use futures_util::future::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::Service;
@@ -57,6 +59,9 @@ const CONNECTIONS_MAX: usize = 10_000;
 /// once when they come back, and everybody's connections stand in that queue.
 const BACKLOG: u32 = 4096;
 
+/// How long a client that has connected may take to ask once the server takes no more connections: what it has sent may be on its way.
+const NEWCOMERS_GRACE: Duration = Duration::from_secs(1);
+
 /// How long to wait after a connection could not be accepted for want of something.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
@@ -67,7 +72,9 @@ pub struct Limits {
     pub first_head_timeout: Duration,
     /// From the end of an answer to the end of the next head.
     pub next_head_timeout: Duration,
-    /// From the signal to stop to the breaking off of what is still under way.
+    /// From the signal to stop to the end of new connections.
+    pub drain_delay: Duration,
+    /// From there to the breaking off of what is still under way.
     pub drain_timeout: Duration,
     /// Connections at a time.
     pub connections_max: usize,
@@ -78,6 +85,7 @@ impl Default for Limits {
         Self {
             first_head_timeout: FIRST_HEAD_TIMEOUT,
             next_head_timeout: NEXT_HEAD_TIMEOUT,
+            drain_delay: Duration::ZERO,
             drain_timeout: DRAIN_TIMEOUT,
             connections_max: CONNECTIONS_MAX,
         }
@@ -107,6 +115,9 @@ pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
 
 /// Serves until `stop` resolves, then finishes what is under way.
 ///
+/// From the signal on it is not ready. For the delay of the configuration it goes on as before, but that each answer closes its
+/// connection: whoever sends it requests is to notice that others are to have them. Then it takes no more connections.
+///
 /// # Errors
 /// A defect: what goes wrong with a connection ends that connection.
 pub async fn serve(
@@ -114,26 +125,34 @@ pub async fn serve(
     listener: TcpListener,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (limits, live) = (Limits::default(), app.live.clone());
+    let (live, health) = (app.live.clone(), app.services.health.clone());
+    let limits = Limits { drain_delay: app.config.health.drain_delay, ..Limits::default() };
     let stop = {
-        let live = live.clone();
-        async move {
+        let health = health.clone();
+        let told = async move {
             stop.await;
-            // Whoever looks on would do so for ever.
-            live.stop();
-        }
+            health.stop();
+        };
+        told.boxed().shared()
     };
     let (running, is_running) = watch::channel(());
     #[expect(clippy::disallowed_methods, reason = "awaited below")]
     let counting = tokio::spawn(app.services.usage.clone().keep(is_running));
     // Sockets are no requests any more, and have the same time.
     let sockets = async {
-        live.stopping().await;
+        stop.clone().await;
+        tokio::time::sleep(limits.drain_delay).await;
+        // Whoever looks on would do so for ever.
+        live.stop();
         if tokio::time::timeout(limits.drain_timeout + SOCKETS_TIMEOUT, live.emptied()).await.is_err() {
             tracing::warn!(sockets = live.taken(), "Broke off sockets that did not close");
         }
     };
-    tokio::join!(serve_routes(router(app), listener, &limits, stop), sockets);
+    let routes = serve_routes(router(app), listener, &limits, stop.clone());
+    tokio::select! {
+        ((), ()) = futures_util::future::join(routes, sockets) => {}
+        never = health.keep() => match never {},
+    }
     // What the last requests have used is written down when they are through.
     drop(running);
     counting.await.context("the counting of what goes away")?;
@@ -146,22 +165,33 @@ pub async fn serve_routes(routes: Router, listener: TcpListener, limits: &Limits
     // Says nothing but its end, by which connections learn that they are to finish.
     let (running, _) = watch::channel(());
     let mut connections = JoinSet::new();
-    let mut stop = pin!(stop);
+    let is_leaving = Arc::<AtomicBool>::default();
+    let attended = |stream: TcpStream, peer: SocketAddr| {
+        let has_asked = Arc::<AtomicBool>::default();
+        let (routes, is_leaving) = (routes.clone(), Arc::clone(&is_leaving));
+        let asker = Asker { routes, peer, has_asked: Arc::clone(&has_asked), is_leaving };
+        let connection = http.serve_connection(TokioIo::new(stream), asker).with_upgrades();
+        attend(connection, FirstHead { timeout: limits.first_head_timeout, has_asked }, running.subscribe())
+    };
+    let mut leave = pin!(async {
+        stop.await;
+        is_leaving.store(true, Ordering::Relaxed);
+        tokio::time::sleep(limits.drain_delay).await;
+    });
     loop {
         tokio::select! {
             (stream, peer) = accept(&listener), if connections.len() < limits.connections_max => {
-                let has_asked = Arc::new(AtomicBool::new(false));
-                let asker = Asker { routes: routes.clone(), peer, has_asked: Arc::clone(&has_asked) };
-                let connection = http.serve_connection(TokioIo::new(stream), asker).with_upgrades();
-                let first_head = FirstHead { timeout: limits.first_head_timeout, has_asked };
-                connections.spawn(attend(connection, first_head, running.subscribe()));
+                connections.spawn(attended(stream, peer));
             }
             Some(ended) = connections.join_next() => log_panic(ended),
-            () = &mut stop => break,
+            () = &mut leave => break,
         }
     }
-    // Whoever connects from here on is turned away at once.
-    drop(listener);
+    // Whoever connects from here on is turned away at once. Whoever has connected before is served: closing the queue would break
+    // them off.
+    for (stream, peer) in queued(listener) {
+        connections.spawn(attended(stream, peer));
+    }
     tracing::info!("Stopping: no new connections, finishing what is under way");
     drop(running);
     drain(connections, limits.drain_timeout).await;
@@ -188,6 +218,14 @@ struct Asker {
     routes: Router,
     peer: SocketAddr,
     has_asked: Arc<AtomicBool>,
+    /// Whether the server was told to stop.
+    is_leaving: Arc<AtomicBool>,
+}
+
+/// An answer that is the last of its connection where the server was told to stop in the meantime.
+struct Parting {
+    answer: RouteFuture<Infallible>,
+    is_leaving: Arc<AtomicBool>,
 }
 
 /// Until when a connection's first request must be there, and whether it is.
@@ -199,13 +237,27 @@ struct FirstHead {
 impl Service<Request<Incoming>> for Asker {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Parting;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
         self.has_asked.store(true, Ordering::Relaxed);
         request.extensions_mut().insert(ConnectInfo(self.peer));
         // Routes are always ready, and a clone of them counts one reference.
-        tower_service::Service::call(&mut self.routes.clone(), request)
+        let answer = tower_service::Service::call(&mut self.routes.clone(), request);
+        Parting { answer, is_leaving: Arc::clone(&self.is_leaving) }
+    }
+}
+
+impl Future for Parting {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        let Ok(mut answer) = ready!(Pin::new(&mut self.answer).poll(context));
+        // A connection that becomes a socket is told to close in its own words.
+        if self.is_leaving.load(Ordering::Relaxed) && answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        Poll::Ready(Ok(answer))
     }
 }
 
@@ -250,6 +302,25 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
+/// Those who have connected and were not taken yet, and the end of the queue that they stand in.
+fn queued(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let mut streams = Vec::new();
+    // Without the runtime, which may not have heard yet that somebody stands there.
+    let Ok(listener) = listener.into_std() else { return streams };
+    while streams.len() < BACKLOG as usize {
+        match listener.accept() {
+            Ok((stream, peer)) => {
+                let taken = stream.set_nonblocking(true).and_then(|()| stream.set_nodelay(true));
+                streams.extend(taken.and_then(|()| TcpStream::from_std(stream)).map(|stream| (stream, peer)));
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            // Nobody is left.
+            Err(_) => break,
+        }
+    }
+    streams
+}
+
 /// Serves a connection until its client leaves or dawdles, or until the server stops and nothing is under way on it.
 async fn attend(
     connection: http1::UpgradeableConnection<TokioIo<TcpStream>, Asker>,
@@ -266,7 +337,13 @@ async fn attend(
             ended = connection.as_mut() => break ended,
             _ = running.changed(), if !is_stopping => {
                 is_stopping = true;
-                connection.as_mut().graceful_shutdown();
+                if first_head.has_asked.load(Ordering::Relaxed) {
+                    connection.as_mut().graceful_shutdown();
+                } else {
+                    let grace = tokio::time::Instant::now() + NEWCOMERS_GRACE;
+                    let end = overdue.deadline().min(grace);
+                    overdue.as_mut().reset(end);
+                }
             }
             () = overdue.as_mut(), if !overdue.is_elapsed() => {
                 if !first_head.has_asked.load(Ordering::Relaxed) {

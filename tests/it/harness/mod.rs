@@ -6,6 +6,8 @@ pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod command;
+pub mod process;
+pub mod proxy;
 pub mod receiver;
 pub mod redis;
 pub mod smtp;

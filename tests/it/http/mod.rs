@@ -11,6 +11,7 @@ mod jwks;
 mod page;
 mod protocol;
 mod proxies;
+mod rolling;
 mod slow_clients;
 mod suggestions;
 mod trusted_documents;

@@ -84,7 +84,13 @@ async fn many_who_come_at_once_all_find_room_before_anybody_is_let_in() {
 
 /// Patient limits.
 fn patient() -> Limits {
-    Limits { first_head_timeout: LONG, next_head_timeout: LONG, drain_timeout: LONG, connections_max: 100 }
+    Limits {
+        first_head_timeout: LONG,
+        next_head_timeout: LONG,
+        drain_delay: Duration::ZERO,
+        drain_timeout: LONG,
+        connections_max: 100,
+    }
 }
 
 async fn send(stream: &mut TcpStream, text: &str) {
@@ -248,6 +254,50 @@ async fn a_stop_ends_idle_connections_and_lets_a_request_under_way_finish() {
     let text = rest(&mut busy).await;
     assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with("done"), "{text}");
     assert!(text.contains("connection: close"), "the client is told: {text}");
+    server.running.await.unwrap();
+}
+
+#[tokio::test]
+async fn who_has_connected_before_the_end_is_served() {
+    let server = Server::start(Limits { connections_max: 1, ..patient() }).await;
+    let mut busy = server.connect().await;
+    send(&mut busy, SLOW_REQUEST).await;
+    server.slow_has_begun().await;
+    // Both stand in the kernel's queue; one has asked, and one is about to.
+    let (mut queued, mut slower) = (server.connect().await, server.connect().await);
+    send(&mut queued, REQUEST).await;
+    server.stop.send(()).unwrap();
+    let text = rest(&mut queued).await;
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("connection: close"), "{text}");
+    send(&mut slower, REQUEST).await;
+    assert!(rest(&mut slower).await.starts_with("HTTP/1.1 200 "));
+    assert!(TcpStream::connect(server.address).await.is_err(), "no new connection is taken");
+    server.may_end.add_permits(1);
+    assert!(rest(&mut busy).await.ends_with("done"));
+    server.running.await.unwrap();
+}
+
+#[tokio::test]
+async fn until_the_delay_is_over_connections_are_taken_and_each_answer_is_the_last_of_its_own() {
+    let delay = Duration::from_millis(1_500);
+    let server = Server::start(Limits { drain_delay: delay, ..patient() }).await;
+    let mut kept = server.connect().await;
+    send(&mut kept, REQUEST).await;
+    assert!(!answer(&mut kept).await.contains("connection: close"));
+    let told_at = std::time::Instant::now();
+    server.stop.send(()).unwrap();
+    // The first answers may still be of before.
+    while !{
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        send(&mut stream, REQUEST).await;
+        answer(&mut stream).await.contains("connection: close")
+    } {}
+    send(&mut kept, REQUEST).await;
+    assert!(rest(&mut kept).await.starts_with("HTTP/1.1 200 "), "a connection that was kept is served once more");
+    while TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    assert!(told_at.elapsed() >= delay, "{:?}", told_at.elapsed());
     server.running.await.unwrap();
 }
 
