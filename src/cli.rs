@@ -6,6 +6,7 @@ mod audit;
 mod cache;
 mod deprecations;
 pub mod dev;
+pub mod doctor;
 mod documents;
 mod drift;
 mod flag;
@@ -28,7 +29,7 @@ mod work;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::db::{ControlDb, ControlTx, DbError};
@@ -87,6 +88,8 @@ enum Command {
     Keys(keys::Command),
     /// Ask the running server or worker how it is; for the health check of a container.
     Healthcheck(healthcheck::Args),
+    /// Check an installation against the readiness checklist, row by row.
+    Doctor(doctor::Args),
 }
 
 /// Who runs commands, for the trail of acts: the login on this machine, as far as the environment tells it.
@@ -104,6 +107,17 @@ async fn note(control: &ControlDb, act: (&'static str, &str), details: serde_jso
     control.write::<_, DbError>(entry).await.context("the act cannot be noted in the trail")
 }
 
+/// What a command does whose settings cannot be read: it fails, and says why.
+///
+/// # Errors
+/// Always.
+pub fn run_without_settings(cli: &Cli, problem: ConfigError) -> anyhow::Result<()> {
+    match cli.command {
+        Command::Doctor(args) => doctor::run_without_settings(&problem, args),
+        _ => Err(problem.into()),
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -114,6 +128,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Serve => serve::run(config).await,
         Command::Work => work::run(config).await,
         Command::Healthcheck(args) => healthcheck::run(&dev::with_running(config)?, args).await,
+        Command::Doctor(args) => doctor::run(&dev::with_running(config)?, args).await,
         Command::Schema(command) => schema::run(config, &command).await,
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,

@@ -12,6 +12,7 @@ pub mod control;
 pub mod copy;
 pub mod error;
 mod fair;
+pub mod inspection;
 pub mod keyset;
 pub mod listen;
 pub mod meter;

@@ -82,6 +82,17 @@ impl Mailer {
         Arc::new(Self { from, way: Way::Folder(folder) })
     }
 
+    /// Finds out whether the server takes mail of ours: up to its answer to the log-in, and no further.
+    ///
+    /// # Errors
+    /// It cannot be reached, or does not know us.
+    pub async fn check(&self) -> Result<(), MailError> {
+        match &self.way {
+            Way::Smtp(smtp) => smtp.check().await,
+            Way::Folder(_) => Ok(()),
+        }
+    }
+
     /// Sends a mail.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use clap::Parser as _;
-use shelfwise::cli::{Cli, run};
+use shelfwise::cli::{Cli, run, run_without_settings};
 use shelfwise::config::Config;
 
 /// A tenth less processor time a request than the system's allocator, measured by `script/bench`.
@@ -12,14 +12,10 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();
-    let result = Config::from_env().map_err(anyhow::Error::from).and_then(|config| {
-        shelfwise::telemetry::logs::init(&config.log)?;
-        let mut runtime = tokio::runtime::Builder::new_multi_thread();
-        if let Some(threads) = config.worker_threads {
-            runtime.worker_threads(threads);
-        }
-        runtime.enable_all().build()?.block_on(run(cli, config))
-    });
+    let result = match Config::from_env() {
+        Ok(config) => configured(cli, config),
+        Err(problem) => run_without_settings(&cli, problem),
+    };
     match result {
         Ok(()) => std::process::ExitCode::SUCCESS,
         // Whoever read what was printed has seen enough.
@@ -31,4 +27,14 @@ fn main() -> std::process::ExitCode {
             std::process::ExitCode::FAILURE
         }
     }
+}
+
+/// Runs a command with its settings.
+fn configured(cli: Cli, config: Config) -> anyhow::Result<()> {
+    shelfwise::telemetry::logs::init(&config.log)?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = config.worker_threads {
+        runtime.worker_threads(threads);
+    }
+    runtime.enable_all().build()?.block_on(run(cli, config))
 }

@@ -1,5 +1,6 @@
 //! TLS to PostgreSQL by rustls, with libpq's words: `sslmode` and `sslrootcert` of the URL.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use tokio_postgres::config::SslMode;
+use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use url::Url;
 
@@ -24,6 +25,8 @@ pub struct Target {
     pub config: tokio_postgres::Config,
     /// Makes the TLS session where the mode asks for one.
     pub tls: MakeRustlsConnect,
+    /// Whether the server's certificate has to be signed by an authority that is trusted.
+    pub is_verified: bool,
 }
 
 /// How much of the server's certificate is checked.
@@ -69,7 +72,23 @@ impl Target {
         config.ssl_mode(ssl_mode).application_name("shelfwise");
         // A server that went away without a word is noticed in half a minute.
         config.keepalives_idle(KEEPALIVE).tcp_user_timeout(KEEPALIVE);
-        Ok(Self { config, tls: MakeRustlsConnect::new(client_config(check, root_file.as_deref())?) })
+        let tls = MakeRustlsConnect::new(client_config(check, root_file.as_deref())?);
+        Ok(Self { config, tls, is_verified: check != Check::Nothing })
+    }
+
+    /// Whether the server is on this machine, so that what is said to it passes no network.
+    #[must_use]
+    pub fn is_local(&self) -> bool {
+        let is_local = |host: &Host| match host {
+            Host::Tcp(name) => name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+            Host::Unix(_) => true,
+        };
+        // An address in the URL wins over the name beside it.
+        let addresses = self.config.get_hostaddrs();
+        if addresses.is_empty() {
+            return self.config.get_hosts().iter().all(is_local);
+        }
+        addresses.iter().all(IpAddr::is_loopback)
     }
 }
 
@@ -162,6 +181,16 @@ impl ServerCertVerifier for Relaxed {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn this_machine_is_told_from_others() {
+        let is_local = |host: &str| Target::from_url(&format!("postgres://a@{host}/d")).unwrap().is_local();
+        for (host, expected) in
+            [("localhost", true), ("127.0.0.1:5432", true), ("[::1]", true), ("db.example", false), ("10.0.0.4", false)]
+        {
+            assert_eq!(is_local(host), expected, "{host}");
+        }
+    }
 
     #[test]
     fn modes_are_those_of_libpq() {

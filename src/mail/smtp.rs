@@ -66,6 +66,21 @@ impl Smtp {
         })
     }
 
+    /// Reaches the server by a connection of its own, and says goodbye.
+    pub(super) async fn check(&self) -> Result<(), MailError> {
+        let check = async {
+            let mut connection = self
+                .connect()
+                .await
+                .map_err(|error| MailError::Later(why("the mail server cannot be reached", &error)))?;
+            // How it takes the goodbye is its own affair.
+            let _ = connection.quit().await;
+            Ok(())
+        };
+        let in_time = tokio::time::timeout(CONNECT_TIMEOUT, check).await;
+        in_time.unwrap_or_else(|_| Err(MailError::Later("the mail server takes too long".to_owned())))
+    }
+
     /// Hands a mail over.
     pub(super) async fn send(&self, message: &Message) -> Result<(), MailError> {
         let in_time = tokio::time::timeout(SEND_TIMEOUT, self.deliver(message)).await;

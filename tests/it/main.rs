@@ -10,6 +10,7 @@ mod cli;
 mod control;
 mod db;
 mod deprecations;
+mod doctor;
 mod graphql;
 use graphql::shelf as graphql_helpers;
 mod harness;
