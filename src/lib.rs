@@ -163,6 +163,15 @@
 //! graphql::diff                   two schemas → what has changed, and what that means ─ cli::schema, graphql::changelog
 //! ```
 //!
+//! # From a signal to the end
+//!
+//! ```text
+//! control::health    what a process knows of itself: one look in an interval, by a connection that nothing else uses
+//!   http::health     answers probes of it, and operators why
+//!   http::serve      not ready → goes on for a while → takes nobody more → finishes → closes
+//! db::inspection     what a login sees of its database ─ cli::doctor judges it, row by row
+//! ```
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -248,6 +257,8 @@
 //!   beside them: the look-up may be one of theirs. No seat is taken before a credential was found good.
 //! - No part leaves the released schema before its day, nor, where a database can be asked, while a tenant uses it. No use of what goes
 //!   away is an entry of the trail or holds up a request. No extension outlives its day.
+//! - No probe asks the database but through the one look of its interval, and none tells a stranger why. No connection that was opened
+//!   before the end is broken off unheard. No release is ready on a control plane that is older than it needs.
 //!
 //! # What the wall promises
 //!
