@@ -6,8 +6,10 @@ use secrecy::ExposeSecret as _;
 use shelfwise::config::auth::JwtKey;
 use shelfwise::db::migrate::{Plane, migrations};
 use shelfwise::db::{DbError, OwnerTx};
+use tokio_postgres::Client as Psql;
 
 use super::fleet::Fleet;
+use crate::harness::cluster::psql_of;
 use crate::harness::world::master_key;
 
 /// Migrations that the fleet is taken back by before each run.
@@ -49,6 +51,14 @@ impl Fleet {
         self.sql(&format!("UPDATE control.tenants SET schema_version = '{version}'")).await;
     }
 
+    /// A session that holds up every migration of a tenant, whatever it is about: none can be written into the tenant's ledger.
+    async fn hold_up(&self, tenant: usize) -> Psql {
+        let psql = psql_of(&self.database).await;
+        let ledger = format!(r#""{}".__diesel_schema_migrations"#, self.schema(tenant));
+        psql.batch_execute(&format!("BEGIN; LOCK TABLE {ledger} IN SHARE MODE")).await.unwrap();
+        psql
+    }
+
     fn begin(&self) -> Child {
         let arguments = ["migrate", "run", "--json", "--concurrency", "1", "--attempts-max", "100"];
         self.command(&arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
@@ -60,7 +70,7 @@ async fn whenever_a_leader_is_killed_the_next_run_finishes_and_does_nothing_twic
     let fleet = Fleet::of(5).await;
     fleet.take_back().await;
     // One tenant is busy, so no run ends before it is killed.
-    let holder = fleet.hold(4).await;
+    let holder = fleet.hold_up(4).await;
     for done in [0, 1, 4] {
         let mut leader = fleet.begin();
         fleet
@@ -101,7 +111,7 @@ async fn whenever_a_leader_is_killed_the_next_run_finishes_and_does_nothing_twic
 async fn a_leader_that_is_told_to_stop_leaves_the_run_to_the_next_at_once() {
     let fleet = Fleet::of(2).await;
     fleet.take_back().await;
-    let holder = fleet.hold(1).await;
+    let holder = fleet.hold_up(1).await;
     let leader = fleet.begin();
     fleet.until("SELECT count(*) FROM control.migration_steps WHERE status = 'completed'", "1").await;
     let stopped = Command::new("kill").args(["-INT", &leader.id().to_string()]).status().unwrap();
