@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::process::Process;
+use super::harness::process::Process;
+use super::log::wrong;
 
 /// The commands of the processes; the servers come first.
 const COMMANDS: [&str; 4] = ["serve", "serve", "work", "work"];
@@ -16,7 +17,7 @@ pub const SERVERS: usize = 2;
 /// All processes.
 pub struct Fleet {
     settings: Vec<(&'static str, String)>,
-    processes: [Mutex<Option<Process>>; COMMANDS.len()],
+    processes: [Mutex<Option<Process<Vec<String>>>>; COMMANDS.len()],
     /// Where the servers are, or were.
     base_urls: StdMutex<[String; SERVERS]>,
     /// What was wrong in the logs of those that have ended.
@@ -46,7 +47,9 @@ impl Fleet {
     /// Kills a process, and starts it again after a while.
     pub async fn kill(&self, index: usize, pause: Duration) {
         let killed = self.processes[index].lock().await.take();
-        let wrong = killed.expect("it is running").kill();
+        let killed = killed.expect("it is running");
+        killed.signal("KILL");
+        let (_, wrong) = killed.ended().await;
         self.wrong.lock().unwrap().extend(wrong);
         tokio::time::sleep(pause).await;
         self.launch(index).await;
@@ -55,16 +58,16 @@ impl Fleet {
     /// Stops them all, and checks that no log told of a defect.
     pub async fn stop(&self) {
         for process in &self.processes {
-            let wrong = process.lock().await.take().expect("it is running").stop();
+            let wrong = process.lock().await.take().expect("it is running").stop().await;
             self.wrong.lock().unwrap().extend(wrong);
         }
         assert_eq!(*self.wrong.lock().unwrap(), Vec::<String>::new());
     }
 
     async fn launch(&self, index: usize) {
-        let process = Process::start(COMMANDS[index], &self.settings).await;
+        let process = Process::start(COMMANDS[index], &self.settings, wrong).await;
         if index < SERVERS {
-            self.base_urls.lock().unwrap()[index].clone_from(&process.base_url);
+            self.base_urls.lock().unwrap()[index] = process.url("");
         }
         *self.processes[index].lock().await = Some(process);
     }

@@ -20,8 +20,8 @@ mod fleet;
 #[expect(dead_code, unused_imports, reason = "the other tests need more of it")]
 mod harness;
 mod ledger;
+mod log;
 mod money;
-mod process;
 mod site;
 mod stock;
 mod storm;

@@ -19,7 +19,7 @@ use shelfwise::kernel::clock::SystemClock;
 use super::services::{alertmanager, tell};
 use super::{check, finding};
 use crate::harness::cluster::connect;
-use crate::harness::process::Process;
+use crate::harness::process::{Process, warnings};
 use crate::harness::redis::RedisServer;
 use crate::harness::smtp::{Offer, SmtpServer};
 use crate::harness::world::config_over;
@@ -84,7 +84,7 @@ async fn a_production_installation_passes_every_row() {
         ("ALERTMANAGER_URL", alertmanager(StatusCode::OK).await),
         ("PORT", "0".to_owned()),
     ];
-    let server = Process::start("serve", &settings).await;
+    let server = Process::start("serve", &settings, warnings).await;
     settings.retain(|(name, _)| *name != "PORT");
     settings.push(("PORT", server.address.port().to_string()));
     let find = |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
@@ -97,7 +97,7 @@ async fn a_production_installation_passes_every_row() {
     let secrets = [OWNER_PASSWORD, cluster.password(), "s:cret"];
     let told = format!("{findings:?}");
     assert!(secrets.iter().all(|secret| !told.contains(secret)), "{told}");
-    server.terminate();
+    server.signal("TERM");
     let (status, log) = server.ended().await;
     assert!(status.success() && log.is_empty(), "{status} {log:?}");
     drop(cluster);

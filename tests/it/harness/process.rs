@@ -1,29 +1,35 @@
-//! A server or worker as a process of its own, which is told to stop as an orchestrator tells it.
+//! The program as a process of its own, whose log is read to the end.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-/// How long a process may take to listen, on a machine that has much else to do.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a process may take to listen.
+const START_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A running process of the program. It is killed when it is dropped.
-pub struct Process {
+/// A running process of the program, and what its log is read into. It is killed when it is dropped.
+pub struct Process<L> {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
-    log: Option<std::thread::JoinHandle<Vec<Value>>>,
+    log: Option<JoinHandle<L>>,
     /// Where it finds no `.env`.
     _home: tempfile::TempDir,
 }
 
-impl Process {
-    /// Starts a command of the program and waits until it listens. Its log must be JSON at `info` or more.
-    pub async fn start(command: &str, settings: &[(&str, String)]) -> Self {
+impl<L: Default + Send + 'static> Process<L> {
+    /// Starts a command of the program and waits until it listens. Its log must be JSON at `info` or more: `read` is given each
+    /// line and what it says, which is null where it is no JSON, as of a panic or half a line of a process that was killed.
+    pub async fn start(
+        command: &str,
+        settings: &[(&str, String)],
+        read: impl Fn(&mut L, String, &Value) + Send + 'static,
+    ) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_shelfwise"))
             .arg(command)
@@ -38,17 +44,18 @@ impl Process {
         let stderr = child.stderr.take().unwrap();
         let (tell, told) = oneshot::channel::<SocketAddr>();
         let log = std::thread::spawn(move || {
-            let mut tell = Some(tell);
-            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
-            let entries = lines.map(|line| serde_json::from_str(&line).unwrap_or(Value::String(line)));
-            let heed = entries.inspect(|entry: &Value| {
-                if let Some(address) = entry["http.address"].as_str().and_then(|address| address.parse().ok())
+            let (mut log, mut tell) = (L::default(), Some(tell));
+            for line in BufReader::new(stderr).split(b'\n') {
+                let line = String::from_utf8_lossy(&line.unwrap()).into_owned();
+                let entry: Value = serde_json::from_str(&line).unwrap_or_default();
+                if let Some(address) = entry["http.address"].as_str()
                     && let Some(tell) = tell.take()
                 {
-                    let _ = tell.send(address);
+                    let _ = tell.send(address.parse().unwrap());
                 }
-            });
-            heed.collect()
+                read(&mut log, line, &entry);
+            }
+            log
         });
         let told = tokio::time::timeout(START_TIMEOUT, told).await.expect("the process listens in time");
         let address = told.expect("the process says where it listens");
@@ -60,25 +67,38 @@ impl Process {
         format!("http://{}{path}", self.address)
     }
 
-    /// Asks it to stop, and waits for nothing.
-    pub fn terminate(&self) {
+    /// Sends it a signal such as `TERM`, and waits for nothing.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", "TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Waits for its end, and answers how it ended and what it logged that was a warning or worse, or no log line at all.
-    pub async fn ended(mut self) -> (ExitStatus, Vec<Value>) {
+    /// Waits for its end, and answers how it ended and its log.
+    pub async fn ended(mut self) -> (ExitStatus, L) {
         let ended = tokio::task::spawn_blocking(move || {
             let status = self.child.wait().unwrap();
             (status, self.log.take().unwrap().join().unwrap())
         });
-        let (status, mut log) = ended.await.unwrap();
-        log.retain(|entry| !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG" | "TRACE")));
-        (status, log)
+        ended.await.unwrap()
+    }
+
+    /// Asks it to stop, which it must do well, and answers its log.
+    pub async fn stop(self) -> L {
+        self.signal("TERM");
+        let (status, log) = self.ended().await;
+        assert!(status.success(), "the process ended with {status}");
+        log
     }
 }
 
-impl Drop for Process {
+/// Reads what a log has of warnings and worse, and what is no line of a log at all.
+pub fn warnings(log: &mut Vec<Value>, line: String, entry: &Value) {
+    if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG" | "TRACE")) {
+        log.push(if entry.is_object() { entry.clone() } else { line.into() });
+    }
+}
+
+impl<L> Drop for Process<L> {
     fn drop(&mut self) {
         // Gone already where it was waited for.
         let _ = self.child.kill();

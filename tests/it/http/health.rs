@@ -22,7 +22,7 @@ use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
 use crate::harness::cluster::{own_database, psql_of};
-use crate::harness::process::Process;
+use crate::harness::process::{Process, warnings};
 use crate::harness::redis::RedisServer;
 use crate::harness::world::{World, admin_claims, app, config_over, master_key, user_claims, world_with};
 
@@ -299,7 +299,7 @@ async fn a_worker_answers_probes_to_its_end() {
         ("LOG_LEVEL", "info".to_owned()),
         ("LOG_FORMAT", "json".to_owned()),
     ];
-    let worker = Process::start("work", &settings).await;
+    let worker = Process::start("work", &settings, warnings).await;
     let http = crate::harness::world::http_client();
     let get = async |path: &str| {
         let answer = http.get(worker.url(path)).send().await.unwrap();
@@ -311,7 +311,7 @@ async fn a_worker_answers_probes_to_its_end() {
     let running = "SELECT count(*) FROM control.jobs WHERE kind = 'platform.patrol' AND state = 'running'";
     while watching.query_one(running, &[]).await.unwrap().get::<_, i64>(0) == 0 {}
 
-    worker.terminate();
+    worker.signal("TERM");
     while get("/health/ready").await != (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned()) {}
     assert_eq!(get("/health/live").await, (StatusCode::OK, "ok\n".to_owned()), "it lives while it finishes");
     psql.batch_execute("ROLLBACK").await.unwrap();

@@ -15,7 +15,7 @@ use shelfwise::db::migrate::migrate_control;
 
 use crate::harness::World;
 use crate::harness::cluster::{own_database, psql_of};
-use crate::harness::process::Process;
+use crate::harness::process::{Process, warnings};
 use crate::harness::proxy::Proxy;
 use crate::harness::world::{AMPLE_PLANS, http_client, master_key};
 use crate::orders::stocked;
@@ -115,7 +115,8 @@ async fn a_rolling_restart_under_load_fails_no_request_and_does_nothing_twice() 
     let book = stocked(&world.owner(), "The book of all orders", STOCK).await;
 
     let proxy = Proxy::start().await;
-    let servers = vec![Process::start("serve", &settings).await, Process::start("serve", &settings).await];
+    let servers =
+        vec![Process::start("serve", &settings, warnings).await, Process::start("serve", &settings, warnings).await];
     for server in &servers {
         proxy.add(server.address).await;
     }
@@ -169,18 +170,18 @@ async fn a_rolling_restart_under_load_fails_no_request_and_does_nothing_twice() 
 /// Replaces each server by another, several times, and answers the new ones and how the old ones ended.
 async fn replace_all(
     proxy: &Proxy,
-    mut servers: Vec<Process>,
+    mut servers: Vec<Process<Vec<Value>>>,
     settings: &[(&str, String)],
-) -> (Vec<Process>, Vec<(ExitStatus, Vec<Value>)>) {
+) -> (Vec<Process<Vec<Value>>>, Vec<(ExitStatus, Vec<Value>)>) {
     let mut ended = Vec::new();
     for _ in 0..ROUNDS * servers.len() {
         let old = servers.remove(0);
         let address = old.address;
-        old.terminate();
+        old.signal("TERM");
         proxy.until_left_alone(address).await;
         ended.push(old.ended().await);
         assert!(proxy.remove(address) > 0, "a server that served nobody proves nothing");
-        let new = Process::start("serve", settings).await;
+        let new = Process::start("serve", settings, warnings).await;
         proxy.add(new.address).await;
         servers.push(new);
     }

@@ -8,8 +8,8 @@
 mod aftermath;
 mod client;
 mod ledger;
+mod log;
 mod operation;
-mod server;
 mod shelf;
 mod siege;
 
@@ -28,10 +28,11 @@ use shelfwise::kernel::tenant::TenantCtx;
 use tokio::sync::watch;
 
 use self::ledger::Ledger;
-use self::server::Server;
+use self::log::Log;
 use self::shelf::Shelf;
 use crate::harness::World;
 use crate::harness::cluster::{own_database, psql_of};
+use crate::harness::process::Process;
 use crate::harness::world::{AMPLE_PLANS, master_key};
 
 /// The seed of a run that names none.
@@ -106,9 +107,11 @@ async fn two_shops_with_the_same_ids_see_nothing_of_each_other_whatever_breaks()
     let mut world = World::start(&borrowed).await;
     let (shelf, harness_backends) = prepare(&world, &database).await;
     let slugs = [&world.a, &world.b].map(|shop| shop.slug.to_string());
-    let server = Server::start(&settings, slugs.clone()).await;
+    let told = slugs.clone();
+    let server =
+        Process::start("serve", &settings, move |log: &mut Log, line, entry| log.read(line, entry, &told)).await;
     // From here on the world's clients talk to the process.
-    world.base_url = server.base_url.clone();
+    world.base_url = server.url("");
 
     let fire = Fire {
         world: &world,
@@ -128,7 +131,7 @@ async fn two_shops_with_the_same_ids_see_nothing_of_each_other_whatever_breaks()
     }
     aftermath::check(&fire).await;
 
-    let log = server.stop();
+    let log = server.stop().await;
     println!("log lines {:?}, {:?}", log.lines, fire.counts.lock().unwrap());
     assert_eq!(log.wrong, Vec::<String>::new());
     // A fire that burns nothing proves nothing.
