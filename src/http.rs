@@ -18,6 +18,7 @@ pub mod observe;
 pub mod outliving;
 pub mod page;
 mod parameters;
+mod refused;
 pub mod router;
 pub mod serve;
 pub mod socket;

@@ -10,7 +10,8 @@ use tokio::time::sleep;
 
 use super::admission::{self, Admitted, X_TENANT, bearer};
 use super::deprecation;
-use super::graphql::{Refused, supervise};
+use super::graphql::supervise;
+use super::refused::Refused;
 use super::watched::{Asker, Plane};
 use crate::auth::tokens::expires_at;
 use crate::graphql::{ApiError, ErrorCode, Shop};

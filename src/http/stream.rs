@@ -19,8 +19,9 @@ use tracing::Instrument as _;
 
 use super::accept::MediaType;
 use super::client_address::client_address;
-use super::graphql::{Read, Refused, read};
+use super::graphql::{Read, read};
 use super::observe::RequestId;
+use super::refused::Refused;
 use super::watched::{Asker, Opened, Plane, Watched};
 use super::{answer, credentials};
 use crate::app::App;

@@ -17,8 +17,8 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::message::{Close, Said, Says, read};
 use crate::graphql::{ApiError, ErrorCode};
-use crate::http::graphql::Refused;
 use crate::http::parameters::Parameters;
+use crate::http::refused::Refused;
 use crate::http::serve::DRAIN_TIMEOUT;
 use crate::http::watched::{Asker, Opened, Plane, Watched};
 use crate::http::{answer, credentials};
