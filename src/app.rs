@@ -98,7 +98,7 @@ impl App {
         let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
         let listen_target = Target::from_url(urls.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
         let control = ControlDb::new(Pool::control(runtime.clone(), database.checkout_timeout));
-        let redis = config.redis.url.as_ref().map(Redis::new).transpose()?;
+        let redis = config.redis.url.as_ref().map(|url| Redis::new(url, config.redis.answer_timeout)).transpose()?;
         let (bell, news) = (Bell::default(), News::new(redis.is_some()));
         let metrics = Metrics::new()?;
         let tenants = tenants(runtime, &config, &metrics).with_bell(bell.clone()).with_news(news.clone());

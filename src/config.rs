@@ -221,6 +221,7 @@ pub const VARIABLES: &[&str] = &[
     "SPARE_SCHEMAS",
     "OPERATIONS_EMAIL",
     "REDIS_URL",
+    "REDIS_TIMEOUT_MS",
     "REPLICAS",
     "RATE_HEADROOM",
     "CACHE_TTL_SECONDS",

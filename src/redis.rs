@@ -1,6 +1,6 @@
 //! Redis, as far as it is there: what replicas share and may lose.
 //!
-//! Nothing here is the only copy of anything, so nobody waits for it: a call takes [`ANSWER_TIMEOUT`] at most, and after one that
+//! Nothing here is the only copy of anything, so nobody waits for it: a call takes `REDIS_TIMEOUT_MS` at most, and after one that
 //! was not answered nobody asks for [`REST`]; then one caller finds out for all whether it is back. Who is told [`Away`] goes on
 //! without. An answer that is an error concerns nobody but who asked: a Redis that is full refuses to keep more, and serves all
 //! who ask for no room. Where a replica answers the connection is made anew, for it leads to what was the master once.
@@ -13,9 +13,6 @@ use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use ::redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
-
-/// How long an answer is waited for.
-pub const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// How long a connection is waited for, TLS and log-in included. Callers do not wait for it any longer than for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -37,6 +34,8 @@ pub struct Redis(Arc<Line>);
 
 struct Line {
     client: Client,
+    /// How long an answer is waited for.
+    answer_timeout: Duration,
     /// One connection for all: commands are pipelined on it. Lost, it is made anew by the next call.
     manager: RwLock<ConnectionManager>,
     /// What [`Line::rests_until`] counts from.
@@ -59,20 +58,20 @@ pub struct Memory {
 }
 
 impl Redis {
-    /// A Redis at a URL. Nothing is connected before the first call.
+    /// A Redis at a URL, whose answers are waited for so long. Nothing is connected before the first call.
     ///
     /// # Errors
     /// The URL is malformed.
-    pub fn new(url: &SecretString) -> anyhow::Result<Self> {
+    pub fn new(url: &SecretString, answer_timeout: Duration) -> anyhow::Result<Self> {
         // Fails where somebody was faster, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         // The error may quote the URL, and with it the password.
         let client = Client::open(url.expose_secret()).map_err(|_| anyhow::anyhow!("it is malformed"));
         let client = client.context("REDIS_URL")?;
-        let manager = RwLock::new(manager(&client).context("REDIS_URL")?);
+        let manager = RwLock::new(manager(&client, answer_timeout).context("REDIS_URL")?);
         let [rests_until, quiet_until, stays_until] = [(); 3].map(|()| AtomicU64::new(0));
         let started = Instant::now();
-        Ok(Self(Arc::new(Line { client, manager, started, rests_until, quiet_until, stays_until })))
+        Ok(Self(Arc::new(Line { client, answer_timeout, manager, started, rests_until, quiet_until, stays_until })))
     }
 
     /// Whether the last call was answered.
@@ -91,7 +90,7 @@ impl Redis {
             return Err(Away);
         }
         let mut manager = line.manager.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match tokio::time::timeout(ANSWER_TIMEOUT, ask(&mut manager)).await {
+        match tokio::time::timeout(line.answer_timeout, ask(&mut manager)).await {
             Ok(Ok(answer)) => {
                 line.is_back();
                 Ok(answer)
@@ -195,7 +194,7 @@ impl Line {
         let next = now + millis(REST);
         if now >= until
             && self.stays_until.compare_exchange(until, next, Ordering::AcqRel, Ordering::Acquire).is_ok()
-            && let Ok(new) = manager(&self.client)
+            && let Ok(new) = manager(&self.client, self.answer_timeout)
         {
             *self.manager.write().unwrap_or_else(PoisonError::into_inner) = new;
         }
@@ -208,10 +207,10 @@ impl Line {
 }
 
 /// A connection that is made by the first call.
-fn manager(client: &Client) -> RedisResult<ConnectionManager> {
+fn manager(client: &Client, answer_timeout: Duration) -> RedisResult<ConnectionManager> {
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        .set_response_timeout(Some(ANSWER_TIMEOUT))
+        .set_response_timeout(Some(answer_timeout))
         .set_number_of_retries(0);
     ConnectionManager::new_lazy_with_config(client.clone(), config)
 }

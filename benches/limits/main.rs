@@ -49,7 +49,7 @@ async fn run() {
     println!("\nlimits: {TENANTS} tenants, {CLIENTS} clients; a call is charged and given back what it did not need");
     let alone = Limiter::new(Arc::new(SystemClock), None, 1);
     let server = RedisServer::start().await;
-    let redis = Redis::new(&SecretString::from(server.url())).unwrap();
+    let redis = Redis::new(&SecretString::from(server.url()), Duration::from_millis(50)).unwrap();
     let shared = Limiter::new(Arc::new(SystemClock), Some(redis), 1);
     for (name, limiter, calls) in [("without Redis", alone, 300_000), ("with Redis", shared, 20_000)] {
         for (kind, of_key, needed) in

@@ -2,6 +2,9 @@
 //!
 //! - `REDIS_URL`: the Redis that replicas share, `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or `rediss:` for TLS. Unset: limits,
 //!   cache and what replicas tell each other are this process's own, but for what goes through PostgreSQL.
+//! - `REDIS_TIMEOUT_MS` (50): how long an answer of it is waited for before a call goes on without.
+
+use std::time::Duration;
 
 use secrecy::SecretString;
 use url::Url;
@@ -13,6 +16,8 @@ use super::Reader;
 pub struct RedisConfig {
     /// Where it is.
     pub url: Option<SecretString>,
+    /// How long an answer is waited for.
+    pub answer_timeout: Duration,
 }
 
 impl RedisConfig {
@@ -27,6 +32,6 @@ impl RedisConfig {
             }
             is_redis
         });
-        Self { url: url.map(SecretString::from) }
+        Self { url: url.map(SecretString::from), answer_timeout: reader.millis("REDIS_TIMEOUT_MS", 50) }
     }
 }

@@ -4,10 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
-use shelfwise::redis::{ANSWER_TIMEOUT, Away, Redis};
+use shelfwise::redis::{Away, Redis};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::harness::redis::RedisServer;
+
+/// How long an answer is waited for.
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// How soon a Redis that is back is found to be.
 const FOUND_WITHIN: Duration = Duration::from_secs(5);
@@ -16,7 +19,7 @@ const FOUND_WITHIN: Duration = Duration::from_secs(5);
 const SLACK: Duration = Duration::from_secs(2);
 
 fn redis_at(url: &str) -> Redis {
-    Redis::new(&SecretString::from(url.to_owned())).unwrap()
+    Redis::new(&SecretString::from(url.to_owned()), ANSWER_TIMEOUT).unwrap()
 }
 
 async fn set(redis: &Redis, value: &str) -> Result<(), Away> {
@@ -144,6 +147,6 @@ async fn an_error_is_no_answer() {
 fn no_url_is_shown() {
     let url = SecretString::from("redis://user:hunter2@".to_owned());
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let error = runtime.block_on(async { Redis::new(&url).err().map(|error| format!("{error:#}")) });
+    let error = runtime.block_on(async { Redis::new(&url, ANSWER_TIMEOUT).err().map(|error| format!("{error:#}")) });
     assert_eq!(error.as_deref(), Some("REDIS_URL: it is malformed"));
 }

@@ -32,7 +32,7 @@ pub(super) async fn redis(config: &Config) -> Verdict {
             "set REDIS_URL where there is more than one server",
         );
     };
-    let memory = async { Redis::new(url)?.memory().await };
+    let memory = async { Redis::new(url, config.redis.answer_timeout)?.memory().await };
     let memory = match memory.await {
         Ok(memory) => memory,
         Err(error) => return Verdict::fail(format!("{error:#}"), "see that Redis runs and that REDIS_URL leads to it"),

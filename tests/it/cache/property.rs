@@ -188,7 +188,7 @@ impl Run {
 /// Answers how many reads were answered by Redis.
 async fn run(seed: u64) -> u64 {
     let mut redis = RedisServer::start().await;
-    let (one, database) = keeping(&[("REDIS_URL", &redis.url())]).await;
+    let (one, database) = keeping(&[("REDIS_URL", &redis.url()), ("REDIS_TIMEOUT_MS", "50")]).await;
     let psql = psql_of(&database).await;
     for (shop, copies) in [(&one.a, COPIES[0]), (&one.b, COPIES[1])] {
         for id in 1..=BOOKS {

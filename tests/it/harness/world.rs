@@ -224,6 +224,10 @@ pub fn config(settings: &[(&str, &str)]) -> Config {
     config_over(&shared_urls(), settings)
 }
 
+/// How long an answer of a Redis is waited for: longer than a busy machine takes, so that what is counted is counted by Redis
+/// wherever there is one.
+pub const REDIS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// A configuration over any database.
 pub fn config_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Config {
     let mut vars: HashMap<&str, String> = HashMap::from([
@@ -237,6 +241,7 @@ pub fn config_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Config {
         ("SPARE_SCHEMAS", "0".to_owned()),
         // Tests write below the API and count statements. Those of the cache set it.
         ("CACHE_TTL_SECONDS", "0".to_owned()),
+        ("REDIS_TIMEOUT_MS", REDIS_TIMEOUT.as_millis().to_string()),
     ]);
     vars.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
     Config::from_vars(&|name| vars.get(name).cloned()).unwrap()

@@ -9,6 +9,7 @@ use shelfwise::redis::Redis;
 
 use super::StandingClock;
 use crate::harness::redis::RedisServer;
+use crate::harness::world::REDIS_TIMEOUT;
 
 /// How soon a Redis that is back is found to be.
 const FOUND_WITHIN: Duration = Duration::from_secs(5);
@@ -35,7 +36,7 @@ fn replica(redis: Option<&Redis>, replicas: u32) -> Limiter {
 }
 
 fn redis(server: &RedisServer) -> Redis {
-    Redis::new(&server.url().into()).unwrap()
+    Redis::new(&server.url().into(), REDIS_TIMEOUT).unwrap()
 }
 
 async fn take(limiter: &Limiter, caller: Caller, points: u64) -> Result<Admission, Denied> {
