@@ -23,6 +23,7 @@ pub mod redis;
 pub mod retention;
 pub mod settings;
 pub mod sockets;
+pub mod telemetry;
 pub mod webhooks;
 
 use std::fmt;
@@ -77,6 +78,8 @@ pub struct Config {
     pub settings: settings::SettingsConfig,
     /// What is logged, and how.
     pub log: log::LogConfig,
+    /// What is traced, and where to.
+    pub telemetry: telemetry::TelemetryConfig,
 }
 
 /// What kind of installation this is (`SHELFWISE_ENV`).
@@ -172,6 +175,7 @@ impl Config {
             retention: retention::RetentionConfig::read(&mut reader),
             settings: settings::SettingsConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
+            telemetry: telemetry::TelemetryConfig::read(&mut reader, environment),
         };
         if config.worker_threads == Some(0) {
             reader.problem("WORKER_THREADS", "must be at least 1");
@@ -256,6 +260,11 @@ pub const VARIABLES: &[&str] = &[
     "BACKUP_HORIZON_DAYS",
     "LOG_LEVEL",
     "LOG_FORMAT",
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    "OTEL_EXPORTER_OTLP_PROTOCOL",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_SERVICE_NAME",
+    "OTEL_TRACES_SAMPLER_ARG",
 ];
 
 #[cfg(test)]

@@ -5,6 +5,8 @@ use std::io::ErrorKind;
 use clap::Parser as _;
 use shelfwise::cli::{Cli, run, run_without_settings};
 use shelfwise::config::Config;
+use shelfwise::telemetry::logs;
+use shelfwise::telemetry::traces::Traces;
 
 /// A tenth less processor time a request than the system's allocator, measured by `script/bench`.
 #[global_allocator]
@@ -31,10 +33,17 @@ fn main() -> std::process::ExitCode {
 
 /// Runs a command with its settings.
 fn configured(cli: Cli, config: Config) -> anyhow::Result<()> {
-    shelfwise::telemetry::logs::init(&config.log)?;
+    let traces = logs::init(&config.log, &config.telemetry)?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads);
     }
-    runtime.enable_all().build()?.block_on(run(cli, config))
+    runtime.enable_all().build()?.block_on(async {
+        let sending = traces.map(Traces::start).transpose()?;
+        let result = run(cli, config).await;
+        if let Some(sending) = sending {
+            sending.finish().await;
+        }
+        result
+    })
 }

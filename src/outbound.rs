@@ -20,7 +20,8 @@ pub use delivery::{DELIVERY_TIMEOUT, RESPONSE_BYTES_MAX, Reply, retry_after};
 pub use policy::{Policy, UrlRefusal, check_url};
 pub use resolver::Lookup;
 
-use resolver::{Resolver, machine, tls};
+pub(crate) use resolver::tls;
+use resolver::{Resolver, machine};
 
 /// How long it may take to look a name up, connect and agree on TLS.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -76,7 +76,7 @@ async fn lookup(name: String) -> io::Result<Vec<IpAddr>> {
 }
 
 /// The machine's authorities. Where it has none, no certificate is trusted and every call by HTTPS fails.
-pub(super) fn tls() -> anyhow::Result<ClientConfig> {
+pub(crate) fn tls() -> anyhow::Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());

@@ -1,22 +1,56 @@
-//! Log lines: text for a terminal or JSON for a machine, with the fields of the request's span.
+//! Log lines: text for a terminal or JSON for a machine, with the fields of the [frames](super::frames) that they are written in.
 
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing::Subscriber;
+use tracing_subscriber::field::MakeExt as _;
+use tracing_subscriber::fmt::{self, MakeWriter, format};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use super::lines::Lines;
+use super::traces::Traces;
+use super::{frames, traces};
 use crate::config::log::{LogConfig, LogFormat};
+use crate::config::telemetry::TelemetryConfig;
 
-/// Sends log lines to standard error from now on. A second call changes nothing.
+/// Sends log lines to standard error from now on, and makes traces where there is a collector: what sends them is answered, to be
+/// [started](Traces::start). A second call changes nothing.
 ///
 /// # Errors
 /// The filter is malformed.
-pub fn init(config: &LogConfig) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&config.level)?;
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_span_events(FmtSpan::NONE);
+pub fn init(log: &LogConfig, telemetry: &TelemetryConfig) -> anyhow::Result<Option<Traces>> {
+    let lines = lines(log, std::io::stderr)?;
+    let (spans, traces) = telemetry.traces.as_ref().map(traces::layer).unzip();
     // An error means that a subscriber is set already, as in tests.
-    let _ = match config.format {
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
-        LogFormat::Pretty => builder.compact().with_target(false).try_init(),
-    };
-    Ok(())
+    let is_first = Registry::default().with(frames::layer()).with(lines).with(spans).try_init().is_ok();
+    if is_first && traces.is_some() {
+        traces::switch_on();
+    }
+    Ok(traces.filter(|_| is_first))
+}
+
+/// What writes lines.
+///
+/// # Errors
+/// The filter is malformed.
+pub fn lines<S, W>(config: &LogConfig, writer: W) -> anyhow::Result<Box<dyn Layer<S> + Send + Sync>>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    let filter = EnvFilter::try_new(&config.level)?;
+    Ok(match config.format {
+        LogFormat::Json => Lines::new(writer).with_filter(filter).boxed(),
+        LogFormat::Pretty => {
+            let fields = format::debug_fn(|writer, field, value| match field.name() {
+                "message" => write!(writer, "{value:?}"),
+                // For traces alone, and of who called the `log` crate.
+                name if name.starts_with("otel.") || name.starts_with("log.") => Ok(()),
+                name => write!(writer, "{name}={value:?}"),
+            });
+            let layer = fmt::layer().compact().with_target(false).fmt_fields(fields.delimited(" "));
+            layer.with_writer(writer).with_filter(filter).boxed()
+        }
+    })
 }

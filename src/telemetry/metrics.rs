@@ -136,6 +136,8 @@ impl Metrics {
         for family in families {
             metrics.registry.register(family)?;
         }
+        // The process has one, whatever else there is of it.
+        metrics.registry.register(Box::new(super::traces::dropped().clone()))?;
         Ok(metrics)
     }
 
