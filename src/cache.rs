@@ -48,6 +48,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::FutureExt as _;
 use moka::future::Cache as Kept;
+use tracing::Instrument as _;
 
 use self::debts::Debts;
 use self::keys::{Family, Key, Of, Place};
@@ -59,6 +60,7 @@ use crate::db::{DbError, News, TenantRead, TenantSession};
 use crate::kernel::clock::Clock;
 use crate::redis::Redis;
 use crate::telemetry::cache::CacheMetrics;
+use crate::telemetry::traces::DETAIL;
 
 pub use reads::Reads;
 
@@ -160,11 +162,16 @@ impl Cache {
     where
         R: Future<Output = Result<F::Value, DbError>> + Send,
     {
+        let span = tracing::trace_span!(
+            target: DETAIL, "cache", otel.name = format!("cache {}", F::NAME.as_str()), otel.kind = "internal",
+            cache.family = F::NAME.as_str(), cache.found = tracing::field::Empty,
+        );
         if let Some(value) = self.known::<F>(&key.place).await {
+            span.record("cache.found", "here");
             return Ok(value);
         }
         // Boxed: what is known should not carry along what is not.
-        self.find(key, session, read).boxed().await
+        self.find(key, session, read).instrument(span).boxed().await
     }
 
     /// What is known in this process, and counted as such.
@@ -201,6 +208,7 @@ impl Cache {
         let lease = match self.ask_redis::<F>(&place, session).await {
             Ok(value) => {
                 metrics.shared.inc();
+                tracing::Span::current().record("cache.found", "redis");
                 return Ok(value);
             }
             Err(lease) => lease,
@@ -218,6 +226,7 @@ impl Cache {
             return Ok(value);
         }
         metrics.misses.inc();
+        tracing::Span::current().record("cache.found", "nowhere");
         let value = read(transaction).await?;
         if let (Some(shared), Some(lease)) = (&self.0.shared, lease)
             && moment.at >= lease.lent_at

@@ -27,6 +27,7 @@ mod scope;
 pub(crate) mod statement;
 pub mod tenant;
 pub mod tls;
+mod trace;
 pub mod vacuum;
 
 pub use bell::Bell;

@@ -13,6 +13,9 @@ use ::redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSub};
 use ::redis::{Client, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
+use tracing::Instrument as _;
+
+use crate::telemetry::traces::{self, DETAIL};
 
 /// How long a connection is waited for, TLS and log-in included. Callers do not wait for it any longer than for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -90,15 +93,23 @@ impl Redis {
             return Err(Away);
         }
         let mut manager = line.manager.read().unwrap_or_else(PoisonError::into_inner).clone();
-        match tokio::time::timeout(line.answer_timeout, ask(&mut manager)).await {
-            Ok(Ok(answer)) => {
-                line.is_back();
-                Ok(answer)
+        let asked = async {
+            match tokio::time::timeout(line.answer_timeout, ask(&mut manager)).await {
+                Ok(Ok(answer)) => {
+                    line.is_back();
+                    Ok(answer)
+                }
+                Ok(Err(error)) if is_answer(&error) => Err(line.refused(&error)),
+                Ok(Err(error)) => Err(line.rest(&error.to_string())),
+                Err(_) => Err(line.rest("it took too long")),
             }
-            Ok(Err(error)) if is_answer(&error) => Err(line.refused(&error)),
-            Ok(Err(error)) => Err(line.rest(&error.to_string())),
-            Err(_) => Err(line.rest("it took too long")),
+        };
+        let span = tracing::trace_span!(target: DETAIL, "redis", otel.kind = "client", db.system.name = "redis");
+        let answer = asked.instrument(span.clone()).await;
+        if answer.is_err() {
+            traces::note_failure(&span, "away");
         }
+        answer
     }
 
     /// Whether it answers.

@@ -54,6 +54,25 @@ impl DbError {
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Self::Busy | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Conflict(_))
     }
+
+    /// The kind of failure in a word, for traces: no message is told there, which may quote a value.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Unique(_) => "unique",
+            Self::ForeignKey(_) => "foreign_key",
+            Self::Check(_) => "check",
+            Self::Conflict(_) => "conflict",
+            Self::Text(_) => "text",
+            Self::Denied(_) => "denied",
+            Self::Misplaced => "misplaced",
+            Self::Busy => "busy",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Unreachable(_) => "unreachable",
+            Self::Cancelled(_) => "cancelled",
+            Self::Other(_) => "other",
+        }
+    }
 }
 
 impl From<DieselError> for DbError {

@@ -19,6 +19,7 @@ use diesel::sql_types::Uuid as SqlUuid;
 use diesel_async::{AsyncConnectionCore, AsyncPgConnection, SimpleAsyncConnection as _};
 use futures_util::future::{BoxFuture, FutureExt as _, Shared, TryFutureExt as _, try_join};
 use futures_util::stream::{BoxStream, StreamExt as _};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::error::DbError;
@@ -27,6 +28,7 @@ use super::meter::Meter;
 use super::pool::{Borrowed, Pool};
 use super::schema::tenant::tenant_stamp;
 use super::tls::Target;
+use super::trace;
 use crate::kernel::ids::TenantId;
 
 /// How long an abandoned statement may go on before it is cancelled: most end by themselves sooner.
@@ -67,7 +69,7 @@ impl<Q, T, ST> Query<T, ST> for Q where
 
 impl Held {
     pub(super) async fn borrow(pool: &Pool, borrower: Borrower, meter: Arc<Meter>) -> Result<Arc<Self>, DbError> {
-        let borrowed = pool.borrow(borrower).await?;
+        let borrowed = pool.borrow(borrower).instrument(trace::checkout()).await?;
         let (target, violations) = (pool.target().clone(), Arc::clone(pool.violations()));
         Ok(Arc::new(Self { borrowed: Some(borrowed), target, meter, violations }))
     }
@@ -85,10 +87,15 @@ impl Held {
 
     /// Sends a batch by the simple protocol and waits for its end: one round trip.
     pub(super) async fn batch(&self, sql: &str) -> Result<(), DbError> {
+        self.run(sql).instrument(trace::batch(sql)).await
+    }
+
+    async fn run(&self, sql: &str) -> Result<(), DbError> {
         let in_flight = self.meter.wait();
-        let result = self.pg().batch_execute(sql).await;
+        let result = self.pg().batch_execute(sql).await.map_err(DbError::from);
         in_flight.arrived();
-        Ok(result?)
+        trace::ended(&result);
+        result
     }
 
     /// Opens a transaction and waits until it stands, as every writer must: a write that travelled with a failing
@@ -123,6 +130,15 @@ impl Held {
     /// Sends the opening and, right behind it, the question whose schema this is. The stamp is named without a schema and
     /// may be read by one role alone, so the right answer proves path, role and schema at once.
     async fn open(&self, opening: &str, tenant: Option<TenantId>) -> Result<(), DbError> {
+        let opened = async {
+            let result = self.open_and_look(opening, tenant).await;
+            trace::ended(&result);
+            result
+        };
+        opened.instrument(trace::transaction(opening)).await
+    }
+
+    async fn open_and_look(&self, opening: &str, tenant: Option<TenantId>) -> Result<(), DbError> {
         let mut pg = self.pg();
         let opened = async { Ok(self.pg().batch_execute(opening).await?) };
         let Some(tenant) = tenant.filter(|_| !cfg!(without_wall)) else { return opened.await };
@@ -142,7 +158,7 @@ impl Held {
 
     /// Ends a transaction and waits for it. Only then is the connection clean.
     pub(super) async fn end(&self, closing: &str) -> Result<(), DbError> {
-        self.batch(closing).await?;
+        self.run(closing).instrument(trace::transaction(closing)).await?;
         self.connection().set_dirty(self.meter.has_abandoned());
         Ok(())
     }
@@ -168,7 +184,7 @@ impl Drop for Held {
     fn drop(&mut self) {
         let Some(borrowed) = self.borrowed.take() else { return };
         if borrowed.connection.is_dirty() && tokio::runtime::Handle::try_current().is_ok() {
-            tokio::spawn(clean_up(borrowed, self.target.clone()));
+            tokio::spawn(clean_up(borrowed, self.target.clone()).in_current_span());
         }
     }
 }
@@ -210,13 +226,17 @@ impl Scope {
         Pg: QueryMetadata<Q::SqlType>,
     {
         let mut pg = self.held.pg();
+        let query = query.as_query();
+        let span = trace::statement(&query);
         let rows = rows(AsyncConnectionCore::load(&mut pg, query));
         async move {
             let in_flight = self.held.meter.send();
             let result = self.with_opening(rows).await;
             in_flight.arrived();
+            trace::ended(&result);
             result
         }
+        .instrument(span)
         .boxed()
     }
 
@@ -226,13 +246,16 @@ impl Scope {
         Q: QueryFragment<Pg> + QueryId,
     {
         let mut pg = self.held.pg();
+        let span = trace::statement(&query);
         let count = AsyncConnectionCore::execute_returning_count(&mut pg, query);
         async move {
             let in_flight = self.held.meter.send();
             let result = self.with_opening(count.map_err(DbError::from)).await;
             in_flight.arrived();
+            trace::ended(&result);
             result
         }
+        .instrument(span)
         .boxed()
     }
 

@@ -30,6 +30,7 @@ use super::statement::statement;
 use crate::kernel::journal::{Change, Event, Journal};
 use crate::kernel::news::{Fact, Told};
 use crate::kernel::tenant::TenantCtx;
+use crate::telemetry::frames;
 
 /// The pool behind the tenant plane.
 #[derive(Clone)]
@@ -421,8 +422,8 @@ impl TenantTx {
         unique_key: Option<String>,
         at: Option<DateTime<Utc>>,
     ) -> Result<bool, DbError> {
-        let is_enqueued =
-            self.one::<_, Option<Uuid>, _>(JobEnqueue { id, kind, payload, at, unique_key }).await?.is_some();
+        let enqueue = JobEnqueue { id, kind, payload, at, unique_key, meta: frames::meta() };
+        let is_enqueued = self.one::<_, Option<Uuid>, _>(enqueue).await?.is_some();
         // A job of the future is found when its time comes.
         self.has_enqueued |= is_enqueued && at.is_none();
         Ok(is_enqueued)
@@ -463,7 +464,9 @@ statement!(
         at: Option<DateTime<Utc>> => Nullable<Timestamptz>,
         /// Under which key it is once.
         unique_key: Option<String> => Nullable<Text>,
-    } -> Nullable<SqlUuid> = "SELECT control.job_enqueue({}, {}, {}, {}, {}, NULL)"
+        /// For which request.
+        meta: Option<serde_json::Value> => Nullable<Jsonb>,
+    } -> Nullable<SqlUuid> = "SELECT control.job_enqueue({}, {}, {}, {}, {}, {})"
 );
 
 statement!(

@@ -3,8 +3,9 @@
 use async_graphql::{Context, Scalar, ScalarType, Value as GraphqlValue};
 use chrono::TimeDelta;
 use serde_json::Value;
+use tracing::Instrument as _;
 
-use super::context::{Request, Shop};
+use super::context::{Request, Shop, mutation_span};
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantTx};
 use crate::failure::Failure;
@@ -116,7 +117,9 @@ impl<'a> Call<'a> {
         // Asked here as well as in the service: who may not do it costs no connection, and is not told an answer.
         self.actor().require(access)?;
         let act = self.shop.act(self.request, action);
-        let Answer { result, is_replayed } = service::write(&self.shop.session(), act, key, work).await;
+        let session = self.shop.session();
+        let writing = service::write(&session, act, key, work).instrument(mutation_span(action));
+        let Answer { result, is_replayed } = writing.await;
         self.shop.forget().await;
         if is_replayed {
             self.request.note_replayed(self.place.clone());

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_graphql::Context;
 use chrono::TimeDelta;
+use tracing::{Instrument as _, Span};
 
 use super::call::RequestKey;
 use super::deprecation::Deprecations;
@@ -25,6 +26,7 @@ use crate::limits::Limiter;
 use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::redis::Redis;
+use crate::telemetry::traces::DETAIL;
 use crate::tenant::deprecations::counter::Counter;
 use crate::tenant::journal::{self, Act};
 use crate::tenant::settings::ShopSettings;
@@ -286,15 +288,16 @@ impl Shop {
         // Asked here as well as in the service: who may not do it costs no connection.
         self.actor.require(access)?;
         let act = self.act(request, action);
+        let span = mutation_span(action);
         let result = match self.actor {
             // Strangers wait for each other, and give the connection back at once: what comes next may take long.
             Actor::Anonymous => {
                 let _lane = self.strangers.lane().await.ok_or(Failure::Busy)?;
-                let result = journal::service::write(&self.session, act, work).await;
+                let result = journal::service::write(&self.session, act, work).instrument(span).await;
                 self.session.finish().await;
                 result
             }
-            _ => journal::service::write(&self.session, act, work).await,
+            _ => journal::service::write(&self.session, act, work).instrument(span).await,
         };
         self.forget().await;
         tracing::debug!(action, is_ok = result.is_ok(), "Ran a mutation");
@@ -345,6 +348,14 @@ impl Shop {
     pub fn loaders(&self) -> &Loaders {
         self.loaders.get_or_init(|| Loaders::new(&self.session))
     }
+}
+
+/// The span of a mutation's transaction.
+pub(super) fn mutation_span(action: &'static str) -> Span {
+    tracing::trace_span!(
+        target: DETAIL, "mutation", otel.name = format!("mutation {action}"), otel.kind = "internal",
+        shelfwise.action = action,
+    )
 }
 
 impl AdminRequest {

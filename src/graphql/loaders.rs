@@ -1,16 +1,19 @@
 //! The dataloaders of one operation: built for it, dropped with it, all on its one connection.
 
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::Arc;
 
 use dataloader::BatchFn;
 use dataloader::cached::Loader;
+use tracing::Instrument as _;
 
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantSession};
 use crate::kernel::ids::{
     ApiKeyId, BookId, CategoryId, CustomerId, OrderId, UserId, WebhookDeliveryId, WebhookEndpointId,
 };
+use crate::telemetry::traces::DETAIL;
 use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
 use crate::tenant::catalog::books::loaders::{BookById, MaybeBook};
 use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
@@ -31,31 +34,31 @@ const BATCH_MAX: usize = 1_000;
 /// Every loader of the tenant plane.
 pub struct Loaders {
     /// The authors of a book.
-    pub authors_by_book: Loader<BookId, BookAuthors, AuthorsByBook>,
+    pub authors_by_book: Loader<BookId, BookAuthors, Traced<AuthorsByBook>>,
     /// A book by its id.
-    pub book_by_id: Loader<BookId, MaybeBook, BookById>,
+    pub book_by_id: Loader<BookId, MaybeBook, Traced<BookById>>,
     /// A category by its id.
-    pub category_by_id: Loader<CategoryId, MaybeCategory, CategoryById>,
+    pub category_by_id: Loader<CategoryId, MaybeCategory, Traced<CategoryById>>,
     /// The categories within another.
-    pub categories_by_parent: Loader<CategoryId, Children, CategoriesByParent>,
+    pub categories_by_parent: Loader<CategoryId, Children, Traced<CategoriesByParent>>,
     /// An API key by id.
-    pub api_key_by_id: Loader<ApiKeyId, MaybeApiKey, ApiKeyById>,
+    pub api_key_by_id: Loader<ApiKeyId, MaybeApiKey, Traced<ApiKeyById>>,
     /// A user by id.
-    pub user_by_id: Loader<UserId, MaybeUser, UserById>,
+    pub user_by_id: Loader<UserId, MaybeUser, Traced<UserById>>,
     /// The roles of a user.
-    pub roles_by_user: Loader<UserId, UserRoles, RolesByUser>,
+    pub roles_by_user: Loader<UserId, UserRoles, Traced<RolesByUser>>,
     /// The lines of an order.
-    pub lines_by_order: Loader<OrderId, Lines, LinesByOrder>,
+    pub lines_by_order: Loader<OrderId, Lines, Traced<LinesByOrder>>,
     /// A customer by id.
-    pub customer_by_id: Loader<CustomerId, MaybeCustomer, CustomerById>,
+    pub customer_by_id: Loader<CustomerId, MaybeCustomer, Traced<CustomerById>>,
     /// The newest payment of an order.
-    pub payment_by_order: Loader<OrderId, MaybePayment, PaymentByOrder>,
+    pub payment_by_order: Loader<OrderId, MaybePayment, Traced<PaymentByOrder>>,
     /// An endpoint by id.
-    pub endpoint_by_id: Loader<WebhookEndpointId, MaybeEndpoint, EndpointById>,
+    pub endpoint_by_id: Loader<WebhookEndpointId, MaybeEndpoint, Traced<EndpointById>>,
     /// How much waits for an endpoint.
-    pub backlog_by_endpoint: Loader<WebhookEndpointId, Backlog, BacklogByEndpoint>,
+    pub backlog_by_endpoint: Loader<WebhookEndpointId, Backlog, Traced<BacklogByEndpoint>>,
     /// The newest attempts of a delivery.
-    pub attempts_by_delivery: Loader<WebhookDeliveryId, Attempts, AttemptsByDelivery>,
+    pub attempts_by_delivery: Loader<WebhookDeliveryId, Attempts, Traced<AttemptsByDelivery>>,
 }
 
 impl Loaders {
@@ -97,8 +100,23 @@ impl Loaders {
     }
 }
 
-fn loader<K: Eq + Hash + Clone + std::fmt::Debug, V: Clone, F: BatchFn<K, V>>(batch: F) -> Loader<K, V, F> {
-    Loader::new(batch).with_yield_count(YIELD_COUNT).with_max_batch_size(BATCH_MAX)
+fn loader<K: Eq + Hash + Clone + std::fmt::Debug, V: Clone, F: BatchFn<K, V>>(batch: F) -> Loader<K, V, Traced<F>> {
+    Loader::new(Traced(batch)).with_yield_count(YIELD_COUNT).with_max_batch_size(BATCH_MAX)
+}
+
+/// A batch whose load is a span of its own.
+pub struct Traced<F>(F);
+
+impl<K, V, F: BatchFn<K, V>> BatchFn<K, V> for Traced<F> {
+    async fn load(&mut self, keys: &[K]) -> HashMap<K, V> {
+        let name = std::any::type_name::<F>();
+        let name = name.rsplit("::").next().unwrap_or(name);
+        let span = tracing::trace_span!(
+            target: DETAIL, "load", otel.name = format!("load {name}"), otel.kind = "internal",
+            shelfwise.loader = name, shelfwise.keys = keys.len(),
+        );
+        self.0.load(keys).instrument(span).await
+    }
 }
 
 /// Loads one key. Every batch answers every key, so a missing one means that the resolver which ran the batch was

@@ -20,6 +20,7 @@ use crate::kernel::actor::Actor;
 use crate::kernel::credential::{Credential, Realm};
 use crate::kernel::ids::TenantId;
 use crate::kernel::tenant::{TenantCtx, TenantSlug};
+use crate::telemetry::frames;
 use crate::tenant::identity::principals::Shown;
 
 /// The header that names a tenant by its slug.
@@ -52,6 +53,12 @@ pub async fn tenant(app: &App, headers: &HeaderMap, uri: &Uri, origin: &Origin) 
         None => stranger(app, &named).await?,
         Some(token) => Some(bearers_shop(app, token, &named, origin).await?),
     };
+    if let Some(shop) = &shop {
+        frames::note_tenant(shop.tenant().slug.as_str());
+        if let Actor::User(principal) = shop.actor() {
+            frames::note_user(&principal.user);
+        }
+    }
     Ok(Admitted { named: named.into_iter().next(), shop })
 }
 
@@ -91,6 +98,11 @@ pub async fn admin(app: &App, headers: &HeaderMap, origin: &Origin) -> Result<Op
         AdminClaims::Operator { name } => name,
         AdminClaims::Account { admin, .. } => admin.to_string(),
     };
+    // What an operator calls themselves is theirs to say, and may be anything.
+    match account {
+        Some((admin, _)) => frames::note_user(&admin),
+        None => frames::note_user(&"operator"),
+    }
     let (request_id, address) = (Some(origin.request_id.to_string()), Some(origin.address.to_string()));
     Ok(Some(Operator { name, account, request_id, address }))
 }

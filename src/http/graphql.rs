@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{OperationDefinition, OperationType};
-use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
+use async_graphql::{Name, Request as GraphqlRequest, Response as GraphqlResponse, Variables};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
@@ -21,7 +21,7 @@ use super::conditional::{self, Conditional};
 use super::deprecation::Uses;
 use super::documents::{Found, Place, Sent};
 use super::limits::Toll;
-use super::observe::RequestId;
+use super::observe::{self, RequestId};
 use super::outliving::Outliving;
 use super::parameters::{QUERY_STRING_BYTES_MAX, check_preflight, read_body, read_query};
 use super::refused::Refused;
@@ -38,6 +38,7 @@ use crate::graphql::{
 };
 use crate::kernel::actor::Actor;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces;
 use crate::tenant::idempotency::key::hash;
 
 /// Bytes that the values of variables may come to, each counted once for every place where it is used.
@@ -163,9 +164,6 @@ pub(super) async fn read(app: &Arc<App>, request: Request<Body>, request_id: &Re
 pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
     let Read { app, origin, headers, uri, by_get, body_bytes, sent, mut operation } = read;
     let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
-    if let Some(shop) = &shop {
-        tracing::Span::current().record("tenant.slug", shop.tenant().slug.as_str());
-    }
     let hash = sent.hash.clone();
     let session = shop.as_ref().map(Shop::session);
     let passing = pass(&app, shop.as_ref(), (&headers, &uri), sent, (&mut operation, (by_get, body_bytes))).boxed();
@@ -316,8 +314,9 @@ fn check(
         Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known.as_str() == name)),
         None => operations.next().filter(|_| operations.next().is_none()),
     };
-    let Some((_, operation)) = operation else { return Ok(Cost::LEAST) };
+    let Some((name, operation)) = operation else { return Ok(Cost::LEAST) };
     let operation = &operation.node;
+    observe::note_operation(name.map(Name::as_str), operation);
     // A subscription changes nothing, and is served as events.
     if by_get && operation.ty == OperationType::Mutation {
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));
@@ -355,7 +354,10 @@ async fn execute_tenant(
     }
     let request = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, shop, key));
     let may_be_compressed = compress::allows(&mut operation);
-    let mut response = app.tenant_schema.execute(operation.data(Arc::clone(&request))).await;
+    let span = observe::execution();
+    let executing = app.tenant_schema.execute(operation.data(Arc::clone(&request)));
+    let mut response = executing.instrument(span.clone()).await;
+    observe::executed(&span, &response);
     may_be_compressed.note(&mut response);
     if is_closed {
         answer::hide_suggestions(&mut response);
@@ -373,6 +375,8 @@ async fn execute_tenant(
             return answer::turned_away(error.clone().into());
         }
         let meter = session.meter();
+        traces::note(&span, "shelfwise.sql.statements", i64::from(meter.statements()));
+        traces::note(&span, "shelfwise.sql.round_trips", i64::from(meter.round_trips()));
         app.metrics.sql_statements.observe(f64::from(meter.statements()));
         app.metrics.sql_round_trips.observe(f64::from(meter.round_trips()));
         if app.config.environment == Environment::Development {
@@ -398,7 +402,9 @@ async fn execute_admin(
     }
     let may_be_compressed = compress::allows(&mut operation);
     let operation = operation.data(admin_data(&app, origin, operator));
-    let mut response = app.admin_schema.execute(operation).await;
+    let span = observe::execution();
+    let mut response = app.admin_schema.execute(operation).instrument(span.clone()).await;
+    observe::executed(&span, &response);
     may_be_compressed.note(&mut response);
     if is_closed {
         answer::hide_suggestions(&mut response);

@@ -1,16 +1,23 @@
-//! What every request gets: an id, a span for its log lines, a count and a duration.
+//! What every request gets: an id, a frame for its log lines and its trace, a count and a duration.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use async_graphql::Response as GraphqlResponse;
+use async_graphql::parser::types::{OperationDefinition, OperationType, Selection};
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
 use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use axum::middleware::Next;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
+use uuid::Uuid;
 
+use super::answer;
 use crate::app::App;
+use crate::graphql::ErrorCode;
 use crate::kernel::ids::base32_encode;
+use crate::telemetry::traces::DETAIL;
+use crate::telemetry::{frames, traces};
 
 /// The header that carries the request's id, both ways.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,18 +46,14 @@ impl RequestId {
     }
 }
 
-/// Wraps a request in its id, span, count and duration.
+/// Wraps a request in its id, frame, count and duration.
 pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, next: Next) -> Response<Body> {
     let started = Instant::now();
-    let id = request_id(&app, &request);
+    let made = app.services.clock.new_id();
+    let id = request_id(made, &request);
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!(
-        "request",
-        request.id = id.as_str(),
-        http.method = request.method().as_str(),
-        http.route = route,
-        tenant.slug = tracing::field::Empty,
-    );
+    let caller = traces::of_caller(request.headers());
+    let span = frames::request((id.as_str(), request.method().as_str(), &route), &caller, made);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
 
@@ -58,6 +61,10 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     let duration = started.elapsed();
     app.metrics.http_requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
     app.metrics.http_duration.with_label_values(&[&route]).observe(duration.as_secs_f64());
+    traces::note(&span, "http.response.status_code", i64::from(status.as_u16()));
+    if status.is_server_error() {
+        traces::note_failure(&span, "server_error");
+    }
     let _entered = span.enter();
     let duration_ms = duration.as_secs_f64() * 1e3;
     let is_well = status.is_success() || status == StatusCode::NOT_MODIFIED;
@@ -77,11 +84,44 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     response
 }
 
-fn request_id(app: &App, request: &Request<Body>) -> RequestId {
+/// Notes which operation a request is about: what its document calls it, else the first field of the root.
+pub(super) fn note_operation(name: Option<&str>, operation: &OperationDefinition) {
+    let first = || match &operation.selection_set.node.items.first()?.node {
+        Selection::Field(field) => Some(field.node.name.node.as_str()),
+        Selection::FragmentSpread(_) | Selection::InlineFragment(_) => None,
+    };
+    if let Some(name) = name.or_else(first) {
+        frames::note_operation(name);
+    }
+    traces::note(&Span::current(), "graphql.operation.type", operation_type(operation.ty));
+}
+
+fn operation_type(operation: OperationType) -> &'static str {
+    match operation {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    }
+}
+
+/// The span of an operation's execution.
+pub(super) fn execution() -> Span {
+    tracing::trace_span!(target: DETAIL, "graphql", otel.name = "graphql execute", otel.kind = "internal")
+}
+
+/// Tells the trace what an execution came to.
+pub(super) fn executed(span: &Span, response: &GraphqlResponse) {
+    traces::note(span, "graphql.errors", i64::try_from(response.errors.len()).unwrap_or(i64::MAX));
+    if answer::code(response) == Some(ErrorCode::InternalError) {
+        traces::note_failure(span, "internal_error");
+    }
+}
+
+fn request_id(made: Uuid, request: &Request<Body>) -> RequestId {
     let is_plain = |text: &&str| {
         (1..=REQUEST_ID_LEN_MAX).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
     let given = request.headers().get(X_REQUEST_ID).and_then(|value| value.to_str().ok()).filter(is_plain);
-    RequestId(given.map_or_else(|| base32_encode(app.services.clock.new_id()).into(), Into::into))
+    RequestId(given.map_or_else(|| base32_encode(made).into(), Into::into))
 }

@@ -20,7 +20,7 @@ use futures_util::sink::SinkExt as _;
 use futures_util::stream::{SplitSink, StreamExt as _};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::accept::MediaType;
 use super::client_address::client_address;
@@ -75,6 +75,8 @@ async fn open(app: Arc<App>, plane: Plane, request: Request<Body>) -> Response<B
         app,
         plane,
     };
+    // It is opened in a task of its own, which stands in no frame.
+    let frame = Span::current();
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_BYTES_MAX)
@@ -82,7 +84,7 @@ async fn open(app: Arc<App>, plane: Plane, request: Request<Body>) -> Response<B
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
         .on_failed_upgrade(|error| tracing::debug!(%error, "A socket did not come about"))
-        .on_upgrade(move |socket| attend(socket, asker, seat).in_current_span())
+        .on_upgrade(move |socket| attend(socket, asker, seat).instrument(frame))
 }
 
 /// Attends to a socket from its opening to its end. The seat is given up last: a server that stops waits for it.

@@ -14,6 +14,7 @@ use async_graphql::{Name, Request as GraphqlRequest, Response as GraphqlResponse
 use axum::http::{HeaderMap, Uri};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument as _;
 
 use super::admission::{self, Admitted};
 use super::deprecation::{self, Uses};
@@ -21,7 +22,7 @@ use super::documents::Sent;
 use super::graphql::{Read, admin_data, admit, prepare, run_admin, run_tenant, supervise};
 use super::limits::Toll;
 use super::refused::Refused;
-use super::{answer, credentials};
+use super::{answer, credentials, observe};
 use crate::app::App;
 use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost};
@@ -305,7 +306,7 @@ async fn look(
         Plane::Admin => {
             let operator = admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;
             let request = request.data(admin_data(&app, origin, Some(operator)));
-            let mut response = app.admin_watch_schema.execute(request).await;
+            let mut response = app.admin_watch_schema.execute(request).instrument(observe::execution()).await;
             let cost = async_graphql::value!({ "requested": cost.points, "limit": COST_MAX });
             response.extensions.insert("cost".to_owned(), cost);
             Ok(response)
@@ -330,7 +331,8 @@ async fn look(
                 return Ok(refusal);
             }
             let context = Arc::new(RequestCtx::new(Arc::clone(&app.services), origin, named, Some(shop), None));
-            let mut response = app.watch_schema.execute(request.data(context)).await;
+            let executing = app.watch_schema.execute(request.data(context));
+            let mut response = executing.instrument(observe::execution()).await;
             session.finish().await;
             if let Some(error) = session.refused() {
                 // Nothing was done, which costs a point.

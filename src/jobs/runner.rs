@@ -20,7 +20,9 @@ use super::retry::{chance, wait_after};
 use super::{scribe, tender};
 use crate::db::{Bell, ControlDb, DbError};
 use crate::kernel::clock::Clock;
+use crate::telemetry::frames::{self, Cause, JobNotes};
 use crate::telemetry::jobs::JobMetrics;
+use crate::telemetry::traces;
 
 /// The pause between two claims while most slots are taken: as one job ends others do, and one claim serves them all.
 const CLAIM_PAUSE: Duration = Duration::from_millis(5);
@@ -283,10 +285,8 @@ async fn drain(core: &Core, mut jobs: JoinSet<()>) {
 fn start(core: &Arc<Core>, jobs: &mut JoinSet<()>, job: Job, claimed_at: Instant, ended: mpsc::UnboundedSender<Ended>) {
     let (lifeline, cut) = oneshot::channel();
     core.held().insert(job.id, Held { fence: job.fence, proven_at: claimed_at, lifeline });
-    let span = tracing::info_span!(
-        "job", job.id = %job.id, job.kind = job.kind, job.attempt = job.attempt,
-        tenant.id = job.tenant().map(tracing::field::display)
-    );
+    let notes = JobNotes { id: job.id, kind: &job.kind, attempt: job.attempt, tenant: job.tenant_id };
+    let span = frames::job(&notes, &Cause::of_meta(&job.meta));
     jobs.spawn(attempt(Arc::clone(core), job, cut, ended).instrument(span));
 }
 
@@ -307,6 +307,7 @@ async fn attempt(core: Arc<Core>, job: Job, cut: oneshot::Receiver<()>, ended: m
         },
         answer = answer(core.runner.handlers.get(&kind), job) => core.ending(attempts, answer),
     };
+    note(&ending);
     match &ending {
         Ending::Retry(_, error) => tracing::warn!(error, "An attempt failed"),
         Ending::Discarded(error) => tracing::error!(error, "A job was discarded"),
@@ -314,6 +315,15 @@ async fn attempt(core: Arc<Core>, job: Job, cut: oneshot::Receiver<()>, ended: m
     }
     // Nobody listens any more where the scribe has given up; the lease ends the claim then.
     let _ = ended.send(Ended { verdict: Verdict { claimed, ending }, kind, duration: started.elapsed() });
+}
+
+/// Tells the trace how an attempt ended.
+fn note(ending: &Ending) {
+    let span = tracing::Span::current();
+    traces::note(&span, "shelfwise.job.outcome", ending.outcome());
+    if matches!(ending, Ending::Retry(..) | Ending::Discarded(_)) {
+        traces::note_failure(&span, "attempt_failed");
+    }
 }
 
 /// What a handler answers, its panics and delays among it.

@@ -26,7 +26,7 @@ impl Review {
         for state in overdue_list(&self.0.control, today).await? {
             let Some(row) = &state.row else { continue };
             tracing::warn!(
-                flag = %state.flag, flag.owner = row.owner, flag.ends_on = %row.ends_on, flag.percent = row.percent,
+                flag = %state.flag, flag.ends_on = %row.ends_on, flag.percent = row.percent,
                 "A flag should have gone"
             );
         }

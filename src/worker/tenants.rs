@@ -16,6 +16,7 @@ use crate::jobs::handler::{ATTEMPTS_MAX, TIMEOUT};
 use crate::jobs::{Answer, Handler, Job, Setback};
 use crate::kernel::clock::Clock;
 use crate::kernel::tenant::TenantCtx;
+use crate::telemetry::frames;
 
 /// How long a job is put off whose tenant was closed after it was claimed, or is not migrated yet.
 const CLOSED_PAUSE: TimeDelta = TimeDelta::minutes(1);
@@ -70,6 +71,7 @@ impl<H: TenantHandler> ForTenant<H> {
         let id = job.tenant().ok_or_else(|| Setback::GiveUp("the job is no tenant's".to_owned()))?;
         let tenant = service::tenant_by_id(&self.control, id).await?;
         let tenant = tenant.ok_or_else(|| Setback::GiveUp("the tenant is gone".to_owned()))?;
+        frames::note_tenant(&tenant.slug);
         // Jobs of closed tenants are not claimed; this one's was closed since.
         if tenant.status() != TenantStatus::Active {
             return Err(Setback::Snooze(self.clock.now() + CLOSED_PAUSE));

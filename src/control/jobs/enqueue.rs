@@ -8,6 +8,7 @@ use uuid::Uuid;
 use crate::db::schema::control::jobs;
 use crate::db::{ControlTx, DbError};
 use crate::kernel::ids::TenantId;
+use crate::telemetry::frames;
 
 /// A job that is to be enqueued.
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ pub async fn job_enqueue(tx: &mut ControlTx, job: NewJob) -> Result<bool, DbErro
         jobs::state.eq(state),
         // NULL where the database's own time is meant: the column's default is `now()`.
         job.at.map(|at| jobs::scheduled_at.eq(at)),
+        frames::meta().map(|meta| jobs::meta.eq(meta)),
     ));
     Ok(tx.execute(insert.on_conflict_do_nothing()).await? == 1)
 }

@@ -14,6 +14,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
+use tracing::Instrument as _;
 
 use super::message::{Close, Said, Says, read};
 use crate::graphql::{ApiError, ErrorCode};
@@ -23,6 +24,7 @@ use crate::http::serve::DRAIN_TIMEOUT;
 use crate::http::watched::{Asker, Opened, Plane, Watched};
 use crate::http::{answer, credentials};
 use crate::live::Seat;
+use crate::telemetry::frames;
 
 /// Operations of a socket that are under way, subscriptions among them, and what goes on of those that the client has ended.
 const OPERATIONS_MAX: u32 = 50;
@@ -174,7 +176,6 @@ impl<'a> Conversation<'a> {
                 let (tenant, principal) =
                     credentials::tenant(&self.asker).boxed().await.map_err(|error| refused(&error))?;
                 self.seat.take(Some(tenant.id)).map_err(|_| Close::Full)?;
-                tracing::Span::current().record("tenant.slug", tenant.slug.as_str());
                 let live = &self.asker.app.live;
                 Some(live.listen(tenant.id, &tenant.slug, credentials::standing(&principal)))
             }
@@ -203,12 +204,13 @@ impl<'a> Conversation<'a> {
             return Ok(());
         };
         asker.place = Some(Arc::new(place));
+        let frame = frames::operation(&asker.origin.request_id);
         let (handle, registration) = AbortHandle::new_pair();
         let number = self.count;
         self.under_way.insert(id.clone(), (number, handle));
         let operation = Operation { asker, id: id.clone(), out: self.out.clone() };
         let running = async move { Ended { close: operation.run(parameters).await, id, number } };
-        let running = Abortable::new(running, registration);
+        let running = Abortable::new(running.instrument(frame), registration);
         self.operations.push(running.map(Result::ok).boxed());
         Ok(())
     }

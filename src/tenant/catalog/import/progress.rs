@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 use super::repo;
 use crate::db::{DbError, TenantSession, TenantTx};
@@ -32,7 +33,7 @@ impl Progress {
         let (rows, heard) = watch::channel(0);
         let started_at = clock.now();
         #[expect(clippy::disallowed_methods, reason = "it ends when the import has, however that ends")]
-        tokio::spawn(write_down(id, session, started_at, clock, heard));
+        tokio::spawn(write_down(id, session, started_at, clock, heard).in_current_span());
         Self(rows)
     }
 
