@@ -1,4 +1,4 @@
--- version 20261128000008
+-- version 20261129000009
 -- What the migrations up to this version make, at once: printed by `shelfwise schema baseline`.
 
 CREATE TABLE audit_log (
@@ -73,6 +73,7 @@ CREATE TABLE events (
     entity text NOT NULL,
     data jsonb NOT NULL,
     at timestamp with time zone NOT NULL,
+    cause jsonb,
     CONSTRAINT events_kind_check CHECK ((kind ~ '^[a-z_]+\.[a-z_]+$'::text)),
     CONSTRAINT events_version_check CHECK ((version > 0)),
     CONSTRAINT events_pkey PRIMARY KEY ("position")

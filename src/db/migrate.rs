@@ -33,8 +33,8 @@ pub const CONTROL_VERSION_MIN: &str = "20261129000001";
 
 /// The oldest tenant schema that this release works on.
 ///
-/// This release keeps with a payment whose account takes it, which has no column before.
-pub const TENANT_VERSION_MIN: &str = "20261128000008";
+/// This release keeps with an event which request it is of, which has no column before.
+pub const TENANT_VERSION_MIN: &str = "20261129000009";
 
 /// The advisory lock that runs of the control plane's migrations take: replicas that start together do not race.
 const ADVISORY_LOCK: i64 = 0x5348_454c_4657; // "SHELFW"

@@ -254,6 +254,7 @@ diesel::table! {
         entity -> Text,
         data -> Jsonb,
         at -> Timestamptz,
+        cause -> Nullable<Jsonb>,
     }
 }
 

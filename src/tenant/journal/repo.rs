@@ -37,6 +37,8 @@ statement!(
         request_id: Option<String> => Nullable<Text>,
         /// From which address.
         address: Option<String> => Nullable<Text>,
+        /// Which request they are of.
+        cause: Option<Value> => Nullable<Jsonb>,
         /// The events.
         event_ids: Vec<Uuid> => Array<SqlUuid>,
         /// What happened by each.
@@ -64,8 +66,8 @@ statement!(
              hash)
          SELECT audit_sequence, $1, {}, {}, {}, {}, {}::json, {}::json, {}, {}, {}, audit_hash FROM head),
      event AS (
-         INSERT INTO events (position, id, kind, version, entity, data, at)
-         SELECT event_position - $2 + new.ordinality, new.id, new.kind, new.version, new.entity, new.data, $1
+         INSERT INTO events (position, id, kind, version, entity, data, at, cause)
+         SELECT event_position - $2 + new.ordinality, new.id, new.kind, new.version, new.entity, new.data, $1, {}
          FROM head, unnest({}, {}, {}, {}, {}) WITH ORDINALITY AS new (id, kind, version, entity, data, ordinality))
      SELECT (audit_sequence - anchored_sequence) % 1000 = 1,
          coalesce((event_position - dispatch_from + 1000) / 1000

@@ -8,6 +8,7 @@ use super::act::Act;
 use super::repo::{self, JournalInsert};
 use crate::db::{DbError, TenantRead, TenantSession, TenantTx};
 use crate::kernel::journal::Change;
+use crate::telemetry::frames;
 use crate::tenant::audit::chain::{Fields, digest};
 use crate::tenant::audit::head::ANCHOR;
 use crate::tenant::audit::personal;
@@ -62,7 +63,8 @@ pub async fn write_down<E: From<DbError> + From<KeyError>>(
             tx.enqueue(act.clock.new_id(), job, events::payload(event), None).await?;
         }
     }
-    let journal = entry(act, change)?.with(events);
+    let mut journal = entry(act, change)?.with(events);
+    journal.cause = if journal.count > 0 { frames::meta() } else { None };
     let ((), wanted) = try_join(beside(tx), repo::journal_insert(tx, journal)).await?;
     if wanted.anchor {
         let at = act.now() + ANCHOR_DELAY;
@@ -89,6 +91,7 @@ fn entry(act: Act<'_>, change: Change) -> Result<JournalInsert, KeyError> {
         sealed: None,
         request_id: act.request_id.map(str::to_owned),
         address: act.address.map(|address| address.to_string()),
+        cause: None,
         event_ids: Vec::new(),
         event_kinds: Vec::new(),
         event_versions: Vec::new(),

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use self::repo::Picked;
@@ -24,6 +25,8 @@ use crate::failure::Failure;
 use crate::kernel::clock::Clock;
 use crate::kernel::ids::{EventId, WebhookEndpointId};
 use crate::outbound::Outbound;
+use crate::telemetry::frames::{self, Cause};
+use crate::telemetry::traces;
 use crate::tenant::journal;
 use crate::tenant::journal::Act;
 
@@ -111,15 +114,23 @@ impl Courier<'_> {
     async fn attempt(&self, endpoint: &Endpoint, opened: &Opened, sent: Picked) -> Outcome {
         let (at, began) = (self.clock.now(), Instant::now());
         let id = EventId(sent.event).to_string();
+        let cause = sent.cause.as_ref().map(Cause::of_meta).unwrap_or_default();
+        let frame = frames::attempt(&endpoint.id.to_string(), sent.id, &id, &cause);
         let secrets: Vec<_> = opened.secrets.iter().collect();
         let reply = match signing::headers(&secrets, &id, at, &sent.body) {
             Ok(mut headers) => {
+                traces::tell(&frame, &mut headers);
                 extend(&mut headers, opened);
                 let body = Bytes::from(sent.body.clone());
-                self.outbound.post(&endpoint.url, headers, body).await.map_err(|error| error.to_string())
+                let posting = self.outbound.post(&endpoint.url, headers, body).instrument(frame.clone());
+                posting.await.map_err(|error| error.to_string())
             }
             Err(error) => Err(error.to_string()),
         };
+        match &reply {
+            Ok(reply) => traces::note(&frame, "http.response.status_code", i64::from(reply.status)),
+            Err(_) => traces::note_failure(&frame, "unanswered"),
+        }
         let latency_ms = i32::try_from(began.elapsed().as_millis()).unwrap_or(i32::MAX);
         Outcome { sent, at, latency_ms, reply }
     }

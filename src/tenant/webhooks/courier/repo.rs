@@ -66,6 +66,8 @@ pub struct Picked {
     pub attempts_total: i32,
     /// Deliveries that wait, this one and those that may not be sent yet included.
     pub pending: i64,
+    /// Which request the event is of, as far as it is known.
+    pub cause: Option<Value>,
 }
 
 /// What became of an attempt, and of the delivery by it.
@@ -193,8 +195,9 @@ statement!(
         now: Option<DateTime<Utc>> => Nullable<Timestamptz>,
         /// So many at most.
         max: i64 => BigInt,
-    } -> (SqlUuid, SqlUuid, BigInt, Binary, SmallInt, Integer, BigInt) =
-    "SELECT delivery.id, event_id, position, body, attempts, attempts_total, first.pending
+    } -> (SqlUuid, SqlUuid, BigInt, Binary, SmallInt, Integer, BigInt, Nullable<Jsonb>) =
+    "SELECT delivery.id, event_id, position, body, attempts, attempts_total, first.pending,
+         (SELECT events.cause FROM events WHERE events.position = delivery.position)
      FROM webhook_deliveries AS delivery JOIN (
          SELECT id, pending FROM (
              SELECT id, ordering_key, position, next_attempt_at, attempts, count(*) OVER () AS pending,
