@@ -1,5 +1,7 @@
-//! Frames: a request, an operation of a socket, a job, an attempt of a webhook. Each is a span, by which every log line that is
-//! written within it tells whose it is, and every job that is enqueued within it which request it is for.
+//! Frames: a request, an operation of a socket, a job, an attempt of a webhook.
+//!
+//! Each is a span, by which every log line that is written within it tells whose it is, and every job that is enqueued within it
+//! which request it is for.
 //!
 //! A frame has the level of errors, so that it is there whatever is logged. What it notes is told by each of its lines, so none of it
 //! is personal: ids, slugs, names of the schema and of operations.

@@ -29,4 +29,5 @@ mod outbound;
 mod realtime;
 mod redis;
 mod settings;
+mod telemetry;
 mod webhooks;

@@ -16,6 +16,7 @@ use shelfwise::kernel::ids::ArchiveId;
 use super::{Store, exported, row, traces};
 use crate::harness::World;
 use crate::harness::cluster::psql_of;
+use crate::harness::logs;
 use crate::harness::world::{fresh_slug, master_key, operator};
 
 /// How long a worker may take.
@@ -57,9 +58,9 @@ impl Site {
             .env("JWT_KEYS", JwtKey::generate("test-1").unwrap().to_setting())
             .env("PORT", "0")
             .env("SPARE_SCHEMAS", "0")
-            .env("LOG_LEVEL", "error")
+            .envs(logs::SETTINGS)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(logs::file())
             .spawn()
             .unwrap()
     }

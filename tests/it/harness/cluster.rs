@@ -18,6 +18,7 @@ static SHARED: OnceLock<(Cluster, DatabaseUrls)> = OnceLock::new();
 /// The cluster, and the database in it that has the control plane's tables.
 fn shared() -> &'static (Cluster, DatabaseUrls) {
     SHARED.get_or_init(|| {
+        super::logs::capture();
         // A thread and runtime of its own: the first test's runtime ends with the first test.
         let start = || {
             tokio::runtime::Runtime::new().unwrap().block_on(async {

@@ -9,8 +9,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::oneshot;
 
-/// How long a process may take to listen.
-const START_TIMEOUT: Duration = Duration::from_secs(20);
+use super::logs;
+
+/// How long a process may take to listen, on a machine that has much else to do.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running process of the program, and what its log is read into. It is killed when it is dropped.
 pub struct Process<L> {
@@ -47,6 +49,7 @@ impl<L: Default + Send + 'static> Process<L> {
             let (mut log, mut tell) = (L::default(), Some(tell));
             for line in BufReader::new(stderr).split(b'\n') {
                 let line = String::from_utf8_lossy(&line.unwrap()).into_owned();
+                logs::keep(&line);
                 let entry: Value = serde_json::from_str(&line).unwrap_or_default();
                 if let Some(address) = entry["http.address"].as_str()
                     && let Some(tell) = tell.take()
@@ -91,10 +94,15 @@ impl<L: Default + Send + 'static> Process<L> {
     }
 }
 
+/// Reads all that a log says.
+pub fn all(log: &mut Vec<Value>, line: String, entry: &Value) {
+    log.push(if entry.is_object() { entry.clone() } else { line.into() });
+}
+
 /// Reads what a log has of warnings and worse, and what is no line of a log at all.
 pub fn warnings(log: &mut Vec<Value>, line: String, entry: &Value) {
     if !matches!(entry["level"].as_str(), Some("INFO" | "DEBUG" | "TRACE")) {
-        log.push(if entry.is_object() { entry.clone() } else { line.into() });
+        all(log, line, entry);
     }
 }
 

@@ -14,6 +14,7 @@ use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::ids::JobId;
 
 use super::queue::{PATIENCE, Queue, Script, Worker, next, told};
+use crate::harness::logs;
 use crate::harness::world::operator;
 
 /// The only code of a refusal.
@@ -123,8 +124,9 @@ async fn a_worker_process_that_is_killed_leaves_its_jobs_to_others() {
         .env("DATABASE_URL", queue.urls.runtime.expose_secret())
         .env("JWT_KEYS", JwtKey::generate("test-1").unwrap().to_setting())
         .env("PORT", "0")
-        .env("LOG_LEVEL", "warn")
+        .envs(logs::SETTINGS)
         .stdout(Stdio::null())
+        .stderr(logs::file())
         .spawn()
         .unwrap();
     queue.until("SELECT state FROM control.jobs WHERE kind = 'platform.patrol'", "running").await;

@@ -68,12 +68,12 @@ async fn the_plain_command_brings_everything_up_to_date_and_names_who_is_not() {
     let fleet = Fleet::of(2).await;
     fleet.take_back().await;
     let schema = fleet.schema(0);
-    fleet.sql(&format!(r#"CREATE TABLE "{schema}".deprecated_usage (mine int)"#)).await;
+    fleet.sql(&format!(r#"ALTER TABLE "{schema}".events ADD COLUMN cause int"#)).await;
     let failure = fleet.failure(&[]);
     assert!(failure.contains(&fleet.tenants[0].slug) && failure.contains("1 tenants were not migrated"), "{failure}");
     assert!(fleet.failure(&["check"]).contains("migrate before the deploy"));
 
-    fleet.sql(&format!(r#"DROP TABLE "{schema}".deprecated_usage"#)).await;
+    fleet.sql(&format!(r#"ALTER TABLE "{schema}".events DROP COLUMN cause"#)).await;
     let again = fleet.answer(&["--json"]);
     assert_eq!((&again["tenants"], &again["failed"]), (&json!(1), &json!([])));
     assert_eq!(again["run"]["status"], "completed");

@@ -71,7 +71,7 @@ async fn whenever_a_leader_is_killed_the_next_run_finishes_and_does_nothing_twic
     fleet.take_back().await;
     // One tenant is busy, so no run ends before it is killed.
     let holder = fleet.hold_up(4).await;
-    for done in [0, 1, 4] {
+    for (turn, done) in [0, 1, 4].into_iter().enumerate() {
         let mut leader = fleet.begin();
         fleet
             .until(
@@ -79,7 +79,8 @@ async fn whenever_a_leader_is_killed_the_next_run_finishes_and_does_nothing_twic
                 "true",
             )
             .await;
-        fleet.until("SELECT count(*) FROM control.migration_runs WHERE leader IS NOT NULL", "1").await;
+        // Not the one before it, whose name is still there.
+        fleet.until("SELECT leader_fence FROM control.migration_runs", &(turn + 1).to_string()).await;
         leader.kill().unwrap();
         leader.wait().unwrap();
         assert_eq!(fleet.ask("SELECT status FROM control.migration_runs").await, "running");

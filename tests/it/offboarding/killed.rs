@@ -7,6 +7,7 @@ use secrecy::ExposeSecret as _;
 use shelfwise::config::auth::JwtKey;
 
 use super::{PATIENCE, Site};
+use crate::harness::logs;
 use crate::harness::world::master_key;
 
 /// A worker in a process of its own. It is killed when it is dropped, if not before.
@@ -26,10 +27,10 @@ impl Process {
             .env("MASTER_KEYS", master_key().to_setting())
             .env("OBJECT_STORE_URL", format!("file://{}", site.objects.path().display()))
             .env("PORT", "0")
-            .env("LOG_LEVEL", "error")
+            .envs(logs::SETTINGS)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(logs::file())
             .spawn()
             .unwrap();
         Self(child)

@@ -14,6 +14,7 @@ use super::{Site, endpoint};
 use crate::harness::World;
 use crate::harness::clock::TestClock;
 use crate::harness::cluster::psql_of;
+use crate::harness::logs;
 use crate::harness::receiver::Receiver;
 use crate::harness::world::master_key;
 
@@ -37,9 +38,9 @@ fn worker(world: &World) -> Child {
         .env("MASTER_KEYS", master_key().to_setting())
         .env("JWT_KEYS", shelfwise::config::auth::JwtKey::generate("test-1").unwrap().to_setting())
         .env("PORT", "0")
-        .env("LOG_LEVEL", "error")
+        .envs(logs::SETTINGS)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(logs::file())
         .spawn()
         .unwrap()
 }

@@ -35,7 +35,7 @@ impl Log {
     /// Whether a line names one shop at most and, if it tells an error, has an excuse.
     fn is_right(&mut self, line: &str, entry: &Value, slugs: &[String; 2]) -> bool {
         for (lines, slug) in self.lines.iter_mut().zip(slugs) {
-            *lines += u64::from(entry["span"]["tenant.slug"] == slug.as_str());
+            *lines += u64::from(entry["tenant.slug"] == slug.as_str());
         }
         // A request's id is made of its sender's slug, so this compares the sender with everything else in the line.
         let names_both = slugs.iter().all(|slug| line.contains(slug.as_str()));
