@@ -1,6 +1,7 @@
 //! The one place where the parts of the server are put together.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use futures_util::future::FutureExt as _;
@@ -19,6 +20,7 @@ use crate::db::pool::Pool;
 use crate::db::tls::Target;
 use crate::db::{Bell, ControlDb, News, OwnerDb, TenantDb};
 use crate::graphql::Services;
+use crate::graphql::asked::root_fields;
 use crate::graphql::cost::Costs;
 use crate::graphql::deprecation::Deprecations;
 use crate::graphql::schema::{
@@ -37,10 +39,14 @@ use crate::payments::PaymentProvider;
 use crate::payments::simulator::Simulator;
 use crate::redis::Redis;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::operations::Operations;
 use crate::tenant::deprecations::counter::Counter;
 use crate::tenant::identity::principals::Principals;
 use crate::tenant::settings::ShopSettings;
 use crate::vault::Vault;
+
+/// The least pause between two questions for the memory of a backend.
+const BACKEND_PAUSE: Duration = Duration::from_secs(10);
 
 /// The channel on which the registry's changes are notified, by a trigger of `control.tenants`.
 const TENANTS_CHANNEL: &str = "shelfwise_tenants";
@@ -67,6 +73,8 @@ pub struct App {
     pub objects: Objects,
     /// What is counted.
     pub metrics: Metrics,
+    /// Where operations are counted.
+    pub operations: Operations,
     /// Parsed documents.
     pub documents: Documents,
     /// What operations of the tenants' API may cost.
@@ -94,10 +102,9 @@ impl App {
     /// No database is configured, or a URL or key is malformed.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let urls = urls(&config)?;
-        let database = &config.database;
         let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
         let listen_target = Target::from_url(urls.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
-        let control = ControlDb::new(Pool::control(runtime.clone(), database.checkout_timeout));
+        let control = ControlDb::new(Pool::control(runtime.clone(), config.database.checkout_timeout));
         let redis = config.redis.url.as_ref().map(|url| Redis::new(url, config.redis.answer_timeout)).transpose()?;
         let (bell, news) = (Bell::default(), News::new(redis.is_some()));
         let metrics = Metrics::new()?;
@@ -113,11 +120,9 @@ impl App {
         tasks.spawn(bell.clone().carry(control.clone()).map(drop));
         let carrier = Carrier { news: news.clone(), control: control.clone(), redis: redis.clone(), name };
         tasks.spawn(carrier.run(listen_target));
-        if let Some(cache) = &cache {
-            tasks.spawn(cache.clone().run().map(drop));
-        }
+        cache.iter().cloned().for_each(|cache| drop(tasks.spawn(cache.run().map(drop))));
         let (tenant_schema, admin_schema) = (tenant_schema(), admin_schema());
-        let tenant_sdl = tenant_schema.sdl_with_options(sdl_options());
+        let (tenant_sdl, admin_sdl) = sdls(&tenant_schema, &admin_schema);
         Ok(Self {
             owner: urls.owner.is_some().then(|| owner(urls)).transpose()?,
             principals: Principals::new(tenants.clone(), vault.clone(), Arc::clone(&clock))
@@ -149,10 +154,11 @@ impl App {
             }),
             mailer: Mailer::from_config(&config.mail)?,
             objects: Objects::new(config.objects.clone()),
+            operations: Operations::new(&metrics.operations, root_fields(&tenant_sdl), root_fields(&admin_sdl)),
             metrics,
             documents: Documents::new(config.http.trusted_documents),
             tenant_costs: Costs::new(&tenant_sdl),
-            admin_costs: Costs::new(&admin_schema.sdl_with_options(sdl_options())),
+            admin_costs: Costs::new(&admin_sdl),
             tenant_schema,
             admin_schema,
             watch_schema: watch_schema(),
@@ -165,6 +171,11 @@ impl App {
     }
 }
 
+/// The texts of both schemas.
+fn sdls(tenant: &TenantSchema, admin: &AdminSchema) -> (String, String) {
+    (tenant.sdl_with_options(sdl_options()), admin.sdl_with_options(sdl_options()))
+}
+
 /// The tenants' door by a configuration.
 fn tenants(runtime: Target, config: &Config, metrics: &Metrics) -> TenantDb {
     let database = &config.database;
@@ -172,7 +183,8 @@ fn tenants(runtime: Target, config: &Config, metrics: &Metrics) -> TenantDb {
     let patience = database.checkout_timeout.min(config.http.request_timeout);
     let pool = Pool::new(runtime, database.pool_max, patience, database.tenants_per_connection_max)
         .with_queue_max(database.queue_max)
-        .with_metrics(metrics.admission.clone());
+        .with_metrics(metrics.admission.clone())
+        .with_backends(metrics.backends.clone(), BACKEND_PAUSE);
     TenantDb::new(pool)
 }
 

@@ -4,6 +4,7 @@
 //! `TenantCtx` and nothing less. [`control`] reaches the control schema and has no search path. [`owner`] is the login
 //! that changes schemas, used by provisioning, migrations and offboarding.
 
+mod backends;
 pub mod bell;
 pub mod catalogue;
 pub mod connection;

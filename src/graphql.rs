@@ -3,6 +3,7 @@
 //! Types here translate and decide nothing. No type derives both a diesel and a GraphQL trait.
 
 pub mod access;
+pub mod asked;
 pub mod call;
 pub mod changelog;
 pub mod connection;

@@ -14,6 +14,7 @@ pub mod graphql;
 pub mod health;
 pub mod jwks;
 pub mod limits;
+mod metrics;
 pub mod observe;
 pub mod outliving;
 pub mod page;

@@ -54,5 +54,8 @@ $$;
 REVOKE USAGE ON LANGUAGE plpgsql FROM PUBLIC;
 GRANT USAGE ON LANGUAGE plpgsql TO shelfwise_owner;
 
+-- What a backend of its own has allocated, which PostgreSQL lets only superusers ask: the server tells it as a metric.
+GRANT EXECUTE ON FUNCTION pg_catalog.pg_get_backend_memory_contexts() TO shelfwise;
+
 -- Nothing is ever kept in `public`.
 REVOKE ALL ON SCHEMA public FROM PUBLIC;

@@ -1,13 +1,14 @@
 //! A pooled connection and its manager: when one is fit for the next borrower.
 
 use std::collections::HashSet;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use diesel_async::pooled_connection::PoolableConnection as _;
 use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
 
+use super::backends::Backends;
 use super::error::DbError;
 use super::tls::Target;
 use crate::kernel::ids::TenantId;
@@ -25,6 +26,16 @@ pub struct Connection {
     poisoned: AtomicBool,
     /// The tenants this backend has served. It keeps a descriptor of each of their tables until it ends.
     tenants_seen: Mutex<HashSet<TenantId>>,
+    /// Where it is told what the backend takes, if anywhere.
+    pub(super) backends: Option<Arc<Backends>>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Some(backends) = &self.backends {
+            backends.closed(self.tenants_seen.get_mut().unwrap_or_else(std::sync::PoisonError::into_inner).len());
+        }
+    }
 }
 
 impl Connection {
@@ -55,6 +66,7 @@ impl Connection {
 pub struct Manager {
     target: Target,
     tenants_per_connection_max: usize,
+    backends: Arc<OnceLock<Arc<Backends>>>,
 }
 
 /// What a runtime connection must find when it connects: an empty search path.
@@ -65,10 +77,13 @@ struct Path {
 }
 
 impl Manager {
-    /// A manager of connections to one database.
-    #[must_use]
-    pub fn new(target: Target, tenants_per_connection_max: usize) -> Self {
-        Self { target, tenants_per_connection_max }
+    /// A manager of connections to one database. What backends take is told where it is said by then.
+    pub(super) fn new(
+        target: Target,
+        tenants_per_connection_max: usize,
+        backends: Arc<OnceLock<Arc<Backends>>>,
+    ) -> Self {
+        Self { target, tenants_per_connection_max, backends }
     }
 }
 
@@ -88,6 +103,7 @@ impl bb8::ManageConnection for Manager {
                 dirty: AtomicBool::new(false),
                 poisoned: AtomicBool::new(false),
                 tenants_seen: Mutex::default(),
+                backends: self.backends.get().map(Arc::clone),
             })
         } else {
             Err(DbError::Other("the login's search path is not empty: run deploy/postgres/logins.sql".to_owned()))

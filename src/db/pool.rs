@@ -1,14 +1,16 @@
 //! Pools: bb8 with our manager, an error sink that speaks, and fair admission before it.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use super::backends::Backends;
 use super::connection::{CONNECT_TIMEOUT, Manager};
 use super::error::DbError;
 use super::fair::{Admission, Borrower, Permit, Reason, Rules, Shed, label};
 use super::tls::Target;
 use crate::telemetry::admission::AdmissionMetrics;
+use crate::telemetry::backends::BackendMetrics;
 
 /// A connection is closed at this age; its backend gives back what it gathered.
 const LIFETIME_MAX: Duration = Duration::from_secs(20 * 60);
@@ -30,6 +32,8 @@ pub struct Pool {
     size_max: u32,
     /// Where waits and refusals are counted, if anywhere.
     metrics: Option<AdmissionMetrics>,
+    /// Where it is told what backends take, if anywhere. Connections have it too.
+    backends: Arc<OnceLock<Arc<Backends>>>,
     /// Transactions that stood in another schema than they were opened for.
     violations: Arc<AtomicU64>,
 }
@@ -61,6 +65,7 @@ impl Pool {
     /// A pool that connects when it is first asked.
     #[must_use]
     pub fn new(target: Target, size_max: u32, checkout_timeout: Duration, tenants_per_connection_max: usize) -> Self {
+        let backends = Arc::default();
         let bb8 = bb8::Pool::builder()
             .max_size(size_max)
             .min_idle(None)
@@ -70,9 +75,9 @@ impl Pool {
             .retry_connection(false)
             .queue_strategy(bb8::QueueStrategy::Lifo)
             .error_sink(Box::new(LogSink))
-            .build_unchecked(Manager::new(target.clone(), tenants_per_connection_max));
+            .build_unchecked(Manager::new(target.clone(), tenants_per_connection_max, Arc::clone(&backends)));
         let admission = Admission::new(Rules::new(size_max, QUEUE_MAX, checkout_timeout));
-        Self { bb8, target, admission, checkout_timeout, size_max, metrics: None, violations: Arc::default() }
+        Self { bb8, target, admission, checkout_timeout, size_max, metrics: None, backends, violations: Arc::default() }
     }
 
     /// The same, where no more operations than these wait. To be said before anybody borrows.
@@ -86,6 +91,14 @@ impl Pool {
     #[must_use]
     pub fn with_metrics(self, metrics: AdmissionMetrics) -> Self {
         Self { metrics: Some(metrics), ..self }
+    }
+
+    /// The same, telling what backends take: how many tenants each had served, and the memory of one of them after every such pause.
+    /// To be said before anybody borrows.
+    #[must_use]
+    pub fn with_backends(self, metrics: BackendMetrics, pause: Duration) -> Self {
+        let _ = self.backends.set(Arc::new(Backends::new(metrics, pause)));
+        self
     }
 
     /// The control plane's pool: small, and apart from the tenants'.

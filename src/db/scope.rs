@@ -74,6 +74,11 @@ impl Held {
         Ok(Arc::new(Self { borrowed: Some(borrowed), target, meter, violations }))
     }
 
+    /// The same connection for something else, of which nobody counts the statements.
+    fn of(borrowed: Borrowed, target: Target, violations: Arc<AtomicU64>) -> Arc<Self> {
+        Arc::new(Self { borrowed: Some(borrowed), target, meter: Arc::default(), violations })
+    }
+
     pub(super) fn connection(&self) -> &super::connection::Connection {
         match &self.borrowed {
             Some(borrowed) => &borrowed.connection,
@@ -183,8 +188,13 @@ impl Drop for Held {
     #[expect(clippy::disallowed_methods, reason = "a drop cannot wait; the task is bounded by its own timeout")]
     fn drop(&mut self) {
         let Some(borrowed) = self.borrowed.take() else { return };
-        if borrowed.connection.is_dirty() && tokio::runtime::Handle::try_current().is_ok() {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        if borrowed.connection.is_dirty() {
             tokio::spawn(clean_up(borrowed, self.target.clone()).in_current_span());
+        } else if let Some(turn) = borrowed.connection.backends.as_ref().and_then(|backends| backends.turn()) {
+            tokio::spawn(turn.measure(Self::of(borrowed, self.target.clone(), Arc::clone(&self.violations))));
         }
     }
 }

@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use super::accept::MediaType;
 use crate::graphql::{ApiError, ErrorCode};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::operations::Outcome;
 
 /// The status of a request that cannot be parsed, validated or coerced, in the newer media type. The newest draft of
 /// the specification says 422 for the latter two, its public audit 400; this is the one place that decides.
@@ -157,6 +158,28 @@ fn first_code(response: &GraphqlResponse) -> Option<StatusCode> {
 pub fn code(response: &GraphqlResponse) -> Option<ErrorCode> {
     let code = code_of(response.errors.first()?)?;
     ErrorCode::ALL.into_iter().find(|known| known.as_str() == code)
+}
+
+/// What an operation with an error counts as: what is ours, or the caller's to mend.
+#[must_use]
+pub fn outcome_of(code: ErrorCode) -> Outcome {
+    match code {
+        ErrorCode::InternalError | ErrorCode::ServiceUnavailable | ErrorCode::Timeout => Outcome::Failed,
+        _ => Outcome::Refused,
+    }
+}
+
+/// What an operation counts as by its answer: as failed if any of its errors is ours.
+#[must_use]
+pub fn outcome(response: &GraphqlResponse) -> Outcome {
+    if response.errors.is_empty() {
+        return Outcome::Well;
+    }
+    let is_ours = |code: &str| {
+        let known = ErrorCode::ALL.into_iter().find(|known| known.as_str() == code);
+        known.is_some_and(|code| outcome_of(code) == Outcome::Failed)
+    };
+    if response.errors.iter().filter_map(code_of).any(is_ours) { Outcome::Failed } else { Outcome::Refused }
 }
 
 fn code_of(error: &ServerError) -> Option<&str> {

@@ -14,6 +14,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use chrono::NaiveDate;
+use prometheus::IntCounterVec;
 
 use super::answer::has_data;
 use crate::app::App;
@@ -95,6 +96,7 @@ pub(super) struct Uses {
 /// Whose use is counted, and where.
 struct User {
     counter: Counter,
+    uses: IntCounterVec,
     tenant: Arc<TenantCtx>,
     /// The operation's name; empty where it has none.
     operation: String,
@@ -129,7 +131,8 @@ impl Uses {
             // Names are ASCII.
             operation.truncate(OPERATION_LEN_MAX);
             let (counter, tenant) = (app.services.usage.clone(), shop.shared_tenant());
-            Some(User { counter, tenant, operation, credential, client: client_name(headers) })
+            let uses = app.metrics.deprecated_uses.clone();
+            Some(User { counter, uses, tenant, operation, credential, client: client_name(headers) })
         });
         let dated = used.into_iter().map(|part| {
             let removal_on = part.removal_on(extensions);
@@ -173,7 +176,10 @@ impl Uses {
 
     /// Counts the use of each.
     fn count(&self) {
-        let Some(User { counter, tenant, operation, credential, client }) = &self.user else { return };
+        let Some(User { counter, uses, tenant, operation, credential, client }) = &self.user else { return };
+        for (part, _) in &self.parts {
+            uses.with_label_values(&[part.coordinate.as_str()]).inc();
+        }
         let key = |(part, _): &(Arc<Part>, NaiveDate)| UsageKey {
             part: part.coordinate.clone(),
             operation: operation.clone(),

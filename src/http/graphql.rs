@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use async_graphql::parser::types::{OperationDefinition, OperationType};
-use async_graphql::{Name, Request as GraphqlRequest, Response as GraphqlResponse, Variables};
+use async_graphql::{Request as GraphqlRequest, Response as GraphqlResponse, Variables};
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, Method, Request, Response, Uri};
@@ -30,6 +30,7 @@ use crate::app::App;
 use crate::config::Environment;
 use crate::config::http::TrustedDocuments;
 use crate::control::audit::Operator;
+use crate::graphql::asked::{asked, meant};
 use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost, Costs};
 use crate::graphql::guard::{Guarded, Unfit};
@@ -38,6 +39,7 @@ use crate::graphql::{
 };
 use crate::kernel::actor::Actor;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::operations::{Outcome, Plane, Tally};
 use crate::telemetry::traces;
 use crate::tenant::idempotency::key::hash;
 
@@ -69,7 +71,7 @@ pub async fn tenant(State(app): State<Arc<App>>, request: Request<Body>) -> Resp
     if page::is_wanted(&request) {
         return page::index(&app);
     }
-    answer(app, request, |read| run_tenant(read).boxed()).await
+    answer(app, request, Plane::Tenant, |read| run_tenant(read).boxed()).await
 }
 
 /// `/admin/graphql`: the operators' API.
@@ -77,15 +79,23 @@ pub async fn admin(State(app): State<Arc<App>>, request: Request<Body>) -> Respo
     if page::is_wanted(&request) {
         return page::index(&app);
     }
-    answer(app, request, |read| run_admin(read).boxed()).await
+    answer(app, request, Plane::Admin, |read| run_admin(read).boxed()).await
 }
 
 /// What both endpoints have in common: media types, the body, the deadline, the status.
-async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) -> Running) -> Response<Body> {
+async fn answer(
+    app: Arc<App>,
+    request: Request<Body>,
+    plane: Plane,
+    run: impl FnOnce(Read) -> Running,
+) -> Response<Body> {
     let request_id = request.extensions().get::<RequestId>().cloned().unwrap_or_default();
     let media_type = match negotiate(request.headers()) {
         Ok(media_type) => media_type,
-        Err(error) => return answer::refused(error, MediaType::Json, request_id.as_str(), &app.metrics),
+        Err(error) => {
+            app.operations.begin(plane).end(answer::outcome_of(error.code));
+            return answer::refused(error, MediaType::Json, request_id.as_str(), &app.metrics);
+        }
     };
     let takes_gzip = accepts_gzip(request.headers());
     let (result, conditional) = match read(&app, request, &request_id).await {
@@ -93,7 +103,10 @@ async fn answer(app: Arc<App>, request: Request<Body>, run: impl FnOnce(Read) ->
             let conditional = (read.by_get && read.sent.hash.is_some()).then(|| Conditional::of(&read.headers));
             (supervise(&app, run(read)).await, conditional)
         }
-        Err(error) => (Err(Refused::Request(error)), None),
+        Err(error) => {
+            app.operations.begin(plane).end(answer::outcome_of(error.code));
+            (Err(Refused::Request(error)), None)
+        }
     };
     let id = request_id.as_str();
     match result {
@@ -160,13 +173,29 @@ pub(super) async fn read(app: &Arc<App>, request: Request<Body>, request_id: &Re
     })
 }
 
-/// Executes an operation of the tenants' API.
+/// Executes an operation of the tenants' API, and counts it.
 pub(super) async fn run_tenant(read: Read) -> Result<GraphqlResponse, Refused> {
+    let mut tally = read.app.operations.begin(Plane::Tenant);
+    let result = tenants_operation(read, &mut tally).await;
+    tally.end(outcome(&result));
+    result
+}
+
+/// What an operation counts as.
+pub(super) fn outcome(result: &Result<GraphqlResponse, Refused>) -> Outcome {
+    match result {
+        Ok(response) => answer::outcome(response),
+        Err(refused) => refused.outcome(),
+    }
+}
+
+async fn tenants_operation(read: Read, tally: &mut Tally) -> Result<GraphqlResponse, Refused> {
     let Read { app, origin, headers, uri, by_get, body_bytes, sent, mut operation } = read;
     let Admitted { named, shop } = admission::tenant(&app, &headers, &uri, &origin).await?;
     let hash = sent.hash.clone();
     let session = shop.as_ref().map(Shop::session);
-    let passing = pass(&app, shop.as_ref(), (&headers, &uri), sent, (&mut operation, (by_get, body_bytes))).boxed();
+    let passing =
+        pass(&app, shop.as_ref(), (&headers, &uri), sent, (&mut operation, (by_get, body_bytes)), tally).boxed();
     let Passed { guarded, key, day, toll } = match passing.await {
         Ok(passed) => passed,
         Err(refused) => {
@@ -212,10 +241,12 @@ async fn pass(
     (headers, uri): (&HeaderMap, &Uri),
     sent: Sent,
     (operation, how): (&mut GraphqlRequest, (bool, usize)),
+    tally: &mut Tally,
 ) -> Result<Passed, Refused> {
     let mut paid = None;
     let prepared = async {
-        let (cost, guarded, day) = prepare(app, shop, (headers, uri), sent, (operation, how), &mut paid).await?;
+        let (cost, guarded, day) =
+            prepare(app, shop, (headers, uri), sent, (operation, how), (&mut paid, tally)).await?;
         Ok::<_, Refused>((cost, guarded, day, request_key(headers, operation)?))
     };
     let (cost, guarded, day, key) = match prepared.await {
@@ -237,11 +268,11 @@ pub(super) async fn prepare(
     (headers, uri): (&HeaderMap, &Uri),
     sent: Sent,
     (operation, how): (&mut GraphqlRequest, (bool, usize)),
-    paid: &mut Option<Toll>,
+    (paid, tally): (&mut Option<Toll>, &mut Tally),
 ) -> Result<(Cost, Arc<Guarded>, NaiveDate), Refused> {
     operation.query = find(app, shop, sent, paid).await?;
     let page_size_max = shop.map_or(PAGE_SIZE_MAX, |shop| shop.tenant().limits.page_size as usize);
-    let (cost, guarded) = admit(app, (&app.tenant_costs, page_size_max), operation, how).await?;
+    let (cost, guarded) = admit(app, (&app.tenant_costs, page_size_max), operation, how, tally).await?;
     let day = deprecation::day(headers, uri, app.services.clock.now().date_naive())?;
     Ok((cost, guarded, day))
 }
@@ -264,14 +295,21 @@ async fn find(app: &App, shop: Option<&Shop>, sent: Sent, paid: &mut Option<Toll
     }
 }
 
-/// Executes an operation of the operators' API.
+/// Executes an operation of the operators' API, and counts it.
 pub(super) async fn run_admin(read: Read) -> Result<GraphqlResponse, Refused> {
+    let mut tally = read.app.operations.begin(Plane::Admin);
+    let result = operators_operation(read, &mut tally).await;
+    tally.end(outcome(&result));
+    result
+}
+
+async fn operators_operation(read: Read, tally: &mut Tally) -> Result<GraphqlResponse, Refused> {
     let Read { app, origin, headers, by_get, body_bytes, sent, mut operation, .. } = read;
     let operator = admission::admin(&app, &headers, &origin).await?;
     let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
     operation.query = sent.text.ok_or_else(missing)?;
     let costs = (&app.admin_costs, PAGE_SIZE_MAX);
-    let (cost, _) = admit(&app, costs, &mut operation, (by_get, body_bytes)).await?;
+    let (cost, _) = admit(&app, costs, &mut operation, (by_get, body_bytes), tally).await?;
     Ok(with_cost(execute_admin(app, origin, operator, operation).await, cost))
 }
 
@@ -281,17 +319,20 @@ fn with_cost(mut response: GraphqlResponse, cost: Cost) -> GraphqlResponse {
     response
 }
 
-/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost, and what was parsed.
+/// Lets an operation pass: the guard, the variables that it requires, its cost. Answers the cost, and what was parsed. Its tally is
+/// told what it asks for.
 pub(super) async fn admit(
     app: &App,
     costs: (&Costs, usize),
     request: &mut GraphqlRequest,
     (by_get, body_bytes): (bool, usize),
+    tally: &mut Tally,
 ) -> Result<(Cost, Arc<Guarded>), Refused> {
     let guarded = app.documents.admit(request).await.map_err(|unfit| match unfit {
         Unfit::Excess(excess) => Refused::Document(excess.into()),
         Unfit::Syntax(error) => Refused::Syntax(error),
     })?;
+    tally.asks(asked(&guarded.document, request.operation_name.as_deref()));
     let cost = check(costs, request, &guarded, (by_get, body_bytes)).map_err(Refused::Document)?;
     Ok((cost, guarded))
 }
@@ -308,15 +349,8 @@ fn check(
         return Err(ApiError::new(ErrorCode::QueryTooComplex, "Variables this large are used less often."));
     }
     // Which operation is meant may not be clear, or it may not exist: the executor says so.
-    let name = request.operation_name.as_deref();
-    let mut operations = document.operations.iter();
-    let operation = match name {
-        Some(name) => operations.find(|(known, _)| known.is_some_and(|known| known.as_str() == name)),
-        None => operations.next().filter(|_| operations.next().is_none()),
-    };
-    let Some((name, operation)) = operation else { return Ok(Cost::LEAST) };
-    let operation = &operation.node;
-    observe::note_operation(name.map(Name::as_str), operation);
+    let Some((name, operation)) = meant(document, request.operation_name.as_deref()) else { return Ok(Cost::LEAST) };
+    observe::note_operation(name, operation);
     // A subscription changes nothing, and is served as events.
     if by_get && operation.ty == OperationType::Mutation {
         return Err(ApiError::new(ErrorCode::MethodNotAllowed, "Only queries may be sent by GET."));

@@ -8,6 +8,7 @@ use super::limits::Toll;
 use crate::app::App;
 use crate::graphql::cost::Cost;
 use crate::graphql::{ApiError, ErrorCode, Shop};
+use crate::telemetry::operations::Outcome;
 
 /// Why an operation was not executed, which decides the status for those who asked for plain JSON.
 pub(super) enum Refused {
@@ -51,6 +52,11 @@ impl Refused {
             Ok(toll) => Self::Paid(Box::new(self), toll.spend().await),
             Err(limited) => Self::Limited(limited),
         }
+    }
+
+    /// What it counts as.
+    pub(super) fn outcome(&self) -> Outcome {
+        self.code().map_or(Outcome::Refused, answer::outcome_of)
     }
 
     /// Its code, where it is not the library's.

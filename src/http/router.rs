@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
 use super::parameters::REQUIRE_PREFLIGHT;
-use super::{deprecation, exports, graphql, health, jwks, limits, observe, page, socket, stream};
+use super::{deprecation, exports, graphql, health, jwks, limits, metrics, observe, page, socket, stream};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -51,7 +51,7 @@ fn machine_routes() -> Router<Arc<App>> {
         .route("/health/startup", get(health::startup))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
+        .route("/metrics", get(metrics::metrics))
 }
 
 /// What pages of other origins may do: call the APIs with a token. No cookie exists, so credentials are not allowed.

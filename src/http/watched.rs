@@ -19,11 +19,12 @@ use tracing::Instrument as _;
 use super::admission::{self, Admitted};
 use super::deprecation::{self, Uses};
 use super::documents::Sent;
-use super::graphql::{Read, admin_data, admit, prepare, run_admin, run_tenant, supervise};
+use super::graphql::{Read, admin_data, admit, outcome, prepare, run_admin, run_tenant, supervise};
 use super::limits::Toll;
 use super::refused::Refused;
 use super::{answer, credentials, observe};
 use crate::app::App;
+use crate::graphql::asked::asked;
 use crate::graphql::connection::PAGE_SIZE_MAX;
 use crate::graphql::cost::{COST_MAX, Cost};
 use crate::graphql::guard::Guarded;
@@ -31,6 +32,8 @@ use crate::graphql::watch::{Happened, Watch};
 use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop, Uncached};
 use crate::kernel::actor::Actor;
 use crate::kernel::ids::TenantId;
+pub(super) use crate::telemetry::operations::Plane;
+use crate::telemetry::operations::Tally;
 
 /// How often a look that failed for a moment is tried again, unless it is the shop's rates that it waits for.
 const RETRIES_MAX: u32 = 5;
@@ -40,15 +43,6 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// The longest text of a document with a subscription, in bytes: it is kept for as long as the subscription lasts.
 const SUBSCRIPTION_BYTES_MAX: usize = 8 * 1024;
-
-/// Which API.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Plane {
-    /// The tenants'.
-    Tenant,
-    /// The operators'.
-    Admin,
-}
 
 /// Who asks, and where from: what every look is admitted by.
 #[derive(Clone)]
@@ -148,8 +142,25 @@ impl Asker {
     async fn admitted(
         self,
         sent: Sent,
+        operation: GraphqlRequest,
+        how: (bool, usize),
+    ) -> Result<(Sent, GraphqlRequest, Option<Subscription>), Refused> {
+        let mut tally = self.app.operations.begin(self.plane);
+        let result = self.pass(sent, operation, how, &mut tally).await;
+        match &result {
+            // What is admitted is counted when it is executed.
+            Ok(_) => tally.hand_on(),
+            Err(refused) => tally.end(refused.outcome()),
+        }
+        result
+    }
+
+    async fn pass(
+        self,
+        sent: Sent,
         mut operation: GraphqlRequest,
         how: (bool, usize),
+        tally: &mut Tally,
     ) -> Result<(Sent, GraphqlRequest, Option<Subscription>), Refused> {
         let Self { app, plane, origin, headers, uri, .. } = self;
         let mut tenant = None;
@@ -158,7 +169,7 @@ impl Asker {
                 admission::admin(&app, &headers, &origin).await?.ok_or_else(ApiError::unauthenticated)?;
                 let missing = || Refused::Document(ApiError::bad_request("`query` is missing."));
                 operation.query = sent.text.ok_or_else(missing)?;
-                admit(&app, (&app.admin_costs, PAGE_SIZE_MAX), &mut operation, how).await?
+                admit(&app, (&app.admin_costs, PAGE_SIZE_MAX), &mut operation, how, tally).await?
             }
             Plane::Tenant => {
                 let Admitted { shop, .. } = admission::tenant(&app, &headers, &uri, &origin).await?;
@@ -166,7 +177,7 @@ impl Asker {
                 tenant = Some(shop.tenant().id);
                 let (mut paid, asked) = (None, (&headers, &uri));
                 let hash = sent.hash.clone();
-                let prepared = prepare(&app, Some(&shop), asked, sent, (&mut operation, how), &mut paid).await;
+                let prepared = prepare(&app, Some(&shop), asked, sent, (&mut operation, how), (&mut paid, tally)).await;
                 shop.session().finish().await;
                 let (cost, guarded, _) = match prepared {
                     Ok(prepared) => prepared,
@@ -294,8 +305,21 @@ fn spread(pause: Duration) -> Duration {
     pause / 2 + pause * u32::try_from(RandomState::new().hash_one(()) % 1_000).unwrap_or(0) / 1_000
 }
 
-/// One look. It pays as a query does, from what the shop has for looks.
+/// One look, which counts as an operation.
 async fn look(
+    asker: Asker,
+    request: GraphqlRequest,
+    subscription: Arc<Subscription>,
+) -> Result<GraphqlResponse, Refused> {
+    let mut tally = asker.app.operations.begin(asker.plane);
+    tally.asks(asked(&subscription.document, request.operation_name.as_deref()));
+    let result = looked(asker, request, subscription).await;
+    tally.end(outcome(&result));
+    result
+}
+
+/// What one look comes to. It pays as a query does, from what the shop has for looks.
+async fn looked(
     asker: Asker,
     mut request: GraphqlRequest,
     subscription: Arc<Subscription>,

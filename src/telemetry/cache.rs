@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounter, IntGauge};
 
+use super::families::Families;
 use crate::cache::keys::Name;
 
 /// How the requests for one family ended.
@@ -38,27 +39,24 @@ impl CacheMetrics {
     ///
     /// # Errors
     /// Two families have one name, which is a defect.
-    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let requests = IntCounterVec::new(
-            Opts::new("shelfwise_cache_requests_total", "Requests for what may be kept, by family and result."),
+    pub fn new(families: &mut Families) -> Result<Self, prometheus::Error> {
+        let requests = families.counters(
+            "shelfwise_cache_requests_total",
+            "Requests for what may be kept, by family and result.",
             &["family", "result"],
         )?;
         let counts = |family: &str| {
             let of = |result| requests.with_label_values(&[family, result]);
             Counts { hits: of("hit"), shared: of("shared"), misses: of("miss") }
         };
-        let metrics = Self {
+        Ok(Self {
             cached: Arc::new(Name::ALL.map(|name| counts(name.as_str()))),
             principals: counts("principals"),
             registry: counts("registry"),
             settings: counts("settings"),
-            entries: IntGauge::new("shelfwise_cache_entries", "Answers that are kept in this process.")?,
-            bytes: IntGauge::new("shelfwise_cache_bytes", "About how many bytes they take.")?,
-        };
-        registry.register(Box::new(requests))?;
-        registry.register(Box::new(metrics.entries.clone()))?;
-        registry.register(Box::new(metrics.bytes.clone()))?;
-        Ok(metrics)
+            entries: families.gauge("shelfwise_cache_entries", "Answers that are kept in this process.")?,
+            bytes: families.gauge("shelfwise_cache_bytes", "About how many bytes are kept in this process.")?,
+        })
     }
 
     /// How the requests for one family ended.

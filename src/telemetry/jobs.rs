@@ -1,6 +1,8 @@
 //! Metrics of jobs. Two families have the tenant as a label, and tell of ten tenants at a time.
 
-use prometheus::{Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+
+use super::families::Families;
 
 /// Upper bounds of a job's duration in seconds.
 const DURATION_BUCKETS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0];
@@ -27,43 +29,37 @@ impl JobMetrics {
     ///
     /// # Errors
     /// Two families have one name, which is a defect.
-    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            attempts: IntCounterVec::new(
-                Opts::new("shelfwise_job_attempts_total", "Ended attempts of jobs by kind and outcome."),
+    pub fn new(families: &mut Families) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            attempts: families.counters(
+                "shelfwise_job_attempts_total",
+                "Ended attempts of jobs by kind and outcome.",
                 &["kind", "outcome"],
             )?,
-            duration: HistogramVec::new(
-                HistogramOpts::new("shelfwise_job_duration_seconds", "Duration of attempts by kind.")
-                    .buckets(DURATION_BUCKETS.to_vec()),
-                &["kind"],
+            duration: families.histograms(
+                "shelfwise_job_duration_seconds",
+                "Duration of attempts by kind.",
+                (&["kind"], DURATION_BUCKETS),
             )?,
-            depth: IntGaugeVec::new(
-                Opts::new("shelfwise_jobs", "Jobs that have not ended, and dead letters, by state."),
+            depth: families.gauges(
+                "shelfwise_jobs",
+                "Jobs that have not ended, and dead letters, by state.",
                 &["state"],
             )?,
-            oldest_due: Gauge::new(
+            oldest_due: families.measure(
                 "shelfwise_jobs_oldest_due_seconds",
                 "How long the oldest job that may be claimed has waited.",
             )?,
-            tenant_depth: IntGaugeVec::new(
-                Opts::new("shelfwise_jobs_tenant", "Unfinished jobs of the ten tenants who have the most."),
+            tenant_depth: families.gauges(
+                "shelfwise_jobs_tenant",
+                "Unfinished jobs of the ten tenants who have the most.",
                 &["tenant"],
             )?,
-            tenant_oldest_due: GaugeVec::new(
-                Opts::new(
-                    "shelfwise_jobs_tenant_oldest_due_seconds",
-                    "How long the oldest job that may be claimed has waited, of the ten tenants who have the most jobs.",
-                ),
+            tenant_oldest_due: families.measures(
+                "shelfwise_jobs_tenant_oldest_due_seconds",
+                "How long the oldest job that may be claimed has waited, of the ten tenants who have the most jobs.",
                 &["tenant"],
             )?,
-        };
-        registry.register(Box::new(metrics.attempts.clone()))?;
-        registry.register(Box::new(metrics.duration.clone()))?;
-        registry.register(Box::new(metrics.depth.clone()))?;
-        registry.register(Box::new(metrics.oldest_due.clone()))?;
-        registry.register(Box::new(metrics.tenant_depth.clone()))?;
-        registry.register(Box::new(metrics.tenant_oldest_due.clone()))?;
-        Ok(metrics)
+        })
     }
 }

@@ -1,6 +1,8 @@
 //! Metrics of sockets and streams. No family has the tenant as a label.
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge};
+
+use super::families::Families;
 
 /// The families of sockets and streams. Clones count together.
 #[derive(Clone)]
@@ -24,19 +26,16 @@ impl LiveMetrics {
     ///
     /// # Errors
     /// Two families have one name, which is a defect.
-    pub fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let metrics = Self {
-            sockets: IntGauge::new("shelfwise_sockets", "Sockets that are open.")?,
-            streams: IntGauge::new("shelfwise_subscriptions", "Subscriptions that are under way.")?,
-            closed: IntCounterVec::new(
-                Opts::new("shelfwise_sockets_closed_total", "Sockets that were closed, by code and cause."),
+    pub fn new(families: &mut Families) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            sockets: families.gauge("shelfwise_sockets", "Sockets that are open.")?,
+            streams: families.gauge("shelfwise_subscriptions", "Subscriptions that are under way.")?,
+            closed: families.counters(
+                "shelfwise_sockets_closed_total",
+                "Sockets that were closed, by code and cause.",
                 &["code", "cause"],
             )?,
-        };
-        registry.register(Box::new(metrics.sockets.clone()))?;
-        registry.register(Box::new(metrics.streams.clone()))?;
-        registry.register(Box::new(metrics.closed.clone()))?;
-        Ok(metrics)
+        })
     }
 
     /// Counts a socket.

@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use crate::app::App;
 use crate::control::jobs::service::tenant_depths;
+use crate::control::migrations::service::{run_counts, unfinished_counts};
 use crate::control::offboarding::OffboardingStatus::{self, Deleting, Exporting, Waiting};
 use crate::control::offboarding::service::offboarding_counts;
 use crate::control::webhooks::service::{TROUBLE_STATES, trouble_counts};
@@ -18,6 +19,12 @@ const COUNT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Tenants that are told of by name: as many series a family at most, however many tenants there are.
 pub const TENANTS_TOLD_MAX: i64 = 10;
+
+/// The states of a run over the fleet.
+const RUN_STATES: [&str; 4] = ["running", "paused", "completed", "abandoned"];
+
+/// What becomes of a schema in such a run.
+const STEP_STATES: [&str; 4] = ["pending", "completed", "failed", "skipped"];
 
 /// The states of an offboarding that has not ended.
 const LIVE: [OffboardingStatus; 3] = [Exporting, Waiting, Deleting];
@@ -32,7 +39,8 @@ pub(super) async fn keep(app: &App) -> Infallible {
     }
 }
 
-/// Counts once: endpoints that are not well, what waits for them, tenants on their way out, and the queue of the tenants who have the most jobs.
+/// Counts once: endpoints that are not well, what waits for them, tenants on their way out, the queue of the tenants who have the
+/// most jobs, and runs over the fleet.
 ///
 /// # Errors
 /// The database failed.
@@ -59,5 +67,21 @@ pub async fn count(control: &ControlDb, metrics: &Metrics) -> Result<(), DbError
         jobs.tenant_depth.with_label_values(&[&slug]).set(count);
         jobs.tenant_oldest_due.with_label_values(&[&slug]).set(oldest_due_seconds.max(0.0));
     }
+    count_migrations(control, metrics).await
+}
+
+/// Counts runs over the fleet, and what has become of schemas in the one that has not ended.
+async fn count_migrations(control: &ControlDb, metrics: &Metrics) -> Result<(), DbError> {
+    let of = |counts: &[(String, i64)], state: &str| {
+        counts.iter().find(|(name, _)| name == state).map_or(0, |(_, count)| *count)
+    };
+    let (runs, (steps, idle)) = (run_counts(control).await?, unfinished_counts(control).await?);
+    for state in RUN_STATES {
+        metrics.migrations.runs.with_label_values(&[state]).set(of(&runs, state));
+    }
+    for state in STEP_STATES {
+        metrics.migrations.tenants.with_label_values(&[state]).set(of(&steps, state));
+    }
+    metrics.migrations.idle_seconds.set(idle.as_secs_f64());
     Ok(())
 }

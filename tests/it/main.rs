@@ -21,6 +21,7 @@ mod isolation;
 mod jobs;
 mod limits;
 mod mail;
+mod metrics;
 mod migrations;
 mod news;
 mod offboarding;

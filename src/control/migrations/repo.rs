@@ -445,3 +445,30 @@ pub async fn run_end(
 ) -> Result<bool, DbError> {
     control.write(async |tx: &mut ControlTx| Ok(tx.execute(RunEnd { status, reason, run, fence }).await? == 1)).await
 }
+
+statement!(
+    /// Counts runs by their state.
+    RunCounts {} -> (Text, BigInt) = "SELECT status, count(*) FROM control.migration_runs GROUP BY status"
+);
+
+/// How many runs are in each state.
+pub async fn run_counts(control: &ControlDb) -> Result<Vec<(String, i64)>, DbError> {
+    control.load(RunCounts {}).await
+}
+
+statement!(
+    /// Counts the steps of the run that has not ended by their state, and the seconds since the last of them. A run without steps
+    /// has one row.
+    StepCounts {} -> (Nullable<Text>, BigInt, Double) = "
+SELECT steps.status, count(steps.run_id),
+    extract(epoch FROM clock_timestamp() - greatest(runs.created_at, max(steps.finished_at)))::float8
+FROM control.migration_runs runs LEFT JOIN control.migration_steps steps ON steps.run_id = runs.id
+WHERE runs.status IN ('running', 'paused')
+GROUP BY runs.created_at, steps.status"
+);
+
+/// How many steps of the run that has not ended are in each state, and how many seconds ago its last was done, or it began. Nothing
+/// where every run has ended.
+pub async fn step_counts(control: &ControlDb) -> Result<Vec<(Option<String>, i64, f64)>, DbError> {
+    control.load(StepCounts {}).await
+}

@@ -1,5 +1,7 @@
 //! What operators do with the fleet: plan, start, pause, resume, retry and roll back. The steps are done by whoever leads.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -94,6 +96,26 @@ pub async fn progress(control: &ControlDb, run: MigrationRunId) -> Result<Progre
     let Some(counts) = repo::counts(control, run.0).await? else { return Ok(Progress::default()) };
     let repo::Counts { total, completed, failed, skipped, pending, retrying, wave, wave_last, rate } = counts;
     Ok(Progress { total, completed, failed, skipped, pending, retrying, wave, wave_last, rate })
+}
+
+/// How many runs are in each state.
+///
+/// # Errors
+/// The database failed.
+pub async fn run_counts(control: &ControlDb) -> Result<Vec<(String, i64)>, DbError> {
+    repo::run_counts(control).await
+}
+
+/// How many steps of the run that has not ended are in each state, and how long ago the last of them was done, or the run began.
+/// Nothing, and no time, where every run has ended.
+///
+/// # Errors
+/// The database failed.
+pub async fn unfinished_counts(control: &ControlDb) -> Result<(Vec<(String, i64)>, Duration), DbError> {
+    let rows = repo::step_counts(control).await?;
+    let idle = rows.iter().map(|(.., seconds)| *seconds).reduce(f64::min).unwrap_or(0.0);
+    let counts = rows.into_iter().filter_map(|(status, count, _)| Some((status?, count))).collect();
+    Ok((counts, Duration::try_from_secs_f64(idle).unwrap_or_default()))
 }
 
 /// What a run would do. Nothing is written.

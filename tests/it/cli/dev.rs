@@ -117,17 +117,16 @@ async fn a_printed_invitation_lets_in(dev: &mut Dev, base: &str, acme: &str) {
 async fn the_patrol_goes_round(base: &str) {
     let counted = async {
         loop {
-            let metrics = crate::harness::world::http_client().get(format!("{base}/metrics")).send().await.unwrap();
-            let metrics = metrics.text().await.unwrap();
-            if metrics.contains("shelfwise_isolation_probes_total{outcome=\"denied\"}") {
-                return metrics;
+            let scrape = crate::metrics::scrape_of(base).await;
+            if scrape.value("shelfwise_isolation_probes_total{outcome=\"denied\"}") > 0.0 {
+                return scrape;
             }
             tokio::task::yield_now().await;
         }
     };
-    let metrics =
+    let scrape =
         tokio::time::timeout(std::time::Duration::from_secs(60), counted).await.expect("the patrol goes round");
-    assert!(metrics.contains("shelfwise_isolation_probes_total{outcome=\"breach\"} 0"));
+    scrape.assert(&[("shelfwise_isolation_probes_total{outcome=\"breach\"}", 0.0)]);
 }
 
 #[tokio::test]

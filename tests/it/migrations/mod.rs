@@ -6,6 +6,7 @@ mod command;
 mod crash;
 mod drift;
 mod fleet;
+mod gauges;
 mod index;
 mod live;
 mod pauses;

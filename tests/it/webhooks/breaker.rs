@@ -76,6 +76,10 @@ async fn an_endpoint_that_keeps_failing_is_suspended_and_its_owner_told() {
         let reason = "10 deliveries in a row failed; the last: the endpoint answered with status 500.";
         assert_eq!((&suspended["status"], &suspended["suspensionReason"]), (&json!("SUSPENDED"), &json!(reason)));
         assert_eq!(receiver.received_at("/hook").len(), 10);
+        crate::metrics::scrape(&site.world).await.assert(&[
+            ("shelfwise_webhook_suspensions_total", 1.0),
+            ("shelfwise_webhook_attempts_total{outcome=\"refused\"}", 10.0),
+        ]);
         let told = receiver.wait_for("/tell", 1).await.remove(0).json();
         assert_eq!(told["data"], json!({ "url": "127.0.0.1", "reason": reason }));
         assert_eq!(told["entity"], id.as_str());
