@@ -17,6 +17,7 @@ pub mod objects;
 pub mod payments;
 #[cfg(test)]
 mod presets_tests;
+pub mod profiling;
 pub mod provisioning;
 mod reader;
 pub mod redis;
@@ -80,6 +81,8 @@ pub struct Config {
     pub log: log::LogConfig,
     /// What is traced, and where to.
     pub telemetry: telemetry::TelemetryConfig,
+    /// Whether operators may take profiles.
+    pub profiling: profiling::Profiling,
 }
 
 /// What kind of installation this is (`SHELFWISE_ENV`).
@@ -176,6 +179,7 @@ impl Config {
             settings: settings::SettingsConfig::read(&mut reader),
             log: log::LogConfig::read(&mut reader, environment),
             telemetry: telemetry::TelemetryConfig::read(&mut reader, environment),
+            profiling: profiling::Profiling::read(&mut reader),
         };
         if config.worker_threads == Some(0) {
             reader.problem("WORKER_THREADS", "must be at least 1");
@@ -265,6 +269,7 @@ pub const VARIABLES: &[&str] = &[
     "OTEL_EXPORTER_OTLP_HEADERS",
     "OTEL_SERVICE_NAME",
     "OTEL_TRACES_SAMPLER_ARG",
+    "PROFILING",
 ];
 
 #[cfg(test)]

@@ -19,6 +19,7 @@ pub mod observe;
 pub mod outliving;
 pub mod page;
 mod parameters;
+pub mod profiling;
 mod refused;
 pub mod router;
 pub mod serve;

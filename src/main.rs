@@ -9,8 +9,14 @@ use shelfwise::telemetry::logs;
 use shelfwise::telemetry::traces::Traces;
 
 /// A tenth less processor time a request than the system's allocator, measured by `script/bench`.
+#[cfg(not(feature = "heap-profiling"))]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// An allocator that can tell who holds what.
+#[cfg(feature = "heap-profiling")]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> std::process::ExitCode {
     let cli = Cli::parse();

@@ -13,7 +13,7 @@ use tower_http::cors::CorsLayer;
 use super::admission::X_TENANT;
 use super::observe::X_REQUEST_ID;
 use super::parameters::REQUIRE_PREFLIGHT;
-use super::{deprecation, exports, graphql, health, jwks, limits, metrics, observe, page, socket, stream};
+use super::{deprecation, exports, graphql, health, jwks, limits, metrics, observe, page, profiling, socket, stream};
 use crate::app::App;
 
 /// How long a browser remembers what a page of another origin may do.
@@ -52,6 +52,8 @@ fn machine_routes() -> Router<Arc<App>> {
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(metrics::metrics))
+        .route("/admin/profile/cpu", get(profiling::cpu))
+        .route("/admin/profile/heap", get(profiling::heap))
 }
 
 /// What pages of other origins may do: call the APIs with a token. No cookie exists, so credentials are not allowed.

@@ -9,6 +9,7 @@ pub mod documents;
 mod health;
 mod jwks;
 mod page;
+mod profiling;
 mod protocol;
 mod proxies;
 mod rolling;
