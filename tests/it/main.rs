@@ -9,6 +9,7 @@ mod cache;
 mod cli;
 mod control;
 mod db;
+mod deploy;
 mod deprecations;
 mod doctor;
 mod graphql;
