@@ -30,6 +30,7 @@ mod orders;
 mod outbound;
 mod realtime;
 mod redis;
+mod runbooks;
 mod settings;
 mod telemetry;
 mod webhooks;

@@ -43,12 +43,16 @@ pub fn shared_urls() -> DatabaseUrls {
 /// A database of a test's own, without any of our tables.
 pub async fn own_database() -> (String, DatabaseUrls) {
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // All databases share the logins, and PostgreSQL does not let two sessions alter one role at once.
-    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
     let name = format!("own_{}", NEXT.fetch_add(1, Ordering::Relaxed));
-    let _one = ONE_AT_A_TIME.lock().await;
+    let _one = logins_alone().await;
     let urls = prepare(&shared().0, &name).await.expect("the database is made");
     (name, urls)
+}
+
+/// Alone with the logins: all databases share them, and PostgreSQL does not let two sessions alter one role at once.
+pub async fn logins_alone() -> tokio::sync::MutexGuard<'static, ()> {
+    static ONE_AT_A_TIME: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    ONE_AT_A_TIME.lock().await
 }
 
 /// A superuser's connection to the shared database: what psql would be beside the server.
@@ -59,6 +63,18 @@ pub async fn psql() -> tokio_postgres::Client {
 /// A superuser's connection to a database.
 pub async fn psql_of(database: &str) -> tokio_postgres::Client {
     connect(&shared().0.superuser_url(database)).await
+}
+
+/// The port of the cluster, and the password of all of its logins, for programs that bring their own client.
+pub fn server() -> (u16, String) {
+    (shared().0.port(), shared().0.password().to_owned())
+}
+
+/// The log of the cluster.
+pub fn server_log() -> std::path::PathBuf {
+    let folder = format!("{}/cluster-{}/data", env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    // The data files may be elsewhere, and the log is beside them.
+    std::fs::canonicalize(folder).unwrap().with_extension("log")
 }
 
 /// A plain connection by a URL.

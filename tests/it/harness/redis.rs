@@ -59,6 +59,11 @@ impl RedisServer {
         tokio::time::timeout(START_TIMEOUT, answers).await.expect("redis-server answers");
     }
 
+    /// Whether it runs, be it frozen or not.
+    pub fn runs(&self) -> bool {
+        self.child.is_some()
+    }
+
     /// Stops it where it stands, as a machine that is out of memory does: connections stay, and nothing is answered.
     pub fn freeze(&self) {
         self.signal("STOP");
