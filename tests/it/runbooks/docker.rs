@@ -257,7 +257,11 @@ pub fn shims(folder: &Path) {
     let bin = folder.join("bin");
     fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_shelfwise"), bin.join("shelfwise")).unwrap();
-    let psql = format!("#!/bin/bash\nexec {} -X -v ON_ERROR_STOP=1 -P pager=off \"$@\"\n", find("psql"));
+    // The database of a test is called otherwise than that of an installation.
+    let psql = format!(
+        "#!/bin/bash\nargs=()\nfor arg; do [ \"$arg\" = shelfwise ] && arg=$PGDATABASE; args+=(\"$arg\"); done\nexec {} -X -v ON_ERROR_STOP=1 -P pager=off \"${{args[@]}}\"\n",
+        find("psql")
+    );
     let curl = format!(
         "#!/bin/bash\nexec {} --connect-to \"localhost:8000:127.0.0.1:$(cat \"$HOME/port\")\" \"$@\"\n",
         find("curl")

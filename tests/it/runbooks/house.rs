@@ -140,9 +140,12 @@ impl House {
 
     /// A program in the environment of the installation.
     fn command(&self, program: &str) -> Command {
+        // Commands ask the server of the port that they are told.
+        let port = fs::read_to_string(self.folder.path().join("port")).unwrap_or_default();
         let mut command = Command::new(program);
         command
             .env_clear()
+            .env("PORT", port)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(self.folder.path());
         command
@@ -234,6 +237,13 @@ impl House {
     pub async fn until_answered_with(&self, token: &str, query: &str, text: &str) {
         let wait = async { while !self.send("/graphql", token, query).await.to_string().contains(text) {} };
         assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{query} is not answered with {text}");
+    }
+
+    /// Waits until a probe answers with a status.
+    pub async fn until_probed(&self, path: &str, status: u16) {
+        let url = format!("{}{path}", self.docker.base_url());
+        let wait = async { while self.http.get(&url).send().await.unwrap().status() != status {} };
+        assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{path} does not answer {status}");
     }
 
     /// An administrator who has accepted the invitation: the token of the log-in.

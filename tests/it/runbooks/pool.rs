@@ -1,6 +1,7 @@
 //! Connections, statements and the processes that want them.
 
 use super::house::House;
+use crate::harness::cluster::logins_alone;
 
 /// Renames a table of a shop, so that operations on it fail, or back.
 async fn rename(house: &House, schema: &str, from: &str, to: &str) {
@@ -67,7 +68,7 @@ async fn pool_exhaustion_and_a_noisy_shop() {
 
 #[tokio::test]
 async fn slow_failing_not_ready_or_deployed_badly() {
-    let house = House::start(&[]).await;
+    let house = House::start(&[("HEALTH_INTERVAL_SECONDS", "1")]).await;
     let schema = house.shop("acme").await;
     let token = house.shop_token("acme").await;
     house.book(&token, "Emma", 3).await;
@@ -181,15 +182,31 @@ async fn not_ready(house: &House) {
     let mut page = house.page("not-ready");
     // The registry is away, as in a database that nobody has migrated.
     house.exec("ALTER SCHEMA control RENAME TO control_away").await;
-    page.says("health/live", &["ok\n 200", "503", "Not ready"]).await;
+    house.until_probed("/health/ready", 503).await;
+    page.says("health/live", &["ok\n 200", "not ready\n 503", "\"ok\":false", "api 1 running"]).await;
     house.exec("ALTER SCHEMA control_away RENAME TO control").await;
+    house.until_probed("/health/ready", 200).await;
+    assert_eq!(page.admin("health {").await["health"]["isReady"], true);
     house.docker.stop("api");
-    page.says("docker compose ps api worker", &["api 0 running", "worker 1 running"]).await;
+    page.says("docker compose ps api worker\ndocker compose logs", &["api 0 running", "worker 1 running"]).await;
     assert_eq!(house.docker.count("api"), 1);
     page.says("SELECT now()", &["postgres 1 running", "now"]).await;
     page.run("up --detach postgres").await;
     page.says("shelfwise migrate", &["tenants: 0 migrated"]).await;
-    page.says("health/ready", &["ready\n 200"]).await;
+    page.says("healthcheck --ready", &["ready\n 200"]).await;
+    page.end();
+}
+
+/// A cluster of tests is none that production would be trusted to: rows of the checklist fail, and are told with what to do.
+#[tokio::test]
+async fn the_readiness_checklist() {
+    let house = House::start(&[]).await;
+    let mut page = house.page("readiness-checklist");
+    let told = page.run_to(1, "shelfwise doctor").await;
+    assert!(told.contains("pass") && told.contains("durability") && !told.contains(" 0 fail"), "{told}");
+    let alone = logins_alone().await;
+    page.run("logins.sql").await;
+    drop(alone);
     page.end();
 }
 

@@ -96,7 +96,7 @@ impl Page {
         let (mut blocks, prose) = fenced(name, &text);
         let mut inline = Vec::new();
         for (line, code) in spans(&prose) {
-            match RUN_INLINE.iter().find(|(start, _)| code.starts_with(start)) {
+            match RUN_INLINE.iter().find(|(start, _)| code.starts_with(start) && !code.starts_with("{ \"")) {
                 Some((_, language)) => blocks.push(Block { line, language: (*language).to_owned(), text: code }),
                 None => inline.push((line, code)),
             }
