@@ -102,7 +102,7 @@ impl App {
     /// No database is configured, or a URL or key is malformed.
     pub fn new(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let urls = urls(&config)?;
-        let runtime = Target::from_url(urls.runtime.expose_secret()).context("DATABASE_URL")?;
+        let runtime = runtime(&config)?;
         let listen_target = Target::from_url(urls.listen.expose_secret()).context("DATABASE_LISTEN_URL")?;
         let control = ControlDb::new(Pool::control(runtime.clone(), config.database.checkout_timeout));
         let redis = config.redis.url.as_ref().map(|url| Redis::new(url, config.redis.answer_timeout)).transpose()?;
@@ -238,6 +238,15 @@ fn payments(config: &Config, control: &ControlDb, clock: &Arc<dyn Clock>) -> Opt
 /// None is configured.
 pub fn urls(config: &Config) -> anyhow::Result<&DatabaseUrls> {
     config.database.urls.as_ref().context("DATABASE_URL must be set; `shelfwise dev` needs none")
+}
+
+/// The runtime login of a configuration, through whatever pooler stands between.
+///
+/// # Errors
+/// No database is configured, or the URL is malformed.
+pub fn runtime(config: &Config) -> anyhow::Result<Target> {
+    let target = Target::from_url(urls(config)?.runtime.expose_secret()).context("DATABASE_URL")?;
+    Ok(Target { keeps_statements: config.database.statement_cache, ..target })
 }
 
 /// The owner's door of a configuration.

@@ -200,6 +200,7 @@ pub const VARIABLES: &[&str] = &[
     "DB_CHECKOUT_TIMEOUT_MS",
     "DB_QUEUE_MAX",
     "DB_TENANTS_PER_CONNECTION_MAX",
+    "DB_STATEMENT_CACHE",
     "HOST",
     "PORT",
     "TENANT_HOST_SUFFIXES",

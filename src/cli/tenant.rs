@@ -14,7 +14,7 @@ use super::keys::vault;
 use super::note;
 use super::output::{error, print_line, print_tenant};
 use super::{archives, audit, documents, drift, offboard, operator, plans, provision, webhooks};
-use crate::app::urls;
+use crate::app::{runtime, urls};
 use crate::config::Config;
 use crate::control::isolation::verify;
 use crate::control::tenants::keys::tenant_rotate_key;
@@ -301,7 +301,7 @@ async fn telling(
 /// The databases of both planes.
 pub(super) fn databases(config: &Config) -> anyhow::Result<(ControlDb, TenantDb)> {
     let timeout = config.database.checkout_timeout;
-    let target = Target::from_url(urls(config)?.runtime.expose_secret()).context("DATABASE_URL")?;
+    let target = runtime(config)?;
     let tenants = Pool::new(target.clone(), 2, timeout, config.database.tenants_per_connection_max);
     Ok((ControlDb::new(Pool::control(target, timeout)), TenantDb::new(tenants)))
 }

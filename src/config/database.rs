@@ -5,6 +5,8 @@
 //! - `DB_CHECKOUT_TIMEOUT_MS` (2000): how long an operation waits for a connection.
 //! - `DB_QUEUE_MAX` (1000): the most operations that wait for a connection; one tenant's are half of them at most.
 //! - `DB_TENANTS_PER_CONNECTION_MAX` (300): a connection is retired after it has served so many tenants.
+//! - `DB_STATEMENT_CACHE` (on): whether statements stay prepared between transactions. `off` behind a pooler that keeps no
+//!   named statements, such as PgBouncer before 1.21 in transaction mode.
 
 use std::time::Duration;
 
@@ -26,6 +28,8 @@ pub struct DatabaseConfig {
     pub queue_max: usize,
     /// A connection is retired after it has served so many tenants: a backend never frees what it learnt of a schema.
     pub tenants_per_connection_max: usize,
+    /// Whether the runtime login's statements stay prepared between transactions.
+    pub statement_cache: bool,
 }
 
 /// The logins of one database.
@@ -62,6 +66,19 @@ impl DatabaseConfig {
             checkout_timeout: reader.millis("DB_CHECKOUT_TIMEOUT_MS", 2_000),
             queue_max: usize::from(reader.at_least_one("DB_QUEUE_MAX", 1_000_u16)),
             tenants_per_connection_max: usize::from(reader.at_least_one("DB_TENANTS_PER_CONNECTION_MAX", 300_u16)),
+            statement_cache: statement_cache(reader),
+        }
+    }
+}
+
+/// Whether statements stay prepared.
+fn statement_cache(reader: &mut Reader<'_>) -> bool {
+    match reader.text("DB_STATEMENT_CACHE").as_deref() {
+        None | Some("on") => true,
+        Some("off") => false,
+        Some(_) => {
+            reader.problem("DB_STATEMENT_CACHE", "must be on or off");
+            true
         }
     }
 }

@@ -5,8 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
+use diesel::connection::CacheSize;
 use diesel_async::pooled_connection::PoolableConnection as _;
-use diesel_async::{AsyncPgConnection, RunQueryDsl as _};
+use diesel_async::{AsyncConnection as _, AsyncPgConnection, RunQueryDsl as _, SimpleAsyncConnection as _};
 
 use super::backends::Backends;
 use super::error::DbError;
@@ -94,9 +95,10 @@ impl bb8::ManageConnection for Manager {
     /// Connects, and refuses a login whose search path is not empty: a statement that forgot its tenant must fail.
     async fn connect(&self) -> Result<Connection, DbError> {
         let too_slow = |_| DbError::Unreachable("connecting took too long".to_owned());
-        let pg = tokio::time::timeout(CONNECT_TIMEOUT, connect(&self.target)).await.map_err(too_slow)??;
+        let pg = tokio::time::timeout(CONNECT_TIMEOUT, begin(&self.target)).await.map_err(too_slow)??;
         let path: Path =
             diesel::sql_query("SELECT current_setting('search_path') AS search_path").get_result(&mut &pg).await?;
+        (&mut &pg).batch_execute("COMMIT").await?;
         if path.search_path.trim_matches('"').is_empty() {
             Ok(Connection {
                 pg,
@@ -128,9 +130,31 @@ impl bb8::ManageConnection for Manager {
 /// # Errors
 /// The server is unreachable or refuses the login.
 pub async fn connect(target: &Target) -> Result<AsyncPgConnection, DbError> {
+    let pg = begin(target).await?;
+    (&mut &pg).batch_execute("COMMIT").await?;
+    Ok(pg)
+}
+
+/// Opens a connection and a transaction on it. What a new connection is told and asked is several statements: in one
+/// transaction, because a pooler may give each transaction another backend.
+async fn begin(target: &Target) -> Result<AsyncPgConnection, DbError> {
     let unreachable = |error: &dyn std::error::Error| DbError::Unreachable(chain(error));
-    let (client, connection) = target.config.connect(target.tls.clone()).await.map_err(|error| unreachable(&error))?;
-    AsyncPgConnection::try_from_client_and_connection(client, connection).await.map_err(|error| unreachable(&error))
+    let connecting = target.config.connect(target.tls.clone()).await;
+    let (client, mut connection) = connecting.map_err(|error| unreachable(&error))?;
+    let begin = if target.keeps_statements { "BEGIN" } else { "BEGIN; DEALLOCATE ALL" };
+    tokio::select! {
+        begun = client.batch_execute(begin) => begun.map_err(|error| unreachable(&error))?,
+        ended = &mut connection => return Err(match ended {
+            Ok(()) => DbError::Unreachable("connection closed".to_owned()),
+            Err(error) => unreachable(&error),
+        }),
+    }
+    let driven = AsyncPgConnection::try_from_client_and_connection(client, connection).await;
+    let mut pg = driven.map_err(|error| unreachable(&error))?;
+    if !target.keeps_statements {
+        pg.set_prepared_statement_cache_size(CacheSize::Disabled);
+    }
+    Ok(pg)
 }
 
 /// An error with its causes: the driver's own text alone says only "db error".

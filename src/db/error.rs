@@ -75,6 +75,16 @@ impl DbError {
     }
 }
 
+/// What PgBouncer says before it closes a connection, for want of a backend or because one was lost.
+const POOLERS: &[&str] = &[
+    "query_wait_timeout",
+    "server conn crashed?",
+    "server login has been failing, try again later (server_login_retry)",
+    "client_login_timeout (server down)",
+    "idle transaction timeout",
+    "query timeout",
+];
+
 impl From<DieselError> for DbError {
     fn from(error: DieselError) -> Self {
         let DieselError::DatabaseError(kind, info) = &error else {
@@ -97,6 +107,7 @@ impl From<DieselError> for DbError {
             DatabaseErrorKind::UnableToSendCommand if message.starts_with("error communicating") => {
                 Self::Unreachable(message.to_owned())
             }
+            _ if POOLERS.contains(&message) => Self::Unreachable(message.to_owned()),
             _ if message == "connection closed" || message.starts_with("terminating connection") => {
                 Self::Unreachable(message.to_owned())
             }

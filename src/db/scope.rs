@@ -145,6 +145,9 @@ impl Held {
 
     async fn open_and_look(&self, opening: &str, tenant: Option<TenantId>) -> Result<(), DbError> {
         let mut pg = self.pg();
+        // Behind a pooler the backend may have statements of others, named as ours will be.
+        let emptied = (!self.target.keeps_statements).then(|| format!("{opening}; DEALLOCATE ALL"));
+        let opening = emptied.as_deref().unwrap_or(opening);
         let opened = async { Ok(self.pg().batch_execute(opening).await?) };
         let Some(tenant) = tenant.filter(|_| !cfg!(without_wall)) else { return opened.await };
         let stamp = AsyncConnectionCore::load(&mut pg, tenant_stamp::table.select(tenant_stamp::tenant_id));

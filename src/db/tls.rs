@@ -27,6 +27,9 @@ pub struct Target {
     pub tls: MakeRustlsConnect,
     /// Whether the server's certificate has to be signed by an authority that is trusted.
     pub is_verified: bool,
+    /// Whether a statement that was prepared in one transaction is there in the next. It is not where a pooler gives each
+    /// transaction another backend and knows nothing of statements.
+    pub keeps_statements: bool,
 }
 
 /// How much of the server's certificate is checked.
@@ -73,7 +76,7 @@ impl Target {
         // A server that went away without a word is noticed in half a minute.
         config.keepalives_idle(KEEPALIVE).tcp_user_timeout(KEEPALIVE);
         let tls = MakeRustlsConnect::new(client_config(check, root_file.as_deref())?);
-        Ok(Self { config, tls, is_verified: check != Check::Nothing })
+        Ok(Self { config, tls, is_verified: check != Check::Nothing, keeps_statements: true })
     }
 
     /// Whether the server is on this machine, so that what is said to it passes no network.

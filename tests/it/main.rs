@@ -28,6 +28,7 @@ mod news;
 mod offboarding;
 mod orders;
 mod outbound;
+mod pgbouncer;
 mod realtime;
 mod redis;
 mod runbooks;

@@ -35,6 +35,11 @@ fn shared() -> &'static (Cluster, DatabaseUrls) {
     })
 }
 
+/// The cluster of all tests.
+pub fn shared_cluster() -> &'static Cluster {
+    &shared().0
+}
+
 /// How to reach the shared database.
 pub fn shared_urls() -> DatabaseUrls {
     shared().1.clone()

@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod collector;
 pub mod command;
 pub mod logs;
+pub mod pooler;
 pub mod process;
 pub mod proxy;
 pub mod receiver;

@@ -31,6 +31,7 @@ use uuid::Uuid;
 
 use super::client::Client;
 use super::cluster::{own_database, psql, shared_urls};
+use super::pooler::between;
 
 /// How long a token of the tests is valid: longer than any of them puts its clock forward.
 const TOKEN_LIFETIME: Duration = Duration::from_secs(100 * 24 * 3600);
@@ -90,6 +91,13 @@ impl World {
         let app = Arc::new(App::new(config_over(&urls, settings), clock).unwrap());
         let (a, b) = (shop(&app, "a").await, shop(&app, "b").await);
         (Self::serve(app, a, b).await, name)
+    }
+
+    /// Starts a server over a database that has the control plane's tables, of whatever cluster, and makes two shops.
+    pub async fn start_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Self {
+        let app = Arc::new(App::new(config_over(urls, settings), Arc::new(SystemClock)).unwrap());
+        let (a, b) = (shop(&app, "a").await, shop(&app, "b").await);
+        Self::serve(app, a, b).await
     }
 
     /// Another server with the same settings over the same database, be it shared or the test's own, and the same shops.
@@ -243,6 +251,7 @@ pub fn config_over(urls: &DatabaseUrls, settings: &[(&str, &str)]) -> Config {
         ("CACHE_TTL_SECONDS", "0".to_owned()),
         ("REDIS_TIMEOUT_MS", REDIS_TIMEOUT.as_millis().to_string()),
     ]);
+    vars.extend(between(urls));
     vars.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
     Config::from_vars(&|name| vars.get(name).cloned()).unwrap()
 }
@@ -330,7 +339,11 @@ pub async fn dump(shop: &TenantCtx, except: &str) -> String {
 
 /// The content of all tables of a shop, its jobs and its registry entry.
 pub async fn fingerprint(shop: &TenantCtx) -> Vec<(String, String)> {
-    let psql = psql().await;
+    fingerprint_by(&psql().await, shop).await
+}
+
+/// The same by a superuser's connection to any database.
+pub async fn fingerprint_by(psql: &tokio_postgres::Client, shop: &TenantCtx) -> Vec<(String, String)> {
     let tables = psql
         .query("SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", &[&shop.schema.as_str()])
         .await
