@@ -5,6 +5,7 @@
 
 mod archives;
 mod audit;
+mod backup;
 mod cache;
 mod cli;
 mod control;

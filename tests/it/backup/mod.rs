@@ -1,0 +1,315 @@
+//! A cluster is copied, goes on, is lost, and comes back as it was at a moment, by the scripts of `deploy/backup`.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use shelfwise::app::owner;
+use shelfwise::cli::dev::cluster::{Cluster, Durability};
+use shelfwise::cli::dev::database::prepare;
+use shelfwise::config::auth::JwtKey;
+use shelfwise::config::database::DatabaseUrls;
+use shelfwise::db::migrate::migrate_control;
+use tempfile::TempDir;
+
+use crate::graphql_helpers::book;
+use crate::harness::World;
+use crate::harness::cluster::connect;
+use crate::harness::command::shelfwise;
+use crate::harness::world::fingerprint_by;
+
+/// The login that copies. It may replicate, and has no right in any database.
+const BACKUP_LOGIN: &str = "CREATE ROLE shelfwise_backup LOGIN REPLICATION";
+
+/// How long a segment may take to be kept, and a cluster to replay what was kept.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Where everything is, readable for the user that PostgreSQL runs as.
+struct Site {
+    folder: TempDir,
+}
+
+/// A cluster that keeps its log.
+struct Archived {
+    cluster: Cluster,
+    urls: DatabaseUrls,
+}
+
+impl Site {
+    /// A folder with the scripts and an empty folder of backups.
+    fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("shelfwise-backup").tempdir_in("/var/tmp").unwrap();
+        let (backups, scripts) = (folder.path().join("backups"), folder.path().join("scripts"));
+        for path in [folder.path(), &backups, &scripts] {
+            fs::create_dir_all(path).unwrap();
+            // The server's user writes there, and it is not ours where we are root.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+        }
+        let deploy = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/backup");
+        for script in ["archive-wal", "base-backup", "check", "common.sh", "drill", "restore"] {
+            fs::copy(deploy.join(script), scripts.join(script)).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts a cluster that keeps its log as the runbook has it.
+    async fn cluster(&self) -> Archived {
+        let keep = format!("{} {} %p %f", self.path("scripts/archive-wal").display(), self.path("backups").display());
+        let settings = [("archive_mode", "on"), ("archive_timeout", "60"), ("archive_command", keep.as_str())];
+        let cluster = Cluster::start(&self.path("cluster"), Durability::None, &settings).await.unwrap();
+        let urls = prepare(&cluster, "shelfwise").await.unwrap();
+        migrate_control(&owner(&urls).unwrap()).await.unwrap();
+        let psql = connect(&cluster.superuser_url("shelfwise")).await;
+        psql.batch_execute(&format!("{BACKUP_LOGIN} PASSWORD '{}'", cluster.password())).await.unwrap();
+        Archived { cluster, urls }
+    }
+
+    /// Runs a script as whoever runs the tests.
+    fn run(&self, cluster: &Cluster, script: &str, arguments: &[&str]) -> Output {
+        self.command(cluster, script, arguments).output().unwrap()
+    }
+
+    fn command(&self, cluster: &Cluster, script: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.path("scripts").join(script));
+        command
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", cluster.port().to_string())
+            .env("PGUSER", "shelfwise_backup")
+            .env("PGPASSWORD", cluster.password());
+        command
+    }
+
+    /// The first line of what a script says that has done its work.
+    fn done(&self, cluster: &Cluster, script: &str, arguments: &[&str]) -> String {
+        let output = self.run(cluster, script, arguments);
+        assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().next().unwrap_or_default().to_owned()
+    }
+
+    /// The owner of the cluster's files, by number: the user that PostgreSQL runs as.
+    fn server_user(&self) -> (u32, u32) {
+        let data = fs::metadata(self.path("cluster/data")).unwrap();
+        (data.uid(), data.gid())
+    }
+}
+
+impl Archived {
+    async fn psql(&self) -> tokio_postgres::Client {
+        connect(&self.cluster.superuser_url("shelfwise")).await
+    }
+
+    /// Ends the running segment, and waits until it is kept.
+    async fn archive(&self) {
+        let psql = self.psql().await;
+        let segment: String = psql.query_one("SELECT pg_walfile_name(pg_switch_wal())", &[]).await.unwrap().get(0);
+        let kept = async {
+            let query = "SELECT coalesce(last_archived_wal >= $1, false) FROM pg_stat_archiver";
+            while !psql.query_one(query, &[&segment]).await.unwrap().get::<_, bool>(0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(TIMEOUT, kept).await.expect("the segment is kept");
+    }
+
+    /// The moment, on the server's clock, as the script wants it.
+    async fn moment(&self) -> String {
+        let query = "SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')";
+        self.psql().await.query_one(query, &[]).await.unwrap().get(0)
+    }
+
+    /// Loses the cluster and all its files.
+    fn lose(self, site: &Site) {
+        let pid = fs::read_to_string(site.path("cluster/data/postmaster.pid")).unwrap();
+        let pid = pid.lines().next().unwrap();
+        assert!(Command::new("kill").args(["-s", "KILL", pid]).status().unwrap().success());
+        drop(self.cluster);
+        Cluster::remove(&site.path("cluster")).unwrap();
+    }
+}
+
+/// Starts the restored cluster, and waits until it takes connections that write.
+async fn start_restored(site: &Site) -> Cluster {
+    let cluster = Cluster::start(&site.path("restored"), Durability::None, &[]).await.unwrap();
+    let psql = connect(&cluster.superuser_url("shelfwise")).await;
+    let recovered = async {
+        while psql.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap().get(0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(TIMEOUT, recovered).await.expect("the log is replayed");
+    cluster
+}
+
+/// Adds a book to both shops.
+async fn write(world: &World, title: &str) {
+    book(&world.owner(), json!({ "title": format!("{} {title}", world.a.slug) })).await;
+    book(&world.other_owner(), json!({ "title": format!("{} {title}", world.b.slug) })).await;
+}
+
+#[tokio::test]
+async fn a_lost_cluster_comes_back_as_it_was_at_a_moment_and_with_nothing_later() {
+    let site = Site::new();
+    let archived = site.cluster().await;
+    let world = World::start_over(&archived.urls, &[]).await;
+    let backups = site.path("backups");
+    write(&world, "before the copy").await;
+    let copy = site.done(&archived.cluster, "base-backup", &[backups.to_str().unwrap()]);
+    write(&world, "after the copy").await;
+    let psql = archived.psql().await;
+    let before = (fingerprint_by(&psql, &world.a).await, fingerprint_by(&psql, &world.b).await);
+    let moment = archived.moment().await;
+    write(&world, "too late").await;
+    archived.archive().await;
+    assert_eq!(site.done(&archived.cluster, "check", &[backups.to_str().unwrap()]), copy);
+    let (a, b) = (std::sync::Arc::clone(&world.a), std::sync::Arc::clone(&world.b));
+    world.end().await;
+    let user = site.server_user();
+    let urls = archived.urls.clone();
+    let port = archived.cluster.port();
+    archived.lose(&site);
+
+    let restore = |arguments: &[&str]| {
+        let output = Command::new(site.path("scripts/restore")).args(arguments).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (from, to) = (backups.to_str().unwrap(), site.path("restored/data"));
+    let to = to.to_str().unwrap();
+    let too_early = restore(&[from, to, "--until", "2026-01-01 00:00:00"]);
+    assert_eq!((too_early.0, too_early.1.contains("no copy was finished before")), (Some(1), true), "{too_early:?}");
+    let local = restore(&[from, to, "--until", "2026-01-01T00:00:00+02"]);
+    assert_eq!(local.0, Some(2), "a moment that may be misunderstood is refused");
+    assert!(!Path::new(to).exists(), "what was refused has made nothing");
+    let owner = format!("{}:{}", user.0, user.1);
+    let mut arguments = vec![from, to, "--until", &moment];
+    if fs::metadata("/proc/self").unwrap().uid() == 0 {
+        arguments.extend(["--owner", &owner]);
+    }
+    assert_eq!(restore(&arguments), (Some(0), String::new()));
+    let twice = restore(&arguments);
+    assert_eq!((twice.0, twice.1.contains("is not empty")), (Some(1), true), "{twice:?}");
+
+    let cluster = start_restored(&site).await;
+    let psql = connect(&cluster.superuser_url("shelfwise")).await;
+    assert_eq!((fingerprint_by(&psql, &a).await, fingerprint_by(&psql, &b).await), before);
+    for shop in [&a, &b] {
+        let titles = format!(r#"SELECT title FROM "{}".books ORDER BY title"#, shop.schema);
+        let titles: Vec<String> = psql.query(&titles, &[]).await.unwrap().iter().map(|row| row.get(0)).collect();
+        assert_eq!(titles, ["after the copy", "before the copy"].map(|title| format!("{} {title}", shop.slug)));
+    }
+    let urls = moved(&urls, port, cluster.port());
+    works(&urls, &[a.slug.as_str(), b.slug.as_str()]);
+}
+
+/// The same logins at another port.
+fn moved(urls: &DatabaseUrls, from: u16, to: u16) -> DatabaseUrls {
+    let moved =
+        |url: &secrecy::SecretString| url.expose_secret().replace(&format!(":{from}/"), &format!(":{to}/")).into();
+    DatabaseUrls { runtime: moved(&urls.runtime), owner: urls.owner.as_ref().map(moved), listen: moved(&urls.listen) }
+}
+
+/// What the runbook has verified after a restore: the wall, both trails, and that a new shop can be made.
+fn works(urls: &DatabaseUrls, slugs: &[&str]) {
+    let key = JwtKey::generate("test-1").unwrap().to_setting();
+    let run = |arguments: &[&str]| {
+        let output = shelfwise(urls, &key, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["migrate"]);
+    run(&["tenant", "verify-isolation"]);
+    for slug in slugs {
+        run(&["tenant", "verify-audit", slug]);
+    }
+    let owner = ["--name", "After", "--plan", "business", "--owner-email", "owner@shop.example"];
+    run(&[&["tenant", "provision", "after-the-restore"][..], &owner].concat());
+}
+
+#[tokio::test]
+async fn a_drill_restores_the_newest_backup_beside_everything_else_and_leaves_nothing() {
+    let site = Site::new();
+    let archived = site.cluster().await;
+    let world = World::start_over(&archived.urls, &[]).await;
+    let backups = site.path("backups");
+    let backups = backups.to_str().unwrap();
+    let missing = site.run(&archived.cluster, "check", &[backups]);
+    assert_eq!((missing.status.code(), missing.stdout.len()), (Some(1), 0), "no copy is no backup");
+    site.done(&archived.cluster, "base-backup", &[backups]);
+    write(&world, "after the copy").await;
+    archived.archive().await;
+
+    let scratch = site.path("scratch");
+    fs::create_dir(&scratch).unwrap();
+    fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
+    // The copy belongs to whoever made it; PostgreSQL's user is who restores here.
+    let (uid, gid) = site.server_user();
+    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
+    if is_root {
+        let owner = format!("{uid}:{gid}");
+        assert!(Command::new("chown").args(["-R", &owner, backups]).status().unwrap().success());
+        let refused = site.run(&archived.cluster, "drill", &[backups]);
+        assert!(String::from_utf8_lossy(&refused.stderr).contains("does not run as root"));
+    }
+    let mut drill = site.command(&archived.cluster, "drill", &[backups, scratch.to_str().unwrap()]);
+    if is_root {
+        drill.uid(uid).gid(gid);
+    }
+    let output = drill.output().unwrap();
+
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        text.starts_with("shops: 2\nlast entry in the operators' trail: ") && text.contains("\nseconds: "),
+        "{text}"
+    );
+    assert_eq!(fs::read_dir(&scratch).unwrap().count(), 0);
+    // The cluster has noticed nothing of it.
+    world.owner().data("{ books { totalCount } }", json!({})).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn old_copies_go_with_the_segments_that_only_they_needed_and_the_newest_stays() {
+    let site = Site::new();
+    let archived = site.cluster().await;
+    let backups = site.path("backups");
+    let folder = backups.to_str().unwrap();
+    let first = site.done(&archived.cluster, "base-backup", &[folder]);
+    archived.archive().await;
+    let of_last_year = backups.join("base/20250101T000000.000000");
+    fs::rename(&first, &of_last_year).unwrap();
+    let segments = || {
+        let names = fs::read_dir(backups.join("wal")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        names.retain(|name| name.len() == 24);
+        names.sort();
+        names
+    };
+    let oldest = segments()[0].clone();
+
+    let second = site.done(&archived.cluster, "base-backup", &[folder]);
+    archived.archive().await;
+
+    let copies: Vec<PathBuf> = fs::read_dir(backups.join("base")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(copies, [PathBuf::from(second)]);
+    assert!(segments()[0] > oldest, "{:?} begins with {oldest}", segments());
+
+    // What is kept under a name stays what it is.
+    let (name, path) = (segments()[0].clone(), site.path("other"));
+    fs::write(&path, "of another cluster").unwrap();
+    let refused = site.run(&archived.cluster, "archive-wal", &[folder, path.to_str().unwrap(), &name]);
+    assert_eq!(refused.status.code(), Some(1));
+    let kept = backups.join("wal").join(&name);
+    let again = site.run(&archived.cluster, "archive-wal", &[folder, kept.to_str().unwrap(), &name]);
+    assert_eq!(again.status.code(), Some(0), "the same again is no failure");
+    assert_eq!(fs::metadata(kept).unwrap().len(), 16 << 20);
+}
