@@ -7,6 +7,7 @@ mod archives;
 mod audit;
 mod backup;
 mod cache;
+mod citus;
 mod cli;
 mod control;
 mod db;
