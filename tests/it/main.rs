@@ -23,6 +23,7 @@ mod identity;
 mod isolation;
 mod jobs;
 mod limits;
+mod load;
 mod mail;
 mod metrics;
 mod migrations;
