@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::data::Bench;
 use super::load::{Load, Request, exchange};
 use super::process::Process;
+use super::report::report;
 use super::{CATALOGUE, CLIENTS};
 
 /// Shops that are asked.
@@ -84,6 +85,8 @@ pub async fn measure(bench: &Bench, server: &Process) -> bool {
         nine.refused,
     );
     println!("  the tenth in its storms: {} answered, {} turned away", tenth.latencies.len(), tenth.refused);
+    report("fairness: p99 of nine in a storm, of quiet", ratio, "times", ..=RATIO_MAX);
+    report("fairness: refused of nine", nine.refused as f64, "requests", ..=0.0);
     let is_fair = nine.refused == 0 && ratio <= RATIO_MAX;
     if !is_fair {
         println!("  NOT FAIR: at most none refused and a ratio of {RATIO_MAX}");

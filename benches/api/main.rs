@@ -14,6 +14,8 @@ mod load;
 mod orders;
 mod pgbench;
 mod process;
+#[path = "../report.rs"]
+mod report;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use std::time::{Duration, Instant};
 use data::{Bench, PROVISIONED, TENANTS};
 use load::{Load, Request};
 use process::{Process, cpu_of, cpu_of_tree};
+use report::report;
 
 /// How long each load lasts.
 const SECONDS: u64 = 8;
@@ -80,7 +83,7 @@ async fn run() -> bool {
     // Once through all tenants, so that both sides are measured warm.
     Load::run(server.port, &requests, CLIENTS, Duration::from_secs(3)).await;
     bench.pgbench_catalogue(3).await;
-    let mut best: Option<(f64, String)> = None;
+    let mut best: Option<(f64, Cost, String)> = None;
     for round in 1..=3 {
         let (ours, theirs) = (catalogue(&bench, &server, &requests).await, bench.pgbench_catalogue(SECONDS).await);
         let line = format!(
@@ -95,8 +98,8 @@ async fn run() -> bool {
             ours.p99.as_secs_f64() * 1e3,
         );
         println!("  round {round}: {line}");
-        if best.as_ref().is_none_or(|(ratio, _)| ours.rate / theirs > *ratio) {
-            best = Some((ours.rate / theirs, line));
+        if best.as_ref().is_none_or(|(ratio, ..)| ours.rate / theirs > *ratio) {
+            best = Some((ours.rate / theirs, ours, line));
         }
     }
 
@@ -114,15 +117,19 @@ async fn run() -> bool {
     let ours = cpu_per_request(&server, &typename).await;
     let theirs = cpu_per_request(&bare, &typename).await;
     println!("  server CPU {ours:.1} µs, bare axum {theirs:.1} µs: ratio {:.2}", ours / theirs);
+    report("{__typename}: server's CPU of a bare handler's", ours / theirs, "times", ..);
 
     bench.register_more(1_000).await;
-    println!(
-        "\nmemory with 1,000 tenants registered and after all this: {} MB resident",
-        server.resident_bytes() / 1_000_000
-    );
-    if let Some((_, line)) = best {
+    let resident = server.resident_bytes();
+    println!("\nmemory with 1,000 tenants registered and after all this: {} MB resident", resident / 1_000_000);
+    report("memory after all of it, 1,000 tenants registered", resident as f64 / 1e6, "MB", ..=40.0);
+    if let Some((ratio, cost, line)) = best {
         println!("\nbest round of the catalogue: {line}");
+        report("catalogue: rate of pgbench's", ratio, "times", 0.7..);
+        report("catalogue: server's CPU of PostgreSQL's", cost.server_us / cost.postgres_us, "times", ..=0.7);
+        report("catalogue: p99", cost.p99.as_secs_f64() * 1e3, "ms", ..);
     }
+    report("provisioning: one tenant", bench.provision_median.as_secs_f64() * 1e3, "ms", ..);
     is_fair
 }
 
@@ -152,6 +159,7 @@ async fn wall(bench: &Bench, server: &Process, requests: &[Request]) {
         cost(WALL_ROUNDS * 3 / 4),
         cost(WALL_ROUNDS / 4)
     );
+    report("credentials and the wall: of the throughput", cost(WALL_ROUNDS / 2), "%", ..);
     bench.inherit(false).await;
 }
 
@@ -198,6 +206,8 @@ async fn attacks(bench: &Bench, server: &Process, requests: &[Request]) {
         refused as u64 / SECONDS,
         other / one
     );
+    report("attacks: CPU of the dearest", dearest.0.as_secs_f64() * 1e3, "ms", ..);
+    report("attacks: p99 of others, of quiet", other / one, "times", ..);
 }
 
 /// What a load of the catalogue query cost.

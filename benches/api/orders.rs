@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::data::Bench;
 use super::load::{Load, Request};
 use super::process::{Process, cpu_of, cpu_of_tree};
+use super::report::report;
 use drafts::{DRAFTS, Drafts, SHOPS};
 
 /// Clients that place one draft after the other: of the server, and of pgbench.
@@ -19,6 +20,9 @@ const ROUNDS: usize = 3;
 /// What of pgbench's rate the server must reach.
 const BAR: f64 = 0.5;
 
+/// What of PostgreSQL's processor time the server may take.
+const CPU_BAR: f64 = 0.25;
+
 const PLACE: &str = "mutation($id: ID!, $key: IdempotencyKey) {
     orderPlace(id: $id, idempotencyKey: $key) { order { id status } userErrors { code } } }";
 
@@ -29,13 +33,14 @@ pub async fn measure(bench: &Bench, server: &Process) {
     for has_key in [false, true] {
         // Once, so that both sides are measured warm.
         by_server(bench, server, &mut drafts, has_key).await;
-        let mut ratios = [Vec::new(), Vec::new()];
+        let (mut ratios, mut costs) = ([Vec::new(), Vec::new()], Vec::new());
         for round in 1..=ROUNDS {
             let ours = by_server(bench, server, &mut drafts, has_key).await;
             let plain = by_pgbench(bench, &mut drafts, script::text(bench, has_key, false)).await;
             let pipelined = by_pgbench(bench, &mut drafts, script::text(bench, has_key, true)).await;
             ratios[0].push(ours.rate / plain);
             ratios[1].push(ours.rate / pipelined);
+            costs.push(ours.server_us / ours.postgres_us);
             println!(
                 "  round {round}: rate {:.0}/s, pgbench {plain:.0}/s, in as few trips {pipelined:.0}/s; \
                  server CPU {:.0} µs, PostgreSQL's {:.0} µs; p50 {:.1} ms, p99 {:.1} ms",
@@ -52,6 +57,9 @@ pub async fn measure(bench: &Bench, server: &Process) {
             if has_key { "with" } else { "without" },
             if plain >= BAR { "held" } else { "MISSED" }
         );
+        let name = if has_key { "orderPlace with a key" } else { "orderPlace" };
+        report(format_args!("{name}: rate of pgbench's"), plain, "times", BAR..);
+        report(format_args!("{name}: server's CPU of PostgreSQL's"), median(costs), "times", ..=CPU_BAR);
     }
 }
 

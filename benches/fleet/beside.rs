@@ -14,6 +14,8 @@ use shelfwise::config::database::DatabaseUrls;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::report::report;
+
 /// Servers that are started over each database, in turn; their medians are compared.
 const STARTS: usize = 7;
 
@@ -49,6 +51,8 @@ pub async fn starts(one: &DatabaseUrls, many: &DatabaseUrls, tenants: usize, fol
         many_ms / one_ms,
         many_mb / one_mb
     );
+    report(format_args!("a server over {tenants} tenants, of one over 1: ready after"), many_ms / one_ms, "times", ..);
+    report(format_args!("a server over {tenants} tenants, of one over 1: memory"), many_mb / one_mb, "times", ..);
 }
 
 async fn start(urls: &DatabaseUrls, (jwt, master): &(String, String), folder: &Path) -> Start {

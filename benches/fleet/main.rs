@@ -8,11 +8,14 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks and reads its one variable")]
 
 mod beside;
+#[path = "../report.rs"]
+mod report;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::stream::StreamExt as _;
+use report::report;
 use secrecy::ExposeSecret as _;
 use shelfwise::app::owner;
 use shelfwise::cli::dev::cluster::{Cluster, Durability};
@@ -69,7 +72,10 @@ async fn main() {
     assert!(vacuumed.left.iter().all(|catalogue| catalogue.starts_with("pg_auth") || *catalogue == "pg_shdepend"));
     let schema = SchemaName::from(site.tenants[count / 2]);
     match beside::dump(&cluster, ("shelfwise", schema.as_str()), &major(&site).await, folder.path()) {
-        Some(time) => println!("  pg_dump of one of them: {:.2} s", time.as_secs_f64()),
+        Some(time) => {
+            println!("  pg_dump of one of them: {:.2} s", time.as_secs_f64());
+            report(format_args!("pg_dump of one of {count} tenants"), time.as_secs_f64(), "s", ..=2.0);
+        }
         None => println!("  pg_dump of one of them: there is none that suits this server"),
     }
     let alone = prepare(&cluster, "alone").await.unwrap();
@@ -92,10 +98,10 @@ async fn main() {
         statement(number, up, "DROP INDEX books_plain_idx")
     };
     let mut done = Vec::new();
-    for (name, migration, bare) in [
-        ("an added column", column(1), "ALTER TABLE books ADD COLUMN bare text"),
-        ("an index built concurrently", index(2), "CREATE INDEX CONCURRENTLY bare_idx ON books (updated_at)"),
-        ("an index built under a lock", plain(3), "CREATE INDEX bare_plain_idx ON books (updated_at)"),
+    for (name, migration, bare, bar) in [
+        ("an added column", column(1), "ALTER TABLE books ADD COLUMN bare text", 15.0),
+        ("an index built concurrently", index(2), "CREATE INDEX CONCURRENTLY bare_idx ON books (updated_at)", 60.0),
+        ("an index built under a lock", plain(3), "CREATE INDEX bare_plain_idx ON books (updated_at)", 60.0),
     ] {
         done.push(migration);
         let fleet = migrate(&site, &done).await;
@@ -107,6 +113,9 @@ async fn main() {
             alone.as_secs_f64(),
             fleet.as_secs_f64() / alone.as_secs_f64()
         );
+        // The bars are for five thousand, and for others what it comes to.
+        let bar = bar * count as f64 / TENANTS as f64;
+        report(format_args!("fleet: {count} tenants, {name}"), fleet.as_secs_f64(), "s", ..=bar);
     }
     println!("  peak memory of the process: {before:.0} MB before, {:.0} MB after", peak_rss_mb());
 }

@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks")]
 
+#[path = "../report.rs"]
+mod report;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, FutureExt as _};
+use report::report;
 use secrecy::ExposeSecret as _;
 use shelfwise::app::owner;
 use shelfwise::cli::dev::cluster::{Cluster, Durability};
@@ -32,6 +36,9 @@ const JOBS: usize = 10_000;
 
 /// Claims that are timed.
 const CLAIMS: usize = 200;
+
+/// Jobs a second that one worker must do.
+const BAR: f64 = 2_000.0;
 
 /// Slots of the worker, as by default.
 const SLOTS: u16 = 32;
@@ -95,6 +102,7 @@ async fn claims(psql: &tokio_postgres::Client, control: &ControlDb) {
         times.sort_unstable();
         let ms = |index: usize| times[index].as_secs_f64() * 1e3;
         println!("  a claim of {slots}: median {:.1} ms, p99 {:.1} ms", ms(CLAIMS / 2), ms(CLAIMS * 99 / 100));
+        report(format_args!("jobs: a claim of {slots}, median"), ms(CLAIMS / 2), "ms", ..);
     }
 }
 
@@ -143,8 +151,7 @@ async fn throughput(psql: &tokio_postgres::Client, control: &ControlDb, tenants:
     let left: i64 =
         psql.query_one("SELECT count(*) FROM control.jobs WHERE state <> 'completed'", &[]).await.unwrap().get(0);
     assert_eq!(left, 0);
-    println!(
-        "  of {tenants} tenants, one worker with {SLOTS} slots: {:.0} a second",
-        JOBS as f64 / elapsed.as_secs_f64()
-    );
+    let rate = JOBS as f64 / elapsed.as_secs_f64();
+    println!("  of {tenants} tenants, one worker with {SLOTS} slots: {rate:.0} a second");
+    report(format_args!("jobs: of {tenants} tenants, one worker"), rate, "a second", BAR..);
 }

@@ -7,11 +7,14 @@
 #[path = "../../tests/it/harness/redis.rs"]
 #[expect(dead_code, reason = "nothing is killed or frozen here")]
 mod redis_server;
+#[path = "../report.rs"]
+mod report;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use redis_server::RedisServer;
+use report::report;
 use secrecy::SecretString;
 use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::{ApiKeyId, TenantId};
@@ -51,7 +54,8 @@ async fn run() {
     let server = RedisServer::start().await;
     let redis = Redis::new(&SecretString::from(server.url()), Duration::from_millis(50)).unwrap();
     let shared = Limiter::new(Arc::new(SystemClock), Some(redis), 1);
-    for (name, limiter, calls) in [("without Redis", alone, 300_000), ("with Redis", shared, 20_000)] {
+    for (name, limiter, calls, bar) in [("without Redis", alone, 300_000, 10.0), ("with Redis", shared, 20_000, 100.0)]
+    {
         for (kind, of_key, needed) in
             [("log-in", false, 40), ("log-in, nothing back", false, 50), ("API key", true, 40)]
         {
@@ -60,6 +64,7 @@ async fn run() {
             let (cpu, wall) = measure(&limiter, of_key, needed, calls).await;
             let a_call = |time: Duration| time.as_secs_f64() * 1e6 / calls as f64;
             println!("  {name}, {kind}: server CPU {:.2} µs a call, {:.2} µs of time", a_call(cpu), a_call(wall));
+            report(format_args!("limits: {name}, {kind}, CPU a call"), a_call(cpu), "µs", ..=bar);
         }
     }
 }

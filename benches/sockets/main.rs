@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks")]
 
+#[path = "../report.rs"]
+mod report;
+
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use report::report;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shelfwise::app::owner;
@@ -127,6 +131,7 @@ async fn measure(server: &Server, port: u16, shops: &[String]) {
         mib(after),
         (after.saturating_sub(before)) as f64 / 1024.0 / SOCKETS as f64
     );
+    report("sockets: memory of each", after.saturating_sub(before) as f64 / 1024.0 / SOCKETS as f64, "KiB", ..);
     let told = sockets.into_iter().map(|mut socket| tokio::spawn(async move { next(&mut socket).await }));
     let told: Vec<_> = told.collect();
     let started = Instant::now();
@@ -140,6 +145,7 @@ async fn measure(server: &Server, port: u16, shops: &[String]) {
         one.await.unwrap();
     }
     println!("  a change in each shop: all are told after {:.2?}", started.elapsed());
+    report(format_args!("sockets: all {SOCKETS} are told after"), started.elapsed().as_secs_f64(), "s", ..);
 }
 
 async fn open(port: u16, token: &str) -> Socket {

@@ -4,6 +4,9 @@
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails has nothing to say")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark awaits its tasks")]
 
+#[path = "../report.rs"]
+mod report;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode};
 use futures_util::StreamExt as _;
+use report::report;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use shelfwise::app::{App, owner};
@@ -79,6 +83,7 @@ async fn main() {
             "  delivered by one worker, {shops} endpoints of as many shops: {rate:.0} a second, {:.2} of bare requests",
             rate / bare
         );
+        report(format_args!("webhooks: delivered to {shops} endpoints"), rate, "a second", 500.0..);
     }
 }
 
