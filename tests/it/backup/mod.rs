@@ -22,6 +22,7 @@ use crate::harness::World;
 use crate::harness::cluster::connect;
 use crate::harness::command::shelfwise;
 use crate::harness::world::fingerprint_by;
+use crate::runbooks::text::Page;
 
 /// The login that copies. It may replicate, and has no right in any database.
 const BACKUP_LOGIN: &str = "CREATE ROLE shelfwise_backup LOGIN REPLICATION";
@@ -201,6 +202,10 @@ async fn a_lost_cluster_comes_back_as_it_was_at_a_moment_and_with_nothing_later(
 
     let cluster = start_restored(&site).await;
     let psql = connect(&cluster.superuser_url("shelfwise")).await;
+    let page = Page::read("backup-and-restore");
+    for query in page.blocks.iter().filter(|block| block.language == "sql") {
+        psql.batch_execute(&query.text).await.unwrap_or_else(|error| panic!("{}: {error}", query.text));
+    }
     assert_eq!((fingerprint_by(&psql, &a).await, fingerprint_by(&psql, &b).await), before);
     for shop in [&a, &b] {
         let titles = format!(r#"SELECT title FROM "{}".books ORDER BY title"#, shop.schema);
@@ -227,11 +232,39 @@ fn works(urls: &DatabaseUrls, slugs: &[&str]) {
     };
     run(&["migrate"]);
     run(&["tenant", "verify-isolation"]);
+    run(&["tenant", "list"]);
     for slug in slugs {
         run(&["tenant", "verify-audit", slug]);
     }
     let owner = ["--name", "After", "--plan", "business", "--owner-email", "owner@shop.example"];
     run(&[&["tenant", "provision", "after-the-restore"][..], &owner].concat());
+}
+
+/// Every command of the page is one that a test here runs, or that all other pages have.
+#[test]
+fn the_page_says_what_is_run_here() {
+    let known = [
+        "deploy/backup/check /backups",
+        "deploy/backup/base-backup /backups",
+        "deploy/backup/restore /backups /var/lib/postgresql/15/main --until '2026-11-28 14:05:00' --owner postgres",
+        "deploy/backup/drill /backups",
+        "docker compose stop api worker",
+        "docker compose start api worker",
+        "shelfwise migrate",
+        "shelfwise tenant verify-isolation",
+        "shelfwise tenant list",
+        "shelfwise tenant verify-audit SLUG",
+    ];
+    let page = Page::read("backup-and-restore");
+    let commands: Vec<&str> =
+        page.blocks.iter().filter(|block| block.language == "bash").flat_map(|block| block.text.lines()).collect();
+    let unknown: Vec<_> = commands.iter().filter(|command| !known.contains(command)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
+    // The settings are those that clusters here have.
+    let settings = page.blocks.iter().find(|block| block.language == "ini").unwrap();
+    for line in ["archive_mode = on", "archive_timeout = 60", "archive-wal /backups"] {
+        assert!(settings.text.contains(line), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -77,6 +77,11 @@ impl PgBouncer {
         ]
     }
 
+    /// Where it listens on this machine.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Whether statements stay prepared through it.
     pub fn keeps_statements(&self) -> bool {
         self.keeps_statements
@@ -120,7 +125,8 @@ fn folder(port: u16, backends: u32, lines: &str) -> PathBuf {
         file.write_all(text.as_bytes()).unwrap();
         file.set_permissions(fs::Permissions::from_mode(0o644)).unwrap();
     };
-    write("userlist.txt", &format!("\"shelfwise\" \"{}\"\n", shared_cluster().password()));
+    let users = ["shelfwise", "pgbouncer"].map(|user| format!("\"{user}\" \"{}\"\n", shared_cluster().password()));
+    write("userlist.txt", &users.concat());
     let settings = format!(
         "{SETTINGS}
 [databases]

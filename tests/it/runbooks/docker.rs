@@ -9,6 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
+use crate::harness::logs;
 use crate::harness::redis::RedisServer;
 
 /// How long a process may take to listen.
@@ -248,6 +249,7 @@ fn keep(stderr: ChildStderr, mut log: File, tell: &mpsc::Sender<String>) {
             let _ = tell.send(address.to_owned());
         }
         log.write_all(line.as_bytes()).unwrap();
+        logs::keep(line.trim_end());
         line.clear();
     }
 }
