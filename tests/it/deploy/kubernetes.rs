@@ -7,7 +7,7 @@ use serde_json::Value;
 use shelfwise::cli::Cli;
 use shelfwise::config::{Environment, VARIABLES};
 
-use super::files::{configuration, document, documents, entries, items, string, strings, text};
+use super::files::{all, configuration, document, documents, entries, items, string, strings, text};
 
 /// The folder.
 const BASE: &str = "deploy/kubernetes/base";
@@ -169,6 +169,42 @@ fn the_program_takes_the_settings_of_both_environments() {
             assert_eq!((of("minReplicas"), of("maxReplicas")), (*least, *most), "{}", scaler["metadata"]);
         }
     }
+}
+
+/// What the table of presets says in a row: of staging, and of production.
+fn preset(row: &str) -> [String; 2] {
+    let table = text("deploy/PRESETS.md");
+    let line = table.lines().find(|line| line.starts_with(&format!("| {row} |"))).unwrap();
+    let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+    [cells[2].to_owned(), cells[3].to_owned()]
+}
+
+#[test]
+fn the_table_of_presets_says_what_is_deployed() {
+    let number = |(least, most): (u64, u64)| if least == most { least.to_string() } else { format!("{least}-{most}") };
+    for (row, of) in [("Replicas", 0), ("Workers", 1)] {
+        let deployed: Vec<String> = ENVIRONMENTS.iter().map(|(_, counts)| number(counts[of])).collect();
+        assert_eq!(preset(row).as_slice(), deployed, "{row}");
+    }
+    // What the environment presets is not said again, or it would be said in two ways one day.
+    for (environment, _) in ENVIRONMENTS {
+        let mut set = settings(&format!("{BASE}/settings.env"));
+        set.extend(settings(&format!("deploy/kubernetes/{environment}/settings.env")));
+        for name in ["DB_POOL_MAX", "LOG_LEVEL", "RATE_HEADROOM", "CACHE_TTL_SECONDS", "HEALTH_INTERVAL_SECONDS"] {
+            assert!(!set.contains_key(name), "{environment} sets {name}");
+        }
+    }
+    // Staging tells the team, and only production wakes somebody.
+    let [staging, production] = preset("Alert route");
+    let routes = document("deploy/prometheus/alertmanager.yml");
+    assert_eq!((staging.contains("page"), production.contains("page")), (false, true));
+    for route in items(&routes["route"]["routes"]) {
+        let is_production = strings(&route["matchers"]).contains(&"environment=\"production\"");
+        let is_paged = string(&route["receiver"]).ends_with("-pager");
+        assert!(is_production || !is_paged, "{route}");
+    }
+    let receivers = all(&routes["route"], "receiver");
+    assert!(receivers.iter().any(|receiver| **receiver == "production-pager"), "{routes}");
 }
 
 /// What an environment says of its autoscalers in the place of the base.
