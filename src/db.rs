@@ -6,6 +6,7 @@
 
 mod backends;
 pub mod bell;
+mod cancel;
 pub mod catalogue;
 pub mod connection;
 pub mod contents;

@@ -22,6 +22,7 @@ use futures_util::stream::{BoxStream, StreamExt as _};
 use tracing::Instrument as _;
 use uuid::Uuid;
 
+use super::cancel::cancel;
 use super::error::DbError;
 use super::fair::Borrower;
 use super::meter::Meter;
@@ -205,16 +206,23 @@ impl Drop for Held {
 /// Makes a dirty connection fit again, or leaves it dirty, so that the pool closes it.
 ///
 /// One whose server is still busy is cancelled and closed: the signal may arrive late, and must not hit a statement of
-/// the next borrower.
+/// the next borrower. It is closed once the statement has ended: a pooler between forgets whom to cancel when its client goes.
 async fn clean_up(borrowed: Borrowed, target: Target) {
     let pg = &borrowed.connection.pg;
-    match tokio::time::timeout(GRACE, async { (&mut &*pg).batch_execute("ROLLBACK").await }).await {
+    let rollback = async { (&mut &*pg).batch_execute("ROLLBACK").await };
+    let mut rollback = std::pin::pin!(rollback);
+    match tokio::time::timeout(GRACE, &mut rollback).await {
         Ok(Ok(())) => borrowed.connection.set_dirty(false),
         Ok(Err(error)) => tracing::debug!(%error, "Closed a database connection that could not be rolled back"),
         Err(_) => {
             let token = pg.cancel_token();
-            let cancel = token.cancel_query(target.tls);
-            if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, cancel).await, Ok(Ok(()))) {
+            let cancelled = async {
+                let is_sent = cancel(&token, &target).await.is_ok();
+                // Whatever the answer is: it is one.
+                let _ = rollback.await;
+                is_sent
+            };
+            if !matches!(tokio::time::timeout(CANCEL_TIMEOUT, cancelled).await, Ok(true)) {
                 tracing::warn!("An abandoned statement could not be cancelled");
             }
         }

@@ -35,6 +35,8 @@ fn schemas_are_made_plainly_and_stay_what_they_are() {
         ["src", "migrations", "tenant_migrations"].into_iter().flat_map(|folder| files(folder, &["rs", "sql"]))
     {
         let upper = text.to_uppercase();
+        // What is told to somebody of an extension is no statement of ours.
+        let upper = upper.replace("ALTER EXTENSION … SET SCHEMA", "");
         for never in ["ALTER SCHEMA", "SET SCHEMA ", "INHERITS (", "CREATE UNLOGGED"] {
             assert!(!upper.contains(never), "{} says {never}", path.display());
         }

@@ -144,6 +144,8 @@ fn a_rollback_takes_back_servers_and_workers_and_waits_for_them() {
 fn scripts_stop_at_the_first_thing_that_fails() {
     let mut scripts = below("script", "");
     scripts.extend(below("deploy", ".sh"));
+    // What the others of its folder read is not run.
+    scripts.retain(|script| script != "deploy/backup/common.sh");
     for script in scripts {
         let text = text(&script);
         assert!(text.starts_with("#!/usr/bin/env bash\n") || text.starts_with("#!/bin/bash\n"), "{script}");

@@ -127,18 +127,18 @@ fn folder(port: u16, backends: u32, lines: &str) -> PathBuf {
     };
     let users = ["shelfwise", "pgbouncer"].map(|user| format!("\"{user}\" \"{}\"\n", shared_cluster().password()));
     write("userlist.txt", &users.concat());
+    let database = format!("* = host=127.0.0.1 port={}", shared_cluster().port());
+    let settings = SETTINGS.replace("shelfwise = host=postgres port=5432", &database);
+    assert!(settings.contains(&database), "the file has another database");
+    // Its last section, in which the last word counts. A section that is begun again would forget what it had.
     let settings = format!(
-        "{SETTINGS}
-[databases]
-* = host=127.0.0.1 port={}
-[pgbouncer]
+        "{settings}
 listen_port = {port}
 auth_file = {path}/userlist.txt
 unix_socket_dir =
 logfile = {path}/log
 default_pool_size = {backends}
-{lines}",
-        shared_cluster().port()
+{lines}"
     );
     write("pgbouncer.ini", &settings);
     folder

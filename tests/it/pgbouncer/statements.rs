@@ -34,7 +34,10 @@ async fn no_transaction_leaves_a_statement_behind() {
         book(&owner, json!({ "title": "Mine" })).await;
         owner.data("{ books { nodes { title authors { nodes { name } } } } }", json!({})).await;
         let refused = owner
-            .gql("mutation { bookArchive(id: \"book_01h455vb4pex5vsknk084sn02q\") { userErrors { code } } }", json!({}))
+            .data(
+                "mutation { bookArchive(id: \"book_01h455vb4pex5vsknk084sn02q\") { userErrors { code } } }",
+                json!({}),
+            )
             .await;
         assert_eq!(refused["bookArchive"]["userErrors"][0]["code"], "BOOK_NOT_FOUND");
         // What anybody may look for who asks without preparing anything.

@@ -50,20 +50,20 @@ async fn migration_failed(house: &House, schema: &str) {
     let newest = migrations(Plane::Tenant).last().unwrap().version.clone();
     page.set("NEWEST", newest).set("SCHEMA", schema);
     // Somebody has changed the tables of one of them by hand.
-    house.exec(&format!(r#"ALTER TABLE "{schema}".payments ADD COLUMN account text"#)).await;
+    house.exec(&format!(r#"ALTER TABLE "{schema}".events ADD COLUMN cause text"#)).await;
     let told = page.run_to(1, "shelfwise migrate").await;
     assert!(told.contains("bella: ") && told.contains("1 tenants were not migrated; run it again"), "{told}");
     page.says("schema_version <", &["bella"]).await;
     page.says("nspowner", &["shelfwise_owner", "control"]).await;
     page.says("__diesel_schema_migrations", &["run_on"]).await;
-    house.exec(&format!(r#"ALTER TABLE "{schema}".payments DROP COLUMN account"#)).await;
+    house.exec(&format!(r#"ALTER TABLE "{schema}".events DROP COLUMN cause"#)).await;
 
     house.sh("shelfwise migrate retry").await;
 
     // A session that somebody has forgotten is in the way.
     take_back(house, &["bella"]).await;
     let holder = house.another_psql().await;
-    holder.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{schema}".payments"#)).await.unwrap();
+    holder.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{schema}".events"#)).await.unwrap();
     let pid = house.ask_of(&holder, "SELECT pg_backend_pid()").await;
     let run = house.start_command("shelfwise migrate run --lock-timeout-ms 10000");
     house.until(STEP_WAITS, "true").await;
@@ -80,7 +80,7 @@ async fn migration_failed(house: &House, schema: &str) {
 async fn orphan(house: &House, schema: &str) {
     take_back(house, &["acme", "bella"]).await;
     let holder = house.another_psql().await;
-    holder.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{schema}".payments"#)).await.unwrap();
+    holder.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{schema}".events"#)).await.unwrap();
     let leader = house.start_command("shelfwise migrate run --lock-timeout-ms 10000");
     house.until(STEP_WAITS, "true").await;
     let done = "SELECT count(*) FROM control.migration_steps s JOIN control.migration_runs r ON r.id = s.run_id
@@ -96,17 +96,17 @@ async fn orphan(house: &House, schema: &str) {
 /// A run that has paused itself, because somebody has changed a shop's tables by hand; and the tables as they should be.
 async fn paused(house: &House, schema: &str) {
     take_back(house, &["acme"]).await;
-    house.exec(&format!(r#"ALTER TABLE "{schema}".payments ADD COLUMN account text"#)).await;
+    house.exec(&format!(r#"ALTER TABLE "{schema}".events ADD COLUMN cause text"#)).await;
     let failed = house.bash("shelfwise migrate run --canary acme").await;
     assert!(failed.status == 1 && failed.text.contains("paused"), "{}", failed.text);
-    house.exec(&format!(r#"ALTER TABLE "{schema}".payments DROP COLUMN account"#)).await;
+    house.exec(&format!(r#"ALTER TABLE "{schema}".events DROP COLUMN cause"#)).await;
 }
 
 async fn fleet_migration(house: &House, schema: &str) {
     let mut page = house.page("fleet-migration");
     page.set("SLUG", "acme").set("REASON", "to look");
     take_back(house, &["acme", "bella", "corvid"]).await;
-    page.says("migrate plan\nshelfwise migrate status", &["payment_account", "3"]).await;
+    page.says("migrate plan\nshelfwise migrate status", &["event_cause", "3"]).await;
     let held = page.run_to(1, "--hold-after-canaries").await;
     assert!(held.contains("the canaries are done; resume to go on"), "{held}");
     page.says("migrate resume", &["completed"]).await;
@@ -132,7 +132,7 @@ async fn migration_stuck(house: &House, schema: &str) {
     // One step waits for long; it is ended, and tried again.
     take_back(house, &["acme"]).await;
     let holder = house.another_psql().await;
-    holder.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{schema}".payments"#)).await.unwrap();
+    holder.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{schema}".events"#)).await.unwrap();
     let leader = house.start_command("shelfwise migrate run --lock-timeout-ms 10000");
     house.until(STEP_WAITS, "true").await;
     let step = page.says("pg_stat_progress_create_index", &["Lock", "phase"]).await;

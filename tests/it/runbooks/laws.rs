@@ -15,8 +15,8 @@ use super::{ALERTS, UNPLAYED};
 /// Languages of blocks that are run, and of files that are written.
 const LANGUAGES: &[&str] = &["bash", "sh", "sql", "graphql", "csv", "ini", "cron"];
 
-/// Variables that are no setting of the program: the machine's, and those of `docker-compose.yml`.
-const OTHER_VARIABLES: &[&str] = &["SHELFWISE_IMAGE", "POSTGRES_PASSWORD"];
+/// Variables that are no setting of the program: the machine's, those of `docker-compose.yml`, and of its allocator.
+const OTHER_VARIABLES: &[&str] = &["SHELFWISE_IMAGE", "POSTGRES_PASSWORD", "_RJEM_MALLOC_CONF"];
 
 /// What PostgreSQL, Redis, browsers and the like say, and what no file of ours has as it is told.
 const SAID_BY_OTHERS: &[&str] = &[
@@ -35,7 +35,12 @@ const SAID_BY_OTHERS: &[&str] = &[
     "requested recovery stop point is before consistent recovery point",
     "too many clients already",
     // PgBouncer.
+    "max_prepared_statements = 0",
     "server login has been failing",
+    // Other programs, and what is sent by hand.
+    "pprof -http=",
+    "cargo build --release",
+    "traceparent: 00-",
     // Files that are copied by hand, where there are any.
     "cp -n OLD/pg_wal/",
     // The tests of this project, and how it is built.
@@ -271,7 +276,7 @@ fn every_field_kind_and_label_that_a_page_names_exists() {
         let is_dotted = [front, back]
             .iter()
             .all(|part| !part.is_empty() && part.chars().all(|c| c.is_ascii_lowercase() || c == '_'));
-        let is_file = ["md", "sql", "yml", "rs", "toml", "zip", "example", "env"].contains(&back);
+        let is_file = ["md", "sql", "yml", "rs", "toml", "conf", "zip", "example", "env"].contains(&back);
         (is_dotted && !is_file && !sources.contains(code)).then(|| "no file of ours has it".to_owned())
     }));
 }

@@ -31,7 +31,7 @@ async fn pool_exhaustion_and_a_noisy_shop() {
     let locked = "SELECT (count(*) >= 3)::text FROM pg_stat_activity
         WHERE datname = current_database() AND usename = 'shelfwise' AND wait_event_type = 'Lock'";
     house.until(locked, "true").await;
-    house.until_told("shelfwise_pool_shed_total").await;
+    house.until_logged("api", "\"tenant.slug\":\"acme\"").await;
 
     let mut page = house.page("pool-exhaustion");
     page.says(
