@@ -29,7 +29,7 @@ mod work;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, TABLE};
 use crate::control::audit::Operator;
 use crate::control::audit::service::record;
 use crate::db::{ControlDb, ControlTx, DbError};
@@ -90,6 +90,8 @@ enum Command {
     Healthcheck(healthcheck::Args),
     /// Check an installation against the readiness checklist, row by row.
     Doctor(doctor::Args),
+    /// Print the environment variables that are read, with their defaults, as the README has them.
+    Variables,
 }
 
 /// Who runs commands, for the trail of acts: the login on this machine, as far as the environment tells it.
@@ -114,8 +116,14 @@ async fn note(control: &ControlDb, act: (&'static str, &str), details: serde_jso
 pub fn run_without_settings(cli: &Cli, problem: ConfigError) -> anyhow::Result<()> {
     match cli.command {
         Command::Doctor(args) => doctor::run_without_settings(&problem, args),
+        Command::Variables => variables(),
         _ => Err(problem.into()),
     }
+}
+
+/// Prints the table of variables.
+fn variables() -> anyhow::Result<()> {
+    Ok(output::print_line(format_args!("{}", TABLE.trim_end()))?)
 }
 
 /// Runs a command.
@@ -129,6 +137,7 @@ pub async fn run(cli: Cli, config: Config) -> anyhow::Result<()> {
         Command::Work => work::run(config).await,
         Command::Healthcheck(args) => healthcheck::run(&dev::with_running(config)?, args).await,
         Command::Doctor(args) => doctor::run(&dev::with_running(config)?, args).await,
+        Command::Variables => variables(),
         Command::Schema(command) => schema::run(config, &command).await,
         Command::Migrate(args) => migrate::run(&dev::with_running(config)?, args).await,
         Command::Tenant(command) => tenant::run(&dev::with_running(config)?, command).await,

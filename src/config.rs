@@ -188,6 +188,9 @@ impl Config {
     }
 }
 
+/// Every variable that is read, with its default and its meaning, as a table of Markdown.
+pub const TABLE: &str = include_str!("config/variables.md");
+
 /// Every variable that is read, in the order of `.env.example`.
 pub const VARIABLES: &[&str] = &[
     "SHELFWISE_ENV",
@@ -260,6 +263,7 @@ pub const VARIABLES: &[&str] = &[
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
     "ARCHIVE_RETENTION_DAYS",
+    "ARCHIVE_EVERY_DAYS",
     "AUDIT_RETENTION_YEARS",
     "OFFBOARDING_GRACE_DAYS",
     "BACKUP_HORIZON_DAYS",
@@ -276,6 +280,7 @@ pub const VARIABLES: &[&str] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::settings::Held;
 
     fn read(vars: &[(&str, &str)]) -> Result<Config, ConfigError> {
         let vars: std::collections::HashMap<String, String> =
@@ -389,5 +394,44 @@ mod tests {
             .filter(|name| name.bytes().all(|b| b.is_ascii_uppercase() || b == b'_'))
             .collect();
         assert_eq!(listed, VARIABLES);
+    }
+
+    /// Name and default of each row of the table.
+    fn rows() -> Vec<(&'static str, &'static str)> {
+        let cells = |line: &'static str| {
+            let mut cells = line.trim_matches('|').split('|').map(str::trim);
+            Some((cells.next()?.trim_matches('`'), cells.next()?))
+        };
+        TABLE.lines().skip(2).map(|line| cells(line).unwrap()).collect()
+    }
+
+    #[test]
+    fn the_table_lists_every_variable_in_order_and_is_the_readmes() {
+        let names: Vec<&str> = rows().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, VARIABLES);
+        assert!(include_str!("../README.md").contains(TABLE), "the README has another table: `shelfwise variables`");
+    }
+
+    #[test]
+    fn a_default_of_the_table_is_what_holds_where_nothing_is_set() {
+        let unset = read(&[]).unwrap();
+        let mut count = 0;
+        for (name, default) in rows() {
+            // Of several, which follow the environment, the first is development's.
+            let default = default.split([';', ' ', ',']).next().unwrap_or_default().trim_matches('`');
+            let is_value = default.bytes().any(|b| b.is_ascii_digit()) || ["off", "on", "false"].contains(&default);
+            if is_value {
+                let mut set = read(&[(name, default)]).unwrap();
+                // What is a setting has its default where nobody sets it, not even the environment.
+                for (setting, held) in set.settings.environment.iter() {
+                    let value = setting.default().unwrap();
+                    assert_eq!(format!("{held:?}"), format!("{:?}", Held::Plain(value)), "{name} is not {default}");
+                }
+                set.settings = unset.settings.clone();
+                assert_eq!(format!("{set:?}"), format!("{unset:?}"), "{name} is not {default}");
+                count += 1;
+            }
+        }
+        assert!(count > 40, "{count}");
     }
 }
