@@ -37,10 +37,11 @@ use patrol::Patrol;
 use webhooks::webhook_handlers;
 
 /// What workers enqueue by themselves, whatever the settings.
-const PERIODIC: [Periodic; 6] = [
+const PERIODIC: [Periodic; 7] = [
     Patrol::PERIODIC,
     Prune::PERIODIC,
     archives::Sweep::PERIODIC,
+    archives::Schedule::PERIODIC,
     LookAfter::PERIODIC,
     flags::Review::PERIODIC,
     Notify::PERIODIC,

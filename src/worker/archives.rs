@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::control::archives::export::Desk;
 use crate::control::archives::restore::{self, From, RESTORE, Restoring, To, tenant_restore};
-use crate::control::archives::service::{EXPORT, archive_fail, archive_make, archive_sweep};
+use crate::control::archives::service::{EXPORT, archive_fail, archive_make, archive_schedule, archive_sweep};
 use crate::control::archives::{Archive, ArchiveError};
 use crate::control::audit::Operator;
 use crate::db::DbError;
@@ -37,6 +37,12 @@ const SWEEP: &str = "archive.sweep";
 /// The pause between two.
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 
+/// The kind of the job that asks for archives of tenants who have had none for long.
+const SCHEDULE: &str = "archive.schedule";
+
+/// The pause between two. A worker's archives of a batch are made by then, and what is left is asked for the next time.
+const SCHEDULE_EVERY: Duration = Duration::from_secs(3600);
+
 /// Makes an archive. Twice is safe: each try has an object and a key of its own, and the one that began last is kept.
 struct Export(Arc<App>, Arc<Semaphore>);
 
@@ -45,6 +51,9 @@ struct Restore(Arc<App>, Arc<Semaphore>);
 
 /// Lets archives expire. Twice is safe: what is gone is gone.
 pub(super) struct Sweep(Arc<App>);
+
+/// Asks for archives of all tenants in their turns, where that is configured. Twice is safe: it asks for what there is not.
+pub(super) struct Schedule(Arc<App>);
 
 /// What `archive.export` is about.
 #[derive(Deserialize)]
@@ -55,7 +64,10 @@ struct OfArchive {
 /// These handlers, and those of archives. Whoever has no owner's login makes no schemas, and leaves restoring to others.
 pub(super) fn with_archives(handlers: Handlers, app: &Arc<App>) -> Handlers {
     let room = Arc::new(Semaphore::new(AT_ONCE_MAX));
-    let handlers = handlers.with(Export(Arc::clone(app), Arc::clone(&room))).with(Sweep(Arc::clone(app)));
+    let handlers = handlers
+        .with(Export(Arc::clone(app), Arc::clone(&room)))
+        .with(Sweep(Arc::clone(app)))
+        .with(Schedule(Arc::clone(app)));
     if app.owner.is_some() { handlers.with(Restore(Arc::clone(app), room)) } else { handlers }
 }
 
@@ -179,6 +191,31 @@ impl Handler for Sweep {
         async {
             let App { control, objects, services, .. } = &*self.0;
             archive_sweep(control, objects, &*services.clock).await.map_err(|error| setback(&error))
+        }
+        .boxed()
+    }
+}
+
+impl Schedule {
+    /// How often it is looked who is due.
+    pub const PERIODIC: Periodic = Periodic { kind: SCHEDULE, every: SCHEDULE_EVERY };
+}
+
+impl Handler for Schedule {
+    fn kind(&self) -> &'static str {
+        SCHEDULE
+    }
+
+    fn run(&self, _: Job) -> BoxFuture<'_, Answer> {
+        async {
+            let App { control, config, services, .. } = &*self.0;
+            let Some(every) = config.retention.archive_every else { return Ok(()) };
+            let asked =
+                archive_schedule(control, &*services.clock, every).await.map_err(|error| setback(&error.into()))?;
+            if asked > 0 {
+                services.bell.ring();
+            }
+            Ok(())
         }
         .boxed()
     }

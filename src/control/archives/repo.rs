@@ -59,6 +59,32 @@ pub async fn archive_insert(
     Ok(tx.execute(insert.on_conflict_do_nothing()).await? == 1)
 }
 
+/// Has an archive of the platform's own be somebody's who has asked for one as well: they are told when it is made.
+pub async fn archive_ask(tx: &mut ControlTx, id: ArchiveId, platform: &str, requested_by: &str) -> Result<(), DbError> {
+    let update = diesel::update(archives::table.find(id.0).filter(archives::requested_by.eq(platform.to_owned())))
+        .set(archives::requested_by.eq(requested_by.to_owned()));
+    tx.execute(update).await?;
+    Ok(())
+}
+
+/// Open tenants of whom no archive was asked for since a time, at most so many, the oldest first.
+pub async fn tenant_list_unarchived(
+    tx: &mut ControlTx,
+    since: DateTime<Utc>,
+    count: i64,
+) -> Result<Vec<Tenant>, DbError> {
+    let young = archives::table
+        .filter(archives::tenant_id.eq(tenants::id))
+        .filter(archives::purpose.eq(Purpose::Export.as_str()))
+        .filter(archives::created_at.gt(since));
+    let query = tenants::table
+        .filter(tenants::status.eq_any([TenantStatus::Active.as_str(), TenantStatus::Suspended.as_str()]))
+        .filter(diesel::dsl::not(diesel::dsl::exists(young)))
+        .order(tenants::id)
+        .limit(count);
+    tx.load(query.select(Tenant::as_select())).await
+}
+
 /// Begins to make an archive: under this name, with this key. What was begun before is given up by it. Answers the row as it
 /// is then, and under which name it was begun before; nothing where the archive has ended.
 pub async fn archive_begin(

@@ -72,7 +72,9 @@ async fn request(
     let id = ArchiveId(clock.new_id());
     if !repo::archive_insert(tx, (id, clock.now()), tenant, purpose, &operator.name).await? {
         let unfinished = repo::archive_unfinished(tx, tenant.id, purpose).await?;
-        return Ok(unfinished.ok_or_else(|| DbError::Conflict("an archive was finished meanwhile".to_owned()))?);
+        let id = unfinished.ok_or_else(|| DbError::Conflict("an archive was finished meanwhile".to_owned()))?;
+        repo::archive_ask(tx, id, &Operator::platform().name, &operator.name).await?;
+        return Ok(id);
     }
     let payload = json!({ "archive": id.0 });
     let unique_key = Some(id.to_string());
@@ -191,7 +193,8 @@ pub async fn archive_make(
         let Some(archive) = repo::archive_complete(tx, (id, clock.now()), &name, written).await? else {
             return Ok(Made::Superseded);
         };
-        if archive.purpose() == Purpose::Export {
+        // Who has asked for none is told of none.
+        if archive.purpose() == Purpose::Export && archive.requested_by != Operator::platform().name {
             job_enqueue(tx, ready_mail(clock, &archive)).await?;
         }
         Ok(Made::Archive(Box::new(archive)))
@@ -351,6 +354,22 @@ async fn verify(mut read: SealedObject, expected: Expected) -> Result<(), Archiv
         Ok(())
     };
     tokio::task::spawn_blocking(check).await.map_err(|error| ArchiveError::File(error.to_string()))?
+}
+
+/// Asks for an archive of each open tenant of whom there was none for so long, [`BATCH`] at most; answers how many. Twice is safe:
+/// there is one then.
+///
+/// # Errors
+/// The database failed.
+pub async fn archive_schedule(control: &ControlDb, clock: &dyn Clock, every: TimeDelta) -> Result<usize, ControlError> {
+    let ask = async |tx: &mut ControlTx| {
+        let tenants = repo::tenant_list_unarchived(tx, clock.now() - every, BATCH).await?;
+        for tenant in &tenants {
+            archive_request(tx, clock, &Operator::platform(), tenant, Purpose::Export).await?;
+        }
+        Ok::<_, ControlError>(tenants.len())
+    };
+    control.write(ask).await
 }
 
 /// Destroys the keys of archives that are to be kept no longer, removes objects that nobody can open any more, and gives

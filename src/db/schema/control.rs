@@ -430,3 +430,4 @@ diesel::joinable!(deprecated_usage -> tenants (tenant_id));
 diesel::joinable!(deprecation_extensions -> tenants (tenant_id));
 diesel::allow_tables_to_appear_in_same_query!(deprecated_usage, tenants);
 diesel::allow_tables_to_appear_in_same_query!(deprecation_extensions, tenants);
+diesel::allow_tables_to_appear_in_same_query!(archives, tenants);

@@ -7,6 +7,7 @@ mod killed;
 mod life;
 mod older;
 mod round_trip;
+mod schedule;
 mod stores;
 mod terms;
 
