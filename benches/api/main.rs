@@ -43,6 +43,10 @@ const WALL_ROUND: Duration = Duration::from_secs(3);
 /// The query of the first page of any shop.
 const CATALOGUE: &str = "{books(first:20){nodes{title price{amount} authors{nodes{name}} category{name}}}}";
 
+/// A page of orders, down to the authors of the books that are in them.
+const ORDERS: &str = "{orders(first:20){nodes{status totalPrice{amount} lines{nodes{quantity title \
+    book{title authors{nodes{name}}}}}}}}";
+
 fn main() -> ExitCode {
     if std::env::args().any(|argument| argument == "bare") {
         process::serve_bare();
@@ -85,7 +89,7 @@ async fn run() -> bool {
     bench.pgbench_catalogue(3).await;
     let mut best: Option<(f64, Cost, String)> = None;
     for round in 1..=3 {
-        let (ours, theirs) = (catalogue(&bench, &server, &requests).await, bench.pgbench_catalogue(SECONDS).await);
+        let (ours, theirs) = (cost(&bench, &server, &requests).await, bench.pgbench_catalogue(SECONDS).await);
         let line = format!(
             "rate {:.0}/s, pgbench {:.0}/s: ratio {:.2}; server CPU {:.0} µs, PostgreSQL's {:.0} µs: ratio {:.2}; p50 {:.1} ms, p99 {:.1} ms",
             ours.rate,
@@ -103,9 +107,25 @@ async fn run() -> bool {
         }
     }
 
+    report("memory under that load", server.resident_bytes() as f64 / 1e6, "MB", ..=40.0);
+    let one = cost(&bench, &server, &requests[..1]).await;
+    let all = cost(&bench, &server, &requests).await;
+    println!("  one tenant: server CPU {:.0} µs; all of them: {:.0} µs", one.server_us, all.server_us);
+    report("catalogue of all tenants: server's CPU of one tenant's", all.server_us / one.server_us, "times", ..=1.1);
+
     wall(&bench, &server, &requests).await;
     attacks(&bench, &server, &requests).await;
     orders::measure(&bench, &server).await;
+    let listed: Vec<Request> =
+        bench.tokens().iter().take(orders::SHOPS as usize).map(|token| Request::graphql(ORDERS, token)).collect();
+    let (statements, round_trips) = load::sql_counts(server.port, &listed[0]).await;
+    let listed = cost(&bench, &server, &listed).await;
+    println!("\norders: {statements} statements in {round_trips} round trips");
+    println!(
+        "  {:.0}/s; server CPU {:.0} µs, PostgreSQL's {:.0} µs",
+        listed.rate, listed.server_us, listed.postgres_us
+    );
+    report("orders: server's CPU of PostgreSQL's", listed.server_us / listed.postgres_us, "times", ..=1.0);
     let is_fair = fairness::measure(&bench, &server).await;
     cache::measure(&bench).await;
 
@@ -210,7 +230,7 @@ async fn attacks(bench: &Bench, server: &Process, requests: &[Request]) {
     report("attacks: p99 of others, of quiet", other / one, "times", ..);
 }
 
-/// What a load of the catalogue query cost.
+/// What a load of queries cost.
 struct Cost {
     rate: f64,
     server_us: f64,
@@ -219,7 +239,7 @@ struct Cost {
     p99: Duration,
 }
 
-async fn catalogue(bench: &Bench, server: &Process, requests: &[Request]) -> Cost {
+async fn cost(bench: &Bench, server: &Process, requests: &[Request]) -> Cost {
     let before = (cpu_of(server.pid), cpu_of_tree(bench.postgres_pid));
     let started = Instant::now();
     let load = Load::run(server.port, requests, CLIENTS, Duration::from_secs(SECONDS)).await;

@@ -9,7 +9,8 @@ use super::data::Bench;
 use super::load::{Load, Request};
 use super::process::{Process, cpu_of, cpu_of_tree};
 use super::report::report;
-use drafts::{DRAFTS, Drafts, SHOPS};
+pub use drafts::SHOPS;
+use drafts::{DRAFTS, Drafts};
 
 /// Clients that place one draft after the other: of the server, and of pgbench.
 pub const CLIENTS: usize = 16;
