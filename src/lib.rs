@@ -172,6 +172,18 @@
 //! db::inspection     what a login sees of its database ─ cli::doctor judges it, row by row
 //! ```
 //!
+//! # From a request to what is told of it
+//!
+//! ```text
+//! telemetry::frames    a request, an operation of a socket, a job, an attempt: a span that is there whatever is logged
+//!   telemetry::lines   a log line: its own fields, and what the frames around it have noted
+//!   telemetry::traces  spans → a bounded queue → a collector; jobs and events keep the Cause that their spans link to
+//! telemetry::families  figures, told from the start ─ deploy/prometheus/rules judges ─ deploy/grafana shows
+//! ```
+//!
+//! Tests of `deploy` hold these against each other: no rule or panel asks for what nobody tells, no alert is without its page and
+//! a test of its silence, and no manifest sets a variable that is not read.
+//!
 //! # Invariants, written as what is deliberately absent
 //!
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
@@ -259,6 +271,12 @@
 //!   away is an entry of the trail or holds up a request. No extension outlives its day.
 //! - No probe asks the database but through the one look of its interval, and none tells a stranger why. No connection that was opened
 //!   before the end is broken off unheard. No release is ready on a control plane that is older than it needs.
+//! - No line and no span holds a person, a secret or a value of SQL, and no request waits for a collector. No figure has a tenant as a
+//!   label but ten at a time.
+//! - No statement outside of a transaction sets anything for a later one on the runtime's login, so a pooler may stand between. No
+//!   object of a shop's schema refers to another schema.
+//! - No runbook names what the program does not have, and no block of one is unplayed without its reason. No release is rolled out
+//!   before its own `migrate check` has passed on every schema.
 //!
 //! # What the wall promises
 //!
