@@ -46,7 +46,7 @@ impl Site {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("shelfwise-backup").tempdir_in("/var/tmp").unwrap();
         let (backups, scripts) = (folder.path().join("backups"), folder.path().join("scripts"));
-        for path in [folder.path(), &backups, &scripts] {
+        for path in [folder.path(), &backups, &backups.join("base"), &backups.join("wal"), &scripts] {
             fs::create_dir_all(path).unwrap();
             // The server's user writes there, and it is not ours where we are root.
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
