@@ -16,6 +16,9 @@ fi
 echo "$*" >> "$ASKED"
 case "$*" in
     *"get job"*) printf '%s' "$JOB" ;;
+    *went-back-from\}*) printf '%s' "$WENT_BACK" ;;
+    # What is applied is another revision.
+    *"kubernetes\.io/revision"*) printf '%s' "$((3 + $(grep -c 'apply --filename' "$ASKED" || true)))" ;;
     *"apply --filename"*) grep '^image' "${@: -1}" >> "$ASKED" ;;
     *"rollout status deployment/$FAILS "*) exit 1 ;;
     *) ;;
@@ -25,6 +28,8 @@ esac
 /// A cluster.
 struct Cluster {
     folder: tempfile::TempDir,
+    /// What was taken back, as its workloads say.
+    went_back: String,
 }
 
 impl Cluster {
@@ -33,7 +38,7 @@ impl Cluster {
         let kubectl = folder.path().join("kubectl");
         std::fs::write(&kubectl, KUBECTL).unwrap();
         std::fs::set_permissions(&kubectl, std::fs::Permissions::from_mode(0o755)).unwrap();
-        Self { folder }
+        Self { folder, went_back: String::new() }
     }
 
     /// Runs a script, and answers whether it succeeded, what was asked of the cluster, and what was said.
@@ -47,19 +52,25 @@ impl Cluster {
             .env("ASKED", &asked)
             .env("JOB", job)
             .env("FAILS", fails)
+            .env("WENT_BACK", &self.went_back)
             .env("DEPLOY_POLL_SECONDS", "0")
             .env_remove("SMOKE_URL")
             .output()
             .unwrap();
-        let asked = std::fs::read_to_string(asked).unwrap().lines().map(short).collect();
+        // What is only looked at, or written beside it, is left out.
+        let is_act = |line: &&str| !line.contains(" get deployment/") && !line.contains(" annotate ");
+        let asked = std::fs::read_to_string(asked).unwrap().lines().filter(is_act).map(short).collect();
         (status.success(), asked, String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
     }
 }
 
 /// What was asked, without what is the same everywhere.
 fn short(line: &str) -> String {
-    let line = line.trim_start_matches("--namespace ").split(" --").next().unwrap();
-    line.to_owned()
+    let line = line.trim_start_matches("--namespace ");
+    match line.split_once(" --to-revision ") {
+        Some((act, revision)) => format!("{act} to {revision}"),
+        None => line.split(" --").next().unwrap().to_owned(),
+    }
 }
 
 const BEFORE: [&str; 3] = [
@@ -105,8 +116,8 @@ fn a_deploy_that_does_not_come_up_is_rolled_back() {
     assert_eq!(
         undone,
         [
-            "shelfwise-production rollout undo deployment/shelfwise-api",
-            "shelfwise-production rollout undo deployment/shelfwise-worker"
+            "shelfwise-production rollout undo deployment/shelfwise-api to 3",
+            "shelfwise-production rollout undo deployment/shelfwise-worker to 3"
         ]
     );
 }
@@ -133,11 +144,18 @@ fn what_is_no_environment_or_no_tag_changes_nothing() {
 fn a_rollback_takes_back_servers_and_workers_and_waits_for_them() {
     let (is_done, asked, told) = Cluster::new().run("script/rollback", &["production"], ("", "-"));
     assert!(is_done, "{told}");
-    let words = ["rollout undo", "rollout undo", "rollout status", "get", "rollout status", "get"];
+    let words = ["rollout undo", "rollout undo", "rollout status", "rollout status"];
     assert_eq!(asked.len(), words.len(), "{asked:?}");
     for (line, word) in asked.iter().zip(words) {
         assert!(line.starts_with(&format!("shelfwise-production {word} deployment/shelfwise-")), "{line}");
     }
+}
+
+#[test]
+fn what_was_taken_back_is_not_brought_back_by_a_second_rollback() {
+    let cluster = Cluster { went_back: "3f2a91c".to_owned(), ..Cluster::new() };
+    let (is_done, asked, told) = cluster.run("script/rollback", &["production"], ("", "-"));
+    assert!(!is_done && asked.is_empty() && told.contains("3f2a91c was taken back already"), "{told}{asked:?}");
 }
 
 #[test]
