@@ -209,8 +209,7 @@ fn limiter(config: &Config, redis: Option<Redis>, clock: &Arc<dyn Clock>) -> Lim
 /// What the process will know of its own health. It looks by a connection of its own: however much there is to do, that is no reason
 /// to say that it cannot be done.
 fn health(config: &Config, redis: Option<&Redis>, clock: &Arc<dyn Clock>, metrics: &Metrics) -> anyhow::Result<Health> {
-    let target = Target::from_url(urls(config)?.runtime.expose_secret()).context("DATABASE_URL")?;
-    let database = ControlDb::new(Pool::new(target, 1, LOOK_TIMEOUT, usize::MAX));
+    let database = ControlDb::new(Pool::new(runtime(config)?, 1, LOOK_TIMEOUT, usize::MAX));
     let (interval, ready) = (config.health.interval, metrics.ready.clone());
     Ok(Health::new(database, redis.cloned(), Arc::clone(clock), interval, ready))
 }

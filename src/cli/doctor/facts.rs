@@ -44,7 +44,8 @@ impl<'a> Facts<'a> {
     pub async fn gather(config: &'a Config, clock: &'a dyn Clock) -> Self {
         let before = clock.now();
         let runtime = match urls(config) {
-            Ok(urls) => side(urls.runtime.expose_secret()).await,
+            // Past a pooler: what is asked is of PostgreSQL itself, in statements that stay prepared.
+            Ok(urls) => side(urls.listen.expose_secret()).await,
             Err(error) => Err(format!("{error:#}")),
         };
         // The question was answered at some time in between.

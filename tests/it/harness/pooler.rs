@@ -133,6 +133,7 @@ fn folder(port: u16, backends: u32, lines: &str) -> PathBuf {
     // Its last section, in which the last word counts. A section that is begun again would forget what it had.
     let settings = format!(
         "{settings}
+listen_addr = 127.0.0.1
 listen_port = {port}
 auth_file = {path}/userlist.txt
 unix_socket_dir =

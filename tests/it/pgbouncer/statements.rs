@@ -77,3 +77,20 @@ async fn statements_of_others_under_the_same_names_are_in_nobodys_way() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn looks_of_health_rest_on_no_statement_of_the_look_before() {
+    through(1, "", &[("HEALTH_INTERVAL_SECONDS", "1")], async |world, pooler| {
+        let other = raw(pooler).await;
+        let health = &world.app.services.health;
+        for round in 1..=3 {
+            while health.looks() < round {
+                assert!(health.is_ready().await, "look {round}");
+            }
+            // Whoever has the backend next leaves nothing of it, as ourselves do.
+            other.batch_execute("DEALLOCATE ALL").await.unwrap();
+        }
+        assert!(health.is_ready().await);
+    })
+    .await;
+}
