@@ -20,6 +20,9 @@ use crate::telemetry::backends::BackendMetrics;
 /// After a question that took so long a pause follows that is so many times longer.
 const SHARE: u32 = 100;
 
+/// How long an answer is waited for, of a server that may be stopped: then the connection is cleaned up as any other.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
 /// It may be read by other statements at the same time, and takes no longer than this. With very many descriptors it would.
 const OPENING: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '1s'";
 
@@ -74,7 +77,8 @@ impl Backends {
 impl Turn {
     /// Asks a backend, and lets its connection go. What fails is told by nobody: it is tried again after the pause.
     pub(super) async fn measure(self, held: Arc<Held>) {
-        match allocated(&held).await {
+        let asked = tokio::time::timeout(TIMEOUT, allocated(&held)).await;
+        match asked.unwrap_or(Err(DbError::Busy)) {
             Ok(Some(bytes)) => self.backends.metrics.memory.observe(bytes as f64),
             Ok(None) => {
                 tracing::debug!("The login may not ask for its backend's memory: run deploy/postgres/logins.sql");

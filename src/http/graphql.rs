@@ -104,7 +104,10 @@ async fn answer(
             (supervise(&app, run(read)).await, conditional)
         }
         Err(error) => {
-            app.operations.begin(plane).end(answer::outcome_of(error.code));
+            // A body that does not come is its sender's doing.
+            let is_theirs = error.code == ErrorCode::Timeout;
+            let outcome = if is_theirs { Outcome::Refused } else { answer::outcome_of(error.code) };
+            app.operations.begin(plane).end(outcome);
             (Err(Refused::Request(error)), None)
         }
     };

@@ -1,6 +1,6 @@
 //! `/admin/profile/…`: where a running process spends its time, and who holds its memory.
 //!
-//! For operators alone, where `PROFILING` is on; one profile at a time in a process, for a minute at most, and each is an entry of
+//! For operators alone, where `PROFILING` is on; one profile at a time in a process, for half a minute at most, and each is an entry of
 //! the operators' trail. A profile has addresses of the program and nothing of anybody's data. Both are gzipped protocol buffers as
 //! `pprof` reads them, who finds names by the symbols of the same build.
 //!
@@ -16,7 +16,9 @@ use axum::extract::State;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
+use pprof::ProfilerGuard;
 use serde_json::json;
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
 
@@ -40,7 +42,7 @@ const FREQUENCY: i32 = 99;
 const SECONDS: u64 = 10;
 
 /// How long a profile is taken at most, in seconds.
-const SECONDS_MAX: u64 = 60;
+const SECONDS_MAX: u64 = 30;
 
 /// Within these libraries no stack is walked: they may be interrupted where it cannot be.
 const BLIND_SPOTS: [&str; 4] = ["libc", "libgcc", "pthread", "vdso"];
@@ -69,16 +71,36 @@ async fn cpu_profile(app: &App, parts: &Parts) -> Result<Vec<u8>, NoProfile> {
     let seconds = seconds(parts.uri.query().unwrap_or_default())?;
     let turn = turn()?;
     note(app, &operator, "cpu", seconds).await?;
-    let profiler = pprof::ProfilerGuardBuilder::default().frequency(FREQUENCY).blocklist(&BLIND_SPOTS).build();
-    let profiler = profiler.map_err(|error| failed(&error))?;
+    let build = || pprof::ProfilerGuardBuilder::default().frequency(FREQUENCY).blocklist(&BLIND_SPOTS).build();
+    // To begin and to end take a while, and are work for a thread that serves nobody.
+    let profiler = spawn_blocking(build).await.map_err(|error| failed(&error))?;
+    let mut taking = Taking(Some((profiler.map_err(|error| failed(&error))?, turn)));
     // Whoever goes away ends it.
     tokio::time::sleep(Duration::from_secs(seconds)).await;
-    // It takes a while, and is work for one thread.
+    let Some((profiler, turn)) = taking.0.take() else { return Err(failed(&"it has ended")) };
     let written = spawn_blocking(move || {
-        let _turn = turn;
-        compress(&encode(&profiler)?)
+        let written = encode(&profiler).and_then(|profile| compress(&profile));
+        drop(profiler);
+        drop(turn);
+        written
     });
     written.await.map_err(|error| failed(&error))?.map_err(|error| failed(&*error))
+}
+
+/// A profile that is being taken, and the turn to take it, which ends after it.
+struct Taking(Option<(ProfilerGuard<'static>, SemaphorePermit<'static>)>);
+
+impl Drop for Taking {
+    fn drop(&mut self) {
+        if let Some((profiler, turn)) = self.0.take()
+            && Handle::try_current().is_ok()
+        {
+            spawn_blocking(move || {
+                drop(profiler);
+                drop(turn);
+            });
+        }
+    }
 }
 
 async fn heap_profile(app: &App, parts: &Parts) -> Result<Vec<u8>, NoProfile> {
@@ -138,7 +160,7 @@ async fn note(app: &App, operator: &Operator, what: &str, seconds: u64) -> Resul
 }
 
 /// What was noted, as `pprof` reads it.
-fn encode(profiler: &pprof::ProfilerGuard<'_>) -> anyhow::Result<Vec<u8>> {
+fn encode(profiler: &ProfilerGuard<'_>) -> anyhow::Result<Vec<u8>> {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     samples::encode(&profiler.report().build_unresolved()?, &maps, &std::env::current_exe()?)
 }
@@ -235,7 +257,7 @@ mod tests {
         let check = |query: &str, expected: Option<u64>| assert_eq!(seconds(query).ok(), expected, "{query}");
         check("", Some(10));
         check("seconds=1", Some(1));
-        check("seconds=60", Some(60));
+        check("seconds=30", Some(30));
         for query in ["seconds=0", "seconds=61", "seconds=-1", "seconds=", "seconds=1&seconds=2", "second=1", "x"] {
             check(query, None);
         }

@@ -21,8 +21,10 @@ impl RuntimeMetrics {
         Ok(Self {
             workers: families.gauge("shelfwise_tokio_workers", "Threads that run tasks.")?,
             tasks: families.gauge("shelfwise_tokio_tasks", "Tasks that have not ended.")?,
-            queue_depth: families
-                .gauge("shelfwise_tokio_queue_depth", "Tasks that wait for a thread to take them up.")?,
+            queue_depth: families.gauge(
+                "shelfwise_tokio_queue_depth",
+                "Tasks in the queue that all threads share; those that wait for one thread are not among them.",
+            )?,
         })
     }
 
