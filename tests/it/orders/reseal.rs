@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use shelfwise::app::owner;
 use shelfwise::config::database::DatabaseUrls;
@@ -27,8 +26,7 @@ const MANY: usize = 1_100;
 /// Two shops in a database of their own: workers on one queue would steal each other's jobs.
 async fn world_of(urls: &DatabaseUrls) -> World {
     migrate_control(&owner(urls).unwrap()).await.unwrap();
-    let (runtime, owner) = (urls.runtime.expose_secret(), urls.owner.as_ref().unwrap().expose_secret());
-    World::start(&[("DATABASE_URL", runtime), ("DATABASE_OWNER_URL", owner)]).await
+    World::start_over(urls, &[]).await
 }
 
 /// Enters many customers, below the API.
