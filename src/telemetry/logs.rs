@@ -1,4 +1,4 @@
-//! Log lines: text for a terminal or JSON for a machine, with the fields of the [frames](super::frames) that they are written in.
+//! Log lines: text for a terminal or JSON for a machine, with the fields of the [frames] that they are written in.
 
 use tracing::Subscriber;
 use tracing_subscriber::field::MakeExt as _;

@@ -150,7 +150,7 @@ pub(super) fn format(context: &SpanContext) -> String {
     format!("00-{}-{}-{flags:02x}", context.trace_id(), context.span_id())
 }
 
-/// What [`format`] has written; an empty one where it is something else.
+/// What [`format()`] has written; an empty one where it is something else.
 pub(super) fn parse(text: &str) -> SpanContext {
     let parsed = || {
         let mut parts = text.split('-').skip(1);
