@@ -34,11 +34,11 @@ use super::pgbench::pgbench;
 const AMPLE_PLANS: &str = "UPDATE control.plans SET points_per_minute = 60000000, requests_per_minute = 60000000,
     mutations_per_minute = 60000000, concurrent_operations = 10000, books = 1000000000, jobs = 1000";
 
-/// Shops that are asked at random.
-pub const TENANTS: usize = 100;
+/// Shops that are asked at random, unless `BENCH_TENANTS` says otherwise.
+const TENANTS: usize = 100;
 
-/// Shops that are made to time the making.
-pub const PROVISIONED: usize = 200;
+/// Shops that are made to time the making, at least.
+const PROVISIONED: usize = 200;
 
 /// Books of each shop.
 const BOOKS: usize = 500;
@@ -54,6 +54,8 @@ pub struct Bench {
     owners: Vec<UserId>,
     folder: tempfile::TempDir,
     pub postgres_pid: u32,
+    /// How many shops were made, how long one took, and all of them.
+    pub provisioned: usize,
     pub provision_median: Duration,
     pub provision_total: Duration,
 }
@@ -77,7 +79,9 @@ impl Bench {
         let vault = Vault::new(&CryptoConfig { master_keys: vec![master_key.clone()] }, Arc::new(SystemClock));
         let (mut shops, mut times) = (Vec::new(), Vec::new());
         let started = Instant::now();
-        for number in 0..PROVISIONED {
+        let tenants = std::env::var("BENCH_TENANTS").map_or(TENANTS, |count| count.parse().unwrap());
+        let provisioned = PROVISIONED.max(tenants);
+        for number in 0..provisioned {
             let one = Instant::now();
             let new = NewTenant {
                 slug: format!("shop-{number}"),
@@ -93,7 +97,7 @@ impl Bench {
         }
         let provision_total = started.elapsed();
         times.sort_unstable();
-        shops.truncate(TENANTS);
+        shops.truncate(tenants);
         let pid = std::fs::read_to_string(
             std::fs::canonicalize(folder.path().join("cluster/data")).unwrap().join("postmaster.pid"),
         );
@@ -109,6 +113,7 @@ impl Bench {
             owners: Vec::new(),
             folder,
             postgres_pid,
+            provisioned,
             provision_median,
             provision_total,
         };
@@ -224,6 +229,7 @@ impl Bench {
     /// The same statements as the catalogue query's, by pgbench with prepared statements and the path set: transactions
     /// a second.
     pub async fn pgbench_catalogue(&self, seconds: u64) -> f64 {
+        let tenants = self.shops.len();
         let psql = self.psql().await;
         let first = &self.shops[0].schema;
         let page =
@@ -235,7 +241,7 @@ impl Bench {
         let (books, categories) = (list("id").await, list("category_id").await);
         let schemas: Vec<String> = self.shops.iter().map(|shop| format!("'{}, pg_temp'", shop.schema)).collect();
         let script = format!(
-            "\\set shop random(1, {TENANTS})
+            "\\set shop random(1, {tenants})
 BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT set_config('search_path', (ARRAY[{}])[:shop], true);
 SELECT id, title, title_key, isbn13, category_id, price_minor, price_currency, language, published_year, published_month, published_day, stock, version, archived_at, created_at, updated_at, price_key, published_key FROM books WHERE archived_at IS NULL ORDER BY id ASC LIMIT 21;

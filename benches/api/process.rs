@@ -70,11 +70,14 @@ impl Process {
         Self { pid: child.id(), child, port }
     }
 
-    /// Memory that the process has in RAM.
+    /// Memory that the process has in RAM, its program among it.
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+        memory(self.pid, "VmRSS:").unwrap()
+    }
+
+    /// Memory of its own that the process has in RAM.
+    pub fn own_bytes(&self) -> u64 {
+        memory(self.pid, "RssAnon:").unwrap()
     }
 }
 
@@ -108,12 +111,28 @@ pub fn cpu_of(pid: u32) -> Duration {
 /// Processor time of a process and all its children, those that have ended included.
 pub fn cpu_of_tree(pid: u32) -> Duration {
     let own = fields(pid).map_or(Duration::ZERO, |fields| ticks(&fields[11..15]));
-    let children = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+    own + children(pid).map(|(_, fields)| ticks(&fields[11..13])).sum::<Duration>()
+}
+
+/// Memory of its own that the largest child of a process has in RAM: of PostgreSQL's, a backend.
+pub fn largest_child_bytes(pid: u32) -> u64 {
+    children(pid).filter_map(|(child, _)| memory(child, "RssAnon:")).max().unwrap_or_default()
+}
+
+/// The children of a process, with their fields.
+fn children(pid: u32) -> impl Iterator<Item = (u32, Vec<String>)> {
+    std::fs::read_dir("/proc").unwrap().flatten().filter_map(move |entry| {
         let child: u32 = entry.file_name().to_str()?.parse().ok()?;
         let fields = fields(child)?;
-        (fields[1].parse::<u32>().ok()? == pid).then(|| ticks(&fields[11..13]))
-    });
-    own + children.sum::<Duration>()
+        (fields[1].parse::<u32>().ok()? == pid).then_some((child, fields))
+    })
+}
+
+/// A line of `/proc/PID/status` that tells of memory, in bytes.
+fn memory(pid: u32, line: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let kilobytes = status.lines().find_map(|found| found.strip_prefix(line))?;
+    Some(kilobytes.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
 }
 
 /// The fields of `/proc/PID/stat` behind the name, which may hold spaces: the first is the state.
