@@ -129,7 +129,9 @@ async fn catalogue(bench: &Bench, server: &Process, requests: &[Request]) {
     let shops = requests.len();
     let (statements, round_trips) = load::sql_counts(server.port, &requests[0]).await;
     println!("\ncatalogue: {CATALOGUE}");
-    println!("  {shops} shops, {CLIENTS} clients, {SECONDS} s each; {statements} statements in {round_trips} round trips");
+    println!(
+        "  {shops} shops, {CLIENTS} clients, {SECONDS} s each; {statements} statements in {round_trips} round trips"
+    );
     // Once through all tenants, so that both sides are measured warm.
     Load::run(server.port, requests, CLIENTS, Duration::from_secs(3)).await;
     bench.pgbench_catalogue(3).await;
