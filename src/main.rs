@@ -1,12 +1,16 @@
 //! The `shelfwise` binary: parses the command line, builds the runtime, and calls the command.
 
 use std::io::ErrorKind;
+use std::time::Duration;
 
 use clap::Parser as _;
 use shelfwise::cli::{Cli, run, run_without_settings};
 use shelfwise::config::Config;
 use shelfwise::telemetry::logs;
 use shelfwise::telemetry::traces::Traces;
+
+/// How long what cannot be broken off may hold up the end of the process.
+const END_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A tenth less processor time a request than the system's allocator, measured by `script/bench`.
 #[cfg(not(feature = "heap-profiling"))]
@@ -44,12 +48,16 @@ fn configured(cli: Cli, config: Config) -> anyhow::Result<()> {
     if let Some(threads) = config.worker_threads {
         runtime.worker_threads(threads);
     }
-    runtime.enable_all().build()?.block_on(async {
+    let runtime = runtime.enable_all().build()?;
+    let result = runtime.block_on(async {
         let sending = traces.map(Traces::start).transpose()?;
         let result = run(cli, config).await;
         if let Some(sending) = sending {
             sending.finish().await;
         }
         result
-    })
+    });
+    // A look-up of a name may be under way that nobody can break off.
+    runtime.shutdown_timeout(END_TIMEOUT);
+    result
 }

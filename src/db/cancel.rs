@@ -4,9 +4,12 @@
 //! forgets what nobody waits for. So the other side hangs up first here, as libpq has it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use anyhow::ensure;
+use futures_util::future::{FutureExt as _, join_all};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_postgres::CancelToken;
@@ -24,23 +27,31 @@ const PORT: u16 = 5432;
 /// # Errors
 /// The server could not be reached, or does not speak as the target has it.
 pub(super) async fn cancel(token: &CancelToken, target: &Target) -> anyhow::Result<()> {
-    let ports = target.config.get_ports();
-    for (index, host) in target.config.get_hosts().iter().enumerate() {
-        // One port stands for all hosts. At another host than the connection's the request means nothing.
+    let (hosts, ports) = (target.config.get_hosts(), target.config.get_ports());
+    // At another place than the connection's the request means nothing, so all are asked that it may be at.
+    let mut asked = Vec::new();
+    for (index, host) in hosts.iter().enumerate() {
+        // One port stands for all hosts.
         let port = ports.get(index).or(ports.first()).copied().unwrap_or(PORT);
         match host {
             Host::Tcp(name) => {
                 let address = target.config.get_hostaddrs().get(index).map(ToString::to_string);
-                request(token, target, name, (address.as_deref().unwrap_or(name), port)).await?;
+                let places = tokio::net::lookup_host((address.as_deref().unwrap_or(name), port)).await;
+                asked.extend(places.into_iter().flatten().map(|place| request(token, target, name, place).boxed()));
             }
-            Host::Unix(_) => token.cancel_query(target.tls.clone()).await?,
+            Host::Unix(_) => {
+                let tls = target.tls.clone();
+                asked.push(async { Ok(token.cancel_query(tls).await?) }.boxed());
+            }
         }
     }
+    let answers = join_all(asked).await;
+    ensure!(answers.iter().any(Result::is_ok), "no server took the request");
     Ok(())
 }
 
-async fn request(token: &CancelToken, target: &Target, name: &str, address: (&str, u16)) -> anyhow::Result<()> {
-    let stream = TcpStream::connect(address).await?.into_std()?;
+async fn request(token: &CancelToken, target: &Target, name: &str, place: SocketAddr) -> anyhow::Result<()> {
+    let stream = TcpStream::connect(place).await?.into_std()?;
     let mut end = TcpStream::from_std(stream.try_clone()?)?;
     let mut tls = target.tls.clone();
     let tls = MakeTlsConnect::<StaysOpen>::make_tls_connect(&mut tls, name)?;

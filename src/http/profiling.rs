@@ -73,7 +73,7 @@ async fn cpu_profile(app: &App, parts: &Parts) -> Result<Vec<u8>, NoProfile> {
     note(app, &operator, "cpu", seconds).await?;
     let build = || pprof::ProfilerGuardBuilder::default().frequency(FREQUENCY).blocklist(&BLIND_SPOTS).build();
     // To begin and to end take a while, and are work for a thread that serves nobody.
-    let profiler = spawn_blocking(build).await.map_err(|error| failed(&error))?;
+    let (profiler, turn) = spawn_blocking(move || (build(), turn)).await.map_err(|error| failed(&error))?;
     let mut taking = Taking(Some((profiler.map_err(|error| failed(&error))?, turn)));
     // Whoever goes away ends it.
     tokio::time::sleep(Duration::from_secs(seconds)).await;
