@@ -111,7 +111,8 @@ impl From<DieselError> for DbError {
             _ if message == "connection closed" || message.starts_with("terminating connection") => {
                 Self::Unreachable(message.to_owned())
             }
-            _ => Self::Other(message.to_owned()),
+            // What is quoted behind the colon is a value: `invalid input syntax for type uuid: "…"`.
+            _ => Self::Other(message.split_once(": \"").map_or(message, |(head, _)| head).to_owned()),
         }
     }
 }

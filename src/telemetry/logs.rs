@@ -14,6 +14,9 @@ use super::{frames, traces};
 use crate::config::log::{LogConfig, LogFormat};
 use crate::config::telemetry::TelemetryConfig;
 
+/// What no level changes: the driver would tell the values of statements, and lines without frames do not tell whose they are.
+const ALWAYS: [&str; 3] = ["tokio_postgres::query=info", "tokio_postgres::simple_query=info", "shelfwise::frame=error"];
+
 /// Sends log lines to standard error from now on, and makes traces where there is a collector: what sends them is answered, to be
 /// [started](Traces::start). A second call changes nothing.
 ///
@@ -23,7 +26,13 @@ pub fn init(log: &LogConfig, telemetry: &TelemetryConfig) -> anyhow::Result<Opti
     let lines = lines(log, std::io::stderr)?;
     let (spans, traces) = telemetry.traces.as_ref().map(traces::layer).unzip();
     // An error means that a subscriber is set already, as in tests.
-    let is_first = Registry::default().with(frames::layer()).with(lines).with(spans).try_init().is_ok();
+    let known = Registry::default().with(frames::layer()).with(lines);
+    // A layer that is not there would be asked about every callsite.
+    let is_first = match spans {
+        Some(spans) => known.with(spans).try_init(),
+        None => known.try_init(),
+    };
+    let is_first = is_first.is_ok();
     if is_first && traces.is_some() {
         traces::switch_on();
     }
@@ -39,7 +48,10 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&config.level)?;
+    let mut filter = EnvFilter::try_new(&config.level)?;
+    for always in ALWAYS {
+        filter = filter.add_directive(always.parse()?);
+    }
     Ok(match config.format {
         LogFormat::Json => Lines::new(writer).with_filter(filter).boxed(),
         LogFormat::Pretty => {
