@@ -57,10 +57,10 @@ use self::shared::{Lease, Offer, Shared};
 use self::turns::Turns;
 use crate::config::cache::CacheConfig;
 use crate::db::{DbError, News, TenantRead, TenantSession};
+use crate::detail;
 use crate::kernel::clock::Clock;
 use crate::redis::Redis;
 use crate::telemetry::cache::CacheMetrics;
-use crate::telemetry::traces::DETAIL;
 
 pub use reads::Reads;
 
@@ -162,9 +162,12 @@ impl Cache {
     where
         R: Future<Output = Result<F::Value, DbError>> + Send,
     {
-        let span = tracing::trace_span!(
-            target: DETAIL, "cache", otel.name = format!("cache {}", F::NAME.as_str()), otel.kind = "internal",
-            cache.family = F::NAME.as_str(), cache.found = tracing::field::Empty,
+        let span = detail!(
+            "cache",
+            otel.name = format!("cache {}", F::NAME.as_str()),
+            otel.kind = "internal",
+            cache.family = F::NAME.as_str(),
+            cache.found = tracing::field::Empty,
         );
         if let Some(value) = self.known::<F>(&key.place).await {
             span.record("cache.found", "here");

@@ -15,7 +15,8 @@ use anyhow::Context as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use tracing::Instrument as _;
 
-use crate::telemetry::traces::{self, DETAIL};
+use crate::detail;
+use crate::telemetry::traces;
 
 /// How long a connection is waited for, TLS and log-in included. Callers do not wait for it any longer than for an answer.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -104,7 +105,7 @@ impl Redis {
                 Err(_) => Err(line.rest("it took too long")),
             }
         };
-        let span = tracing::trace_span!(target: DETAIL, "redis", otel.kind = "client", db.system.name = "redis");
+        let span = detail!("redis", otel.kind = "client", db.system.name = "redis");
         let answer = asked.instrument(span.clone()).await;
         if answer.is_err() {
             traces::note_failure(&span, "away");

@@ -6,7 +6,8 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::error::DbError;
-use crate::telemetry::traces::{self, DETAIL};
+use crate::detail;
+use crate::telemetry::traces;
 
 /// The most characters of a statement's text that are told.
 const TEXT_LEN_MAX: usize = 4_000;
@@ -44,7 +45,7 @@ pub(super) fn batch(text: &str) -> Span {
 
 /// The span of the wait for a connection.
 pub(super) fn checkout() -> Span {
-    tracing::trace_span!(target: DETAIL, "checkout", otel.name = "pool checkout", otel.kind = "internal")
+    detail!("checkout", otel.name = "pool checkout", otel.kind = "internal")
 }
 
 /// Tells the current span how what it is about has ended.
@@ -55,9 +56,13 @@ pub(super) fn ended<T>(result: &Result<T, DbError>) {
 }
 
 fn span() -> Span {
-    tracing::trace_span!(
-        target: DETAIL, "sql", otel.name = Empty, otel.kind = "client", db.system.name = "postgresql",
-        db.operation.name = Empty, db.query.text = Empty,
+    detail!(
+        "sql",
+        otel.name = Empty,
+        otel.kind = "client",
+        db.system.name = "postgresql",
+        db.operation.name = Empty,
+        db.query.text = Empty,
     )
 }
 

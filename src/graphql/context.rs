@@ -17,6 +17,7 @@ use crate::control::audit::Operator;
 use crate::control::health::Health;
 use crate::control::tenants::{Lookup, Registry};
 use crate::db::{Bell, ControlDb, DbError, News, OwnerDb, TenantDb, TenantRead, TenantSession, TenantTx};
+use crate::detail;
 use crate::failure::Failure;
 use crate::kernel::actor::{Access, Actor};
 use crate::kernel::clock::Clock;
@@ -26,7 +27,6 @@ use crate::limits::Limiter;
 use crate::outbound::Policy;
 use crate::payments::PaymentProvider;
 use crate::redis::Redis;
-use crate::telemetry::traces::DETAIL;
 use crate::tenant::deprecations::counter::Counter;
 use crate::tenant::journal::{self, Act};
 use crate::tenant::settings::ShopSettings;
@@ -352,10 +352,7 @@ impl Shop {
 
 /// The span of a mutation's transaction.
 pub(super) fn mutation_span(action: &'static str) -> Span {
-    tracing::trace_span!(
-        target: DETAIL, "mutation", otel.name = format!("mutation {action}"), otel.kind = "internal",
-        shelfwise.action = action,
-    )
+    detail!("mutation", otel.name = format!("mutation {action}"), otel.kind = "internal", shelfwise.action = action,)
 }
 
 impl AdminRequest {

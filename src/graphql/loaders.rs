@@ -10,10 +10,10 @@ use tracing::Instrument as _;
 
 use super::error::{ApiError, ApiResult};
 use crate::db::{DbError, TenantSession};
+use crate::detail;
 use crate::kernel::ids::{
     ApiKeyId, BookId, CategoryId, CustomerId, OrderId, UserId, WebhookDeliveryId, WebhookEndpointId,
 };
-use crate::telemetry::traces::DETAIL;
 use crate::tenant::catalog::authors::loaders::{AuthorsByBook, BookAuthors};
 use crate::tenant::catalog::books::loaders::{BookById, MaybeBook};
 use crate::tenant::catalog::categories::loaders::{CategoriesByParent, CategoryById, Children, MaybeCategory};
@@ -111,9 +111,12 @@ impl<K, V, F: BatchFn<K, V>> BatchFn<K, V> for Traced<F> {
     async fn load(&mut self, keys: &[K]) -> HashMap<K, V> {
         let name = std::any::type_name::<F>();
         let name = name.rsplit("::").next().unwrap_or(name);
-        let span = tracing::trace_span!(
-            target: DETAIL, "load", otel.name = format!("load {name}"), otel.kind = "internal",
-            shelfwise.loader = name, shelfwise.keys = keys.len(),
+        let span = detail!(
+            "load",
+            otel.name = format!("load {name}"),
+            otel.kind = "internal",
+            shelfwise.loader = name,
+            shelfwise.keys = keys.len(),
         );
         self.0.load(keys).instrument(span).await
     }

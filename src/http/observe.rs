@@ -7,16 +7,16 @@ use async_graphql::Response as GraphqlResponse;
 use async_graphql::parser::types::{OperationDefinition, OperationType, Selection};
 use axum::body::Body;
 use axum::extract::{MatchedPath, State};
-use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::middleware::Next;
 use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::answer;
 use crate::app::App;
+use crate::detail;
 use crate::graphql::ErrorCode;
 use crate::kernel::ids::base32_encode;
-use crate::telemetry::traces::DETAIL;
 use crate::telemetry::{frames, traces};
 
 /// The header that carries the request's id, both ways.
@@ -53,7 +53,7 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     let id = request_id(made, &request);
     let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
     let caller = traces::of_caller(request.headers());
-    let span = frames::request((id.as_str(), request.method().as_str(), &route), &caller, made);
+    let span = frames::request((id.as_str(), method(request.method()), &route), &caller, made);
     request.extensions_mut().insert(id.clone());
     let mut response = next.run(request).instrument(span.clone()).await;
 
@@ -84,6 +84,12 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     response
 }
 
+/// A method that HTTP knows by itself, as OpenTelemetry has it: what else a client says may be as long as it likes.
+fn method(method: &Method) -> &'static str {
+    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
+    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("_OTHER")
+}
+
 /// Notes which operation a request is about: what its document calls it, else the first field of the root.
 pub(super) fn note_operation(name: Option<&str>, operation: &OperationDefinition) {
     let first = || match &operation.selection_set.node.items.first()?.node {
@@ -106,7 +112,7 @@ fn operation_type(operation: OperationType) -> &'static str {
 
 /// The span of an operation's execution.
 pub(super) fn execution() -> Span {
-    tracing::trace_span!(target: DETAIL, "graphql", otel.name = "graphql execute", otel.kind = "internal")
+    detail!("graphql", otel.name = "graphql execute", otel.kind = "internal")
 }
 
 /// Tells the trace what an execution came to.

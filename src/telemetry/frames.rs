@@ -104,6 +104,12 @@ pub fn meta() -> Option<Value> {
     Cause::current().map(|cause| cause.to_meta())
 }
 
+/// What a row is to keep of the request that is answered right now for as long as the row lives: nothing of who acts.
+#[must_use]
+pub fn origin() -> Option<Value> {
+    Cause::current().map(|cause| Cause { operation: None, user: None, ..cause }.to_meta())
+}
+
 /// The frame of a request. `made` is an id of its own, which its trace has where nothing is exported and no caller named one.
 #[must_use]
 pub fn request((id, method, route): (&str, &str, &str), caller: &SpanContext, made: Uuid) -> Span {
@@ -139,7 +145,9 @@ pub fn operation(id: &str) -> Span {
         target: FRAME, "operation", otel.kind = "server", request.id = id, trace.id = tracing::field::Empty,
         tenant.slug = tracing::field::Empty, user.id = tracing::field::Empty, operation.name = tracing::field::Empty,
     );
-    traces::begin(&span, SpanContext::empty_context(), Some(traces::context_of(&opener)));
+    // What it does is of itself, and not of who opened the connection.
+    traces::link(&span, Some(&traces::context_of(&opener)));
+    traces::begin(&span, SpanContext::empty_context(), None);
     span
 }
 
@@ -193,18 +201,31 @@ pub fn attempt(endpoint: &str, delivery: Uuid, event: &str, cause: &Cause) -> Sp
 
 /// Notes in the frame whose shop it is.
 pub fn note_tenant(slug: &str) {
-    Span::current().record("tenant.slug", slug);
+    note("tenant.slug", slug);
 }
 
 /// Notes in the frame who acts.
 pub fn note_user(id: &dyn std::fmt::Display) {
-    Span::current().record("user.id", tracing::field::display(id));
+    note("user.id", &id.to_string());
 }
 
 /// Notes in the frame what a client calls its operation.
 pub fn note_operation(name: &str) {
     let end = name.char_indices().nth(NAME_LEN_MAX).map_or(name.len(), |(at, _)| at);
-    Span::current().record("operation.name", &name[..end]);
+    note("operation.name", &name[..end]);
+}
+
+/// Notes something in the frame, once: whoever looks on is asked about again and again.
+fn note(name: &'static str, value: &str) {
+    let span = Span::current();
+    let is_noted = |(id, dispatch): (&Id, &Dispatch)| {
+        let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
+        let extensions = span.extensions();
+        Some(extensions.get::<Frame>()?.text(name) == Some(value))
+    };
+    if !span.with_subscriber(is_noted).flatten().unwrap_or(false) {
+        span.record(name, value);
+    }
 }
 
 /// Notes what the trace of a frame is: for its lines, and for jobs that it enqueues. `origin` is the trace of the request that the

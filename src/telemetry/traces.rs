@@ -12,13 +12,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use http::HeaderMap;
 use opentelemetry::propagation::TextMapPropagator as _;
 use opentelemetry::trace::{
-    SpanContext, SpanId, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState, TracerProvider as _,
+    Link, SpanContext, SpanId, SpanKind, Status, TraceContextExt as _, TraceFlags, TraceId, TraceState,
+    TracerProvider as _,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
 use tracing::{Metadata, Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
@@ -33,6 +34,23 @@ pub use export::{Traces, dropped};
 /// The target of spans within frames.
 pub const DETAIL: &str = "shelfwise::detail";
 
+/// A span within a frame, where the frame's trace is kept; else none, and nothing of it is computed.
+///
+/// A filter alone would not do: where there are several, a span that all of them refuse is made for the registry all the same.
+#[macro_export]
+macro_rules! detail {
+    ($($fields:tt)*) => {
+        if $crate::telemetry::traces::is_kept() {
+            ::tracing::trace_span!(target: $crate::telemetry::traces::DETAIL, $($fields)*)
+        } else {
+            ::tracing::Span::none()
+        }
+    };
+}
+
+/// The most bytes of a caller's `tracestate` that are kept: what W3C Trace Context asks for at least.
+const STATE_BYTES_MAX: usize = 512;
+
 /// Whether traces are made. Said once, when the process begins.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
@@ -40,6 +58,15 @@ static IS_ON: AtomicBool = AtomicBool::new(false);
 #[must_use]
 pub fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
+}
+
+/// Whether the trace of what is done right now is kept.
+#[must_use]
+pub fn is_kept() -> bool {
+    let find = |(id, dispatch): (&tracing::Id, &tracing::Dispatch)| {
+        Some(is_sampled(&dispatch.downcast_ref::<tracing_subscriber::Registry>()?.span(id)?))
+    };
+    is_on() && Span::current().with_subscriber(find).flatten().unwrap_or(false)
 }
 
 /// Says that traces are made from now on.
@@ -63,7 +90,7 @@ where
     let provider = SdkTracerProvider::builder()
         .with_span_processor(queue)
         // Who calls decides, and for the others chance does.
-        .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.share))))
+        .with_sampler(Follows(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(config.share)))))
         .with_resource(resource.clone())
         .build();
     let layer = tracing_opentelemetry::layer()
@@ -75,6 +102,27 @@ where
         .with_target(false)
         .with_filter(Kept);
     (layer, Traces::new(config.clone(), resource, provider, waiting))
+}
+
+/// Keeps the trace of what is done for a request whose trace is kept, and decides of others as it is told.
+#[derive(Debug, Clone)]
+struct Follows(Sampler);
+
+impl ShouldSample for Follows {
+    fn should_sample(
+        &self,
+        parent: Option<&Context>,
+        trace: TraceId,
+        name: &str,
+        kind: &SpanKind,
+        attributes: &[KeyValue],
+        links: &[Link],
+    ) -> SamplingResult {
+        let is_root = !parent.is_some_and(|parent| parent.span().span_context().is_valid());
+        let is_for_kept = is_root && links.iter().any(|link| link.span_context.is_sampled());
+        let sampler = if is_for_kept { &Sampler::AlwaysOn } else { &self.0 };
+        sampler.should_sample(parent, trace, name, kind, attributes, links)
+    }
 }
 
 /// Which spans are traced: frames, and of details those whose frame's trace is kept.
@@ -107,13 +155,21 @@ pub fn of_caller(headers: &HeaderMap) -> SpanContext {
         return SpanContext::empty_context();
     }
     let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &HeaderExtractor(headers));
-    context.span().span_context().clone()
+    let said = context.span().span_context().clone();
+    // It is part of every span of the trace, so strangers could have us carry megabytes.
+    if headers.get_all("tracestate").iter().map(http::HeaderValue::len).sum::<usize>() > STATE_BYTES_MAX {
+        return SpanContext::new(said.trace_id(), said.span_id(), said.trace_flags(), true, TraceState::NONE);
+    }
+    said
 }
 
 /// Tells whoever is called which trace the call belongs to, where there is one.
 pub fn tell(span: &Span, headers: &mut HeaderMap) {
     if is_on() {
         TraceContextPropagator::new().inject_context(&span.context(), &mut HeaderInjector(headers));
+        if headers.get("tracestate").is_some_and(http::HeaderValue::is_empty) {
+            headers.remove("tracestate");
+        }
     }
 }
 
@@ -133,7 +189,7 @@ pub(super) fn begin_within(span: &Span, cause: Option<SpanContext>) {
     note_trace(span, &context_of(span), cause.as_ref());
 }
 
-fn link(span: &Span, cause: Option<&SpanContext>) {
+pub(super) fn link(span: &Span, cause: Option<&SpanContext>) {
     if let Some(cause) = cause {
         span.add_link(cause.clone());
     }
@@ -205,5 +261,14 @@ mod tests {
         check("ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", false);
         check("4bf92f3577b34da6a3ce929d0e0e4736", false);
         assert!(!of_caller(&HeaderMap::new()).is_valid());
+
+        let state = |value: String| {
+            let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+            let pairs = [("traceparent", parent.to_owned()), ("tracestate", value)];
+            let headers = pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+            of_caller(&headers.into_iter().collect()).trace_state().header()
+        };
+        assert_eq!(state("a=1".to_owned()), "a=1");
+        assert_eq!(state(format!("a={}", "1".repeat(STATE_BYTES_MAX))), "");
     }
 }

@@ -122,3 +122,14 @@ async fn a_trace_is_kept_as_its_caller_says_and_else_by_the_share() {
     assert_eq!(requests(&none), [ids[4].clone()]);
     assert!(none.spans().iter().all(|span| span.trace == TRACE), "{:#?}", none.spans());
 }
+
+#[tokio::test]
+async fn a_method_that_nobody_knows_is_not_told() {
+    let collector = Collector::http().await;
+    let site = Site::start(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint)]).await;
+    let method = reqwest::Method::from_bytes("Z".repeat(2_000).as_bytes()).unwrap();
+    site.world.http.request(method, format!("{}/graphql", site.world.base_url)).send().await.unwrap();
+    let span = collector.wait_for(|span| span.attribute("http.request.method") == "_OTHER").await;
+    assert!(span.name.starts_with("_OTHER "), "{}", span.name);
+    site.end().await;
+}
