@@ -64,7 +64,7 @@ pub async fn write_down<E: From<DbError> + From<KeyError>>(
         }
     }
     let mut journal = entry(act, change)?.with(events);
-    journal.cause = if journal.count > 0 { frames::meta() } else { None };
+    journal.cause = if journal.count > 0 { frames::origin() } else { None };
     let ((), wanted) = try_join(beside(tx), repo::journal_insert(tx, journal)).await?;
     if wanted.anchor {
         let at = act.now() + ANCHOR_DELAY;

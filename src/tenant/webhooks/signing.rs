@@ -27,7 +27,7 @@ pub const HEADER_NAME_BYTES_MAX: usize = 64;
 pub const HEADER_VALUE_BYTES_MAX: usize = 1_024;
 
 /// Names that the client, the connection or a browser's session gives a meaning to.
-const RESERVED_NAMES: [&str; 15] = [
+const RESERVED_NAMES: [&str; 17] = [
     "accept-encoding",
     "connection",
     "cookie",
@@ -39,6 +39,8 @@ const RESERVED_NAMES: [&str; 15] = [
     "set-cookie",
     "set-cookie2",
     "te",
+    "traceparent",
+    "tracestate",
     "trailer",
     "transfer-encoding",
     "upgrade",
