@@ -14,8 +14,8 @@ use super::{frames, traces};
 use crate::config::log::{LogConfig, LogFormat};
 use crate::config::telemetry::TelemetryConfig;
 
-/// What no level changes: the driver would tell the values of statements, and lines without frames do not tell whose they are.
-const ALWAYS: [&str; 3] = ["tokio_postgres::query=info", "tokio_postgres::simple_query=info", "shelfwise::frame=error"];
+/// What no level changes: lines without frames do not tell whose they are.
+const ALWAYS: &str = "shelfwise::frame=error";
 
 /// Sends log lines to standard error from now on, and makes traces where there is a collector: what sends them is answered, to be
 /// [started](Traces::start). A second call changes nothing.
@@ -48,10 +48,7 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let mut filter = EnvFilter::try_new(&config.level)?;
-    for always in ALWAYS {
-        filter = filter.add_directive(always.parse()?);
-    }
+    let filter = EnvFilter::try_new(&config.level)?.add_directive(ALWAYS.parse()?);
     Ok(match config.format {
         LogFormat::Json => Lines::new(writer).with_filter(filter).boxed(),
         LogFormat::Pretty => {
