@@ -200,6 +200,7 @@ async fn a_lost_cluster_comes_back_as_it_was_at_a_moment_and_with_nothing_later(
     let twice = restore(&arguments);
     assert_eq!((twice.0, twice.1.contains("is not empty")), (Some(1), true), "{twice:?}");
 
+    asks_for_segments_as_postgresql_wants_it(&site);
     let cluster = start_restored(&site).await;
     let psql = connect(&cluster.superuser_url("shelfwise")).await;
     let page = Page::read("backup-and-restore");
@@ -214,6 +215,27 @@ async fn a_lost_cluster_comes_back_as_it_was_at_a_moment_and_with_nothing_later(
     }
     let urls = moved(&urls, port, cluster.port());
     works(&urls, &[a.slug.as_str(), b.slug.as_str()]);
+}
+
+/// The restored cluster's command for a segment ends with 1 where there is none, which is the end of the log, and above 125, which
+/// stops, where the share with all of them is gone.
+fn asks_for_segments_as_postgresql_wants_it(site: &Site) {
+    let settings = fs::read_to_string(site.path("restored/data/postgresql.auto.conf")).unwrap();
+    let line = settings.lines().rfind(|line| line.starts_with("restore_command = '")).unwrap();
+    let command = line.strip_prefix("restore_command = '").unwrap().strip_suffix('\'').unwrap();
+    let into = site.path("segment");
+    let ask = |name: &str| {
+        let command = command.replace("%f", name).replace("%p", into.to_str().unwrap());
+        Command::new("/bin/sh").args(["-c", &command]).status().unwrap().code()
+    };
+    let wal = site.path("backups/wal");
+    let names = fs::read_dir(&wal).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let kept = names.into_iter().find(|name| name.len() == 24).unwrap();
+    assert_eq!((ask(&kept), ask("00000001000000000000FFFF")), (Some(0), Some(1)));
+    fs::rename(&wal, site.path("unmounted")).unwrap();
+    assert_eq!(ask(&kept), Some(200));
+    fs::rename(site.path("unmounted"), &wal).unwrap();
+    fs::remove_file(into).unwrap();
 }
 
 /// The same logins at another port.
