@@ -20,10 +20,10 @@ use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SamplingResult, SdkTracerProvider, ShouldSample};
-use tracing::{Metadata, Span, Subscriber};
+use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 use tracing_subscriber::Layer;
-use tracing_subscriber::layer::{Context as LayerContext, Filter};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use super::frames::{FRAME, is_sampled, note_trace};
@@ -100,7 +100,8 @@ where
         .with_tracked_inactivity(false)
         .with_context_activation(false)
         .with_target(false)
-        .with_filter(Kept);
+        // A detail is made where its trace is kept, and nowhere else.
+        .with_filter(filter_fn(|metadata| metadata.is_span() && [FRAME, DETAIL].contains(&metadata.target())));
     (layer, Traces::new(config.clone(), resource, provider, waiting))
 }
 
@@ -122,29 +123,6 @@ impl ShouldSample for Follows {
         let is_for_kept = is_root && links.iter().any(|link| link.span_context.is_sampled());
         let sampler = if is_for_kept { &Sampler::AlwaysOn } else { &self.0 };
         sampler.should_sample(parent, trace, name, kind, attributes, links)
-    }
-}
-
-/// Which spans are traced: frames, and of details those whose frame's trace is kept.
-struct Kept;
-
-impl<S: Subscriber + for<'a> LookupSpan<'a>> Filter<S> for Kept {
-    fn enabled(&self, metadata: &Metadata<'_>, context: &LayerContext<'_, S>) -> bool {
-        match metadata.target() {
-            _ if !metadata.is_span() => false,
-            FRAME => true,
-            DETAIL => context.lookup_current().is_some_and(|span| is_sampled(&span)),
-            _ => false,
-        }
-    }
-
-    fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> tracing::subscriber::Interest {
-        match metadata.target() {
-            _ if !metadata.is_span() => tracing::subscriber::Interest::never(),
-            FRAME => tracing::subscriber::Interest::always(),
-            DETAIL => tracing::subscriber::Interest::sometimes(),
-            _ => tracing::subscriber::Interest::never(),
-        }
     }
 }
 
