@@ -70,9 +70,14 @@ impl<L: Default + Send + 'static> Process<L> {
         format!("http://{}{path}", self.address)
     }
 
+    /// Its number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends it a signal such as `TERM`, and waits for nothing.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
@@ -93,6 +98,9 @@ impl<L: Default + Send + 'static> Process<L> {
         log
     }
 }
+
+/// Reads nothing of a log.
+pub fn nothing((): &mut (), _: String, _: &Value) {}
 
 /// Reads all that a log says.
 pub fn all(log: &mut Vec<Value>, line: String, entry: &Value) {

@@ -1,17 +1,17 @@
 //! Profiles: who gets one, and what it is.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Command, Stdio};
+use std::io::Read as _;
 use std::sync::Arc;
 
 use pprof::protos::{Message as _, Profile};
 use secrecy::ExposeSecret as _;
-use serde_json::{Value, json};
+use serde_json::json;
 use shelfwise::config::auth::JwtKey;
 use shelfwise::kernel::clock::SystemClock;
 
 use crate::harness::World;
 use crate::harness::cluster::psql_of;
+use crate::harness::process::{Process, nothing};
 use crate::harness::world::{admin_claims, master_key};
 
 /// Where profiles are.
@@ -55,7 +55,7 @@ async fn nobody_gets_a_profile_where_it_is_off_and_none_but_operators_where_it_i
             assert_eq!((status, headers["www-authenticate"].to_str().unwrap()), (401, "Bearer"), "{path}");
         }
     }
-    for query in ["seconds=0", "seconds=61", "seconds=x", "minutes=1", "seconds=1&seconds=1"] {
+    for query in ["seconds=0", "seconds=31", "seconds=x", "minutes=1", "seconds=1&seconds=1"] {
         let url = format!("{}/admin/profile/cpu?{query}", on.base_url);
         assert_eq!(get(&on.http, &url, Some(&operator)).await.0, 400, "{query}");
     }
@@ -66,65 +66,31 @@ async fn nobody_gets_a_profile_where_it_is_off_and_none_but_operators_where_it_i
     on.end().await;
 }
 
-/// A server as a process of its own: to be profiled is to be interrupted.
-struct Profiled {
-    child: Child,
-    base_url: String,
-    _home: tempfile::TempDir,
+/// A server as a process of its own, over a world's database, that takes the world's tokens: to be profiled is to be interrupted.
+async fn profiled(world: &World, key: &str, settings: &[(&'static str, &str)]) -> Process<()> {
+    let urls = world.app.config.database.urls.as_ref().unwrap();
+    let mut all =
+        vec![("DATABASE_URL", urls.runtime.expose_secret().to_owned()), ("MASTER_KEYS", master_key().to_setting())];
+    let own = [("JWT_KEYS", key), ("PORT", "0"), ("LOG_FORMAT", "json"), ("PROFILING", "on")];
+    all.extend(own.iter().chain(settings).map(|(name, value)| (*name, (*value).to_owned())));
+    Process::start("serve", &all, nothing).await
 }
 
-impl Profiled {
-    /// Starts one over a world's database, that takes the world's tokens.
-    fn start(world: &World, key: &str, settings: &[(&str, &str)]) -> Self {
-        let (home, urls) = (tempfile::tempdir().unwrap(), world.app.config.database.urls.as_ref().unwrap());
-        let mut child = Command::new(env!("CARGO_BIN_EXE_shelfwise"))
-            .arg("serve")
-            .env_clear()
-            .env("DATABASE_URL", urls.runtime.expose_secret())
-            .env("MASTER_KEYS", master_key().to_setting())
-            .envs([("JWT_KEYS", key), ("PORT", "0"), ("LOG_FORMAT", "json"), ("PROFILING", "on")])
-            .envs(settings.iter().copied())
-            .current_dir(home.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines.find_map(|line| {
-            let entry: Value = serde_json::from_str(&line.unwrap()).unwrap();
-            entry["http.address"].as_str().map(str::to_owned)
-        });
-        // Whoever stops reading ends who writes.
-        std::thread::spawn(move || lines.for_each(drop));
-        Self { child, base_url: format!("http://{}", address.expect("it says where it listens")), _home: home }
-    }
-}
-
-impl Drop for Profiled {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-impl Profiled {
-    /// Names that its symbols give to the addresses of a profile.
-    fn names(&self, profile: &Profile) -> Vec<String> {
-        let program = env!("CARGO_BIN_EXE_shelfwise");
-        let maps = std::fs::read_to_string(format!("/proc/{}/maps", self.child.id())).unwrap();
-        let base = maps.lines().find(|line| line.ends_with(program)).unwrap().split_once('-').unwrap().0;
-        let base = u64::from_str_radix(base, 16).unwrap();
-        let main = &profile.mapping[0];
-        assert_eq!(profile.string_table[usize::try_from(main.filename).unwrap()], program);
-        let loader = addr2line::Loader::new(program).unwrap();
-        let ours = profile.location.iter().filter(|location| location.mapping_id == main.id);
-        let names = ours.filter_map(|location| {
-            assert!((main.memory_start..main.memory_limit).contains(&location.address));
-            loader.find_symbol(location.address - base).map(str::to_owned)
-        });
-        names.collect()
-    }
+/// Names that a process's symbols give to the addresses of its profile.
+fn names(process: &Process<()>, profile: &Profile) -> Vec<String> {
+    let program = env!("CARGO_BIN_EXE_shelfwise");
+    let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.pid())).unwrap();
+    let base = maps.lines().find(|line| line.ends_with(program)).unwrap().split_once('-').unwrap().0;
+    let base = u64::from_str_radix(base, 16).unwrap();
+    let main = &profile.mapping[0];
+    assert_eq!(profile.string_table[usize::try_from(main.filename).unwrap()], program);
+    let loader = addr2line::Loader::new(program).unwrap();
+    let ours = profile.location.iter().filter(|location| location.mapping_id == main.id);
+    let names = ours.filter_map(|location| {
+        assert!((main.memory_start..main.memory_limit).contains(&location.address));
+        loader.find_symbol(location.address - base).map(str::to_owned)
+    });
+    names.collect()
 }
 
 /// A gzipped profile, read.
@@ -139,8 +105,8 @@ async fn a_profile_of_a_running_server_decodes_names_functions_and_is_taken_alon
     let key = JwtKey::generate("profiled").unwrap().to_setting();
     let (world, database) = World::start_alone(Arc::new(SystemClock), &[("JWT_KEYS", &key)]).await;
     let (psql, token) = (psql_of(&database).await, world.token(&admin_claims()));
-    let server = Profiled::start(&world, &key, &[]);
-    let url = |path: &str| format!("{}/admin/profile/{path}", server.base_url);
+    let server = profiled(&world, &key, &[]).await;
+    let url = |path: &str| server.url(&format!("/admin/profile/{path}"));
     assert_eq!(taken(&psql).await, Vec::new());
 
     let profile = tokio::spawn({
@@ -155,7 +121,7 @@ async fn a_profile_of_a_running_server_decodes_names_functions_and_is_taken_alon
     // Something to be seen at.
     while !profile.is_finished() {
         let body = json!({ "query": "{ tenants(first: 1) { nodes { slug } } }" });
-        let request = world.http.post(format!("{}/admin/graphql", server.base_url)).bearer_auth(&token).json(&body);
+        let request = world.http.post(server.url("/admin/graphql")).bearer_auth(&token).json(&body);
         assert_eq!(request.send().await.unwrap().status().as_u16(), 200);
     }
     let (status, headers, profile) = profile.await.unwrap();
@@ -167,7 +133,7 @@ async fn a_profile_of_a_running_server_decodes_names_functions_and_is_taken_alon
     assert!(profile.duration_nanos >= 3_000_000_000, "{}", profile.duration_nanos);
     let samples: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
     assert!((1..=3 * 99 * 64).contains(&samples), "{samples}");
-    let names = server.names(&profile);
+    let names = names(&server, &profile);
     assert!(names.iter().any(|name| name.contains("shelfwise")), "{names:?}");
     assert!(!names.iter().any(|name| name == "perf_signal_handler"), "the interruption is not what was interrupted");
     // Nobody's data: neither a shop nor a credential.
@@ -198,14 +164,14 @@ async fn a_heap_profile_of_a_running_server_decodes_and_names_functions() {
     let key = JwtKey::generate("profiled").unwrap().to_setting();
     let (world, database) = World::start_alone(Arc::new(SystemClock), &[("JWT_KEYS", &key)]).await;
     let (psql, token) = (psql_of(&database).await, world.token(&admin_claims()));
-    let plain = Profiled::start(&world, &key, &[]);
-    let url = |server: &Profiled| format!("{}/admin/profile/heap", server.base_url);
+    let plain = profiled(&world, &key, &[]).await;
+    let url = |server: &Process<()>| server.url("/admin/profile/heap");
     let (status, _, body) = get(&world.http, &url(&plain), Some(&token)).await;
     assert_eq!(status, 501);
     assert!(String::from_utf8(body).unwrap().contains("_RJEM_MALLOC_CONF"));
     assert_eq!(taken(&psql).await, Vec::new());
 
-    let noting = Profiled::start(&world, &key, &[("_RJEM_MALLOC_CONF", "prof:true,lg_prof_sample:12")]);
+    let noting = profiled(&world, &key, &[("_RJEM_MALLOC_CONF", "prof:true,lg_prof_sample:12")]).await;
     let (status, headers, profile) = get(&world.http, &url(&noting), Some(&token)).await;
     assert_eq!(
         (status, headers["content-disposition"].to_str().unwrap()),
@@ -213,7 +179,7 @@ async fn a_heap_profile_of_a_running_server_decodes_and_names_functions() {
     );
     let profile = opened(&profile);
     assert!(!profile.sample.is_empty());
-    let names = noting.names(&profile);
+    let names = names(&noting, &profile);
     assert!(names.iter().any(|name| name.contains("shelfwise")), "{names:?}");
     assert_eq!(taken(&psql).await, [("cli:test".to_owned(), "heap".to_owned(), 0)]);
     world.end().await;

@@ -3,6 +3,6 @@
 mod cancellation;
 mod fire;
 mod probe;
-mod reuse;
+pub mod reuse;
 mod walk;
 mod wall;

@@ -7,6 +7,7 @@ use serde_json::json;
 use shelfwise::db::{DbError, TenantTx};
 
 use crate::graphql_helpers::book;
+use crate::harness::World;
 use crate::harness::world::world_with;
 
 #[derive(diesel::QueryableByName)]
@@ -76,17 +77,24 @@ async fn errors_and_rollbacks_leave_nothing_behind() {
     .await;
 }
 
+/// Adds a book to shop A and another of the same id to shop B, called `Mine` and `Theirs`. Answers the id, and who may remove the
+/// other one again.
+pub async fn one_id_in_both(world: &World) -> (String, tokio_postgres::Client) {
+    let id = book(&world.owner(), json!({ "title": "Mine" })).await;
+    let psql = crate::harness::cluster::psql().await;
+    let copy = format!(
+        r#"INSERT INTO "{}".books (id, title, title_key, authors_key, created_at, updated_at)
+           SELECT id, 'Theirs', 'theirs', '', created_at, updated_at FROM "{}".books"#,
+        world.b.schema, world.a.schema
+    );
+    psql.execute(&copy, &[]).await.unwrap();
+    (id, psql)
+}
+
 #[tokio::test]
 async fn the_same_id_is_two_books_in_two_shops() {
     world_with(&[], async |world| {
-        let id = book(&world.owner(), json!({ "title": "Mine" })).await;
-        let psql = crate::harness::cluster::psql().await;
-        let copy = format!(
-            r#"INSERT INTO "{}".books (id, title, title_key, authors_key, created_at, updated_at)
-               SELECT id, 'Theirs', 'theirs', '', created_at, updated_at FROM "{}".books"#,
-            world.b.schema, world.a.schema
-        );
-        psql.execute(&copy, &[]).await.unwrap();
+        let (id, psql) = one_id_in_both(world).await;
         let query = "query($id: ID!) { book(id: $id) { title authors { nodes { name } } } node(id: $id) { id } }";
         let (owner, other) = (world.owner(), world.other_owner());
         for _ in 0..20 {

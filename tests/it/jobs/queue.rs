@@ -24,6 +24,33 @@ use crate::harness::cluster::{own_database, psql_of};
 /// How long a test waits for what must come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The first column of the first row that a query answers, as text.
+pub async fn ask(psql: &tokio_postgres::Client, query: &str) -> String {
+    let messages = psql.simple_query(query).await.unwrap();
+    let row = messages.iter().find_map(|message| match message {
+        tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("null").to_owned()),
+        _ => None,
+    });
+    row.unwrap_or_default()
+}
+
+/// Waits until a query answers a text.
+pub async fn until(psql: &tokio_postgres::Client, query: &str, answer: &str) {
+    let mut last = String::new();
+    let wait = async {
+        loop {
+            last = ask(psql, query).await;
+            if last == answer {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    if tokio::time::timeout(PATIENCE, wait).await.is_err() {
+        panic!("{query}: {last}, not {answer}");
+    }
+}
+
 /// A queue that nobody else uses.
 pub struct Queue {
     pub urls: DatabaseUrls,
@@ -80,12 +107,7 @@ impl Queue {
 
     /// What a query answers, as one text.
     pub async fn ask(&self, query: &str) -> String {
-        let rows = self.psql.simple_query(query).await.unwrap();
-        let row = rows.iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("null").to_owned()),
-            _ => None,
-        });
-        row.unwrap_or_default()
+        ask(&self.psql, query).await
     }
 
     /// A job's state.
@@ -95,19 +117,7 @@ impl Queue {
 
     /// Waits until a query answers a text.
     pub async fn until(&self, query: &str, answer: &str) {
-        let mut last = String::new();
-        let wait = async {
-            loop {
-                last = self.ask(query).await;
-                if last == answer {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("{query}: {last}, not {answer}");
-        }
+        until(&self.psql, query, answer).await;
     }
 
     /// Waits until a job is in a state.

@@ -11,6 +11,7 @@ use shelfwise::kernel::tenant::TenantCtx;
 use super::{raw, through};
 use crate::graphql_helpers::book;
 use crate::harness::World;
+use crate::isolation::reuse::one_id_in_both;
 
 #[derive(diesel::QueryableByName)]
 struct Backend {
@@ -73,14 +74,7 @@ async fn what_a_session_sets_does_leak_and_so_nothing_rests_on_it() {
 #[tokio::test]
 async fn two_shops_with_one_id_by_two_servers_and_fewer_backends_see_each_its_own() {
     through(2, "", &[("DB_POOL_MAX", "8"), ("DB_CHECKOUT_TIMEOUT_MS", "20000")], async |world, _| {
-        let id = book(&world.owner(), json!({ "title": "Mine" })).await;
-        let psql = crate::harness::cluster::psql().await;
-        let copy = format!(
-            r#"INSERT INTO "{}".books (id, title, title_key, authors_key, created_at, updated_at)
-               SELECT id, 'Theirs', 'theirs', '', created_at, updated_at FROM "{}".books"#,
-            world.b.schema, world.a.schema
-        );
-        psql.execute(&copy, &[]).await.unwrap();
+        let (id, psql) = one_id_in_both(world).await;
         let second = world.twin().await;
         let query = "query($id: ID!) { book(id: $id) { title authors { nodes { name } } } node(id: $id) { id } }";
         let ask = async |round: usize| {

@@ -18,7 +18,7 @@ use super::play::Play;
 use crate::harness::cluster::{own_database, psql_of, server, server_log};
 use crate::harness::redis::RedisServer;
 use crate::harness::world::{http_client, master_key};
-use crate::jobs::queue::PATIENCE;
+use crate::jobs::queue::{PATIENCE, ask, until};
 
 /// How long a block may take, in seconds.
 const BLOCK_SECONDS: &str = "60";
@@ -173,28 +173,12 @@ impl House {
 
     /// The same of another session.
     pub async fn ask_of(&self, psql: &tokio_postgres::Client, query: &str) -> String {
-        let messages = psql.simple_query(query).await.unwrap();
-        let row = messages.iter().find_map(|message| match message {
-            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("null").to_owned()),
-            _ => None,
-        });
-        row.unwrap_or_default()
+        ask(psql, query).await
     }
 
     /// Waits until a query answers a text.
     pub async fn until(&self, query: &str, answer: &str) {
-        let mut last = String::new();
-        let wait = async {
-            loop {
-                last = self.ask(query).await;
-                if last == answer {
-                    break;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        let waited = tokio::time::timeout(PATIENCE, wait).await;
-        assert!(waited.is_ok(), "{query}: {last}, not {answer}");
+        until(&self.psql, query, answer).await;
     }
 
     /// Waits until the server's metrics have a text.
