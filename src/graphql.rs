@@ -17,6 +17,7 @@ pub mod limits;
 pub mod loaders;
 pub mod node;
 pub mod payload;
+pub mod prompt;
 mod reads;
 pub mod scalars;
 pub mod schema;

@@ -1,6 +1,6 @@
 //! The operators' API.
 
-use async_graphql::connection::{Connection, CursorType};
+use async_graphql::connection::CursorType;
 use async_graphql::{Context, Enum, Interface, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
@@ -10,7 +10,7 @@ use super::tenants::keys::tenant_rotate_key;
 use super::tenants::{Tenant, TenantStatus, service};
 use crate::failure::Refusal;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;

@@ -1,11 +1,12 @@
 //! Relay connections: from arguments to a page request, from a page to edges.
 
-use async_graphql::connection::{Connection, CursorType, Edge, EmptyFields};
+use async_graphql::connection::{CursorType, Edge, EmptyFields};
 use async_graphql::{Enum, InputObject, ObjectType, OutputType};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use super::error::{ApiError, ApiResult};
+use super::prompt::Prompt;
 use crate::kernel::page::{Direction, Page, PageRequest};
 
 /// Items of a page where the client does not say.
@@ -77,6 +78,9 @@ impl PageArgs {
     }
 }
 
+/// A page of a list.
+pub type Connection<C, N, F = EmptyFields> = Prompt<async_graphql::connection::Connection<C, Prompt<N>, F>>;
+
 /// A connection of a page's items. `edge` gives each its cursor and its node.
 pub fn connection<T, C, N, F>(page: Page<T>, fields: F, edge: impl Fn(T) -> (C, N)) -> Connection<C, N, F>
 where
@@ -84,16 +88,17 @@ where
     N: OutputType + ObjectType,
     F: ObjectType,
 {
-    let mut connection = Connection::with_additional_fields(page.has_previous, page.has_next, fields);
+    let mut connection =
+        async_graphql::connection::Connection::with_additional_fields(page.has_previous, page.has_next, fields);
     connection.edges = page
         .items
         .into_iter()
         .map(|item| {
             let (cursor, node) = edge(item);
-            Edge::with_additional_fields(cursor, node, EmptyFields)
+            Edge::with_additional_fields(cursor, Prompt(node), EmptyFields)
         })
         .collect();
-    connection
+    Prompt(connection)
 }
 
 /// A cursor's text: the parts, opaque to clients.

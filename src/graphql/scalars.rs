@@ -8,6 +8,7 @@ use crate::kernel::ids::IdError;
 use crate::kernel::money;
 
 use super::error::{ApiError, ApiResult};
+use super::prompt::Prompt;
 
 /// An exact decimal number, written as a string such as "12.90". A number literal is taken as well.
 #[derive(Debug, Clone)]
@@ -79,16 +80,20 @@ impl ScalarType for Isbn13 {
 
 /// An amount of money.
 #[derive(Debug, Clone, SimpleObject)]
-pub struct Money {
+#[graphql(name = "Money")]
+pub struct MoneyNode {
     /// The exact amount with all decimal places of the currency.
     amount: Decimal,
     /// The currency's code in ISO 4217.
-    currency: String,
+    currency: &'static str,
 }
+
+/// An amount of money, answered in place.
+pub type Money = Prompt<MoneyNode>;
 
 impl From<money::Money> for Money {
     fn from(money: money::Money) -> Self {
-        Self { amount: Decimal(money.amount()), currency: money.currency().code().to_owned() }
+        Prompt(MoneyNode { amount: Decimal(money.amount()), currency: money.currency().code() })
     }
 }
 

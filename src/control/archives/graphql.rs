@@ -1,6 +1,6 @@
 //! Archives at the operators' edge. What is in them is not shown: it is the shop's.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -18,7 +18,7 @@ use crate::control::jobs::service::job_by_id;
 use crate::control::tenants::service::tenant_by_slug;
 use crate::db::DbError;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{AdminRequest, ApiResult};

@@ -1,6 +1,6 @@
 //! The trail at the edge.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, ID, Json, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::model::AuditEntry;
 use super::service;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::ids::base32_encode;
 

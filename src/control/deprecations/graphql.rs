@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
@@ -12,7 +12,7 @@ use super::service;
 use crate::control::error::ControlErrorCode;
 use crate::control::graphql::ControlUserError;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::Date;
 use crate::graphql::{AdminRequest, ApiResult};

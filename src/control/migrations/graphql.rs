@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use crate::control::error::{ControlError, ControlErrorCode};
 use crate::control::graphql::ControlUserError;
 use crate::db::migrate::notes::Direction;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::scalars::parse_id;
 use crate::graphql::watch::Watch;

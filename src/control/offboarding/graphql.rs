@@ -1,6 +1,6 @@
 //! Offboardings at the operators' edge.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, Json, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -12,7 +12,7 @@ use crate::control::error::ControlErrorCode;
 use crate::control::graphql::{ControlUserError, TenantNode};
 use crate::control::tenants::service::tenant_by_id;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::payload;
 use crate::graphql::{AdminRequest, ApiError, ApiResult};
 use crate::kernel::actor::Actor;

@@ -1,6 +1,6 @@
 //! Tenants' webhooks at the operators' edge. What deliveries carry is not shown: it is the shop's.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -12,7 +12,7 @@ use crate::control::error::ControlErrorCode;
 use crate::control::graphql::ControlUserError;
 use crate::failure::Failure;
 use crate::graphql::access::{access, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::{AdminRequest, ApiResult};

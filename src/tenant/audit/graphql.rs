@@ -1,6 +1,6 @@
 //! The trail at the edge.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, ID, InputObject, Json, Object};
 use chrono::{DateTime, Utc};
 use serde_json::Value;
@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::model::{Entry, EntryFilter};
 use super::service;
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
 use super::model::{CredentialKind, Usage, UsageFilter, UsageKey, credential_of};
 use super::service;
 use crate::graphql::access::{access, needs, signed_in};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::{Date, parse_id};

@@ -1,13 +1,12 @@
 //! Authors at the edge.
 
-use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 
 use super::model::{Author, AuthorFilter};
 use super::service;
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, connection};
+use crate::graphql::connection::{Connection, PageArgs, connection};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;

@@ -16,6 +16,7 @@ use super::model::Book;
 use crate::graphql::connection::PageArgs;
 use crate::graphql::deprecation::visible;
 use crate::graphql::loaders::load;
+use crate::graphql::prompt::Prompt;
 use crate::graphql::scalars::{Isbn13, Money};
 use crate::graphql::{ApiResult, Shop};
 use crate::kernel::actor::Permission;
@@ -77,10 +78,10 @@ impl BookNode {
     }
 
     /// The category; null where the book is in none.
-    async fn category(&self, ctx: &Context<'_>) -> ApiResult<Option<CategoryNode>> {
+    async fn category(&self, ctx: &Context<'_>) -> ApiResult<Option<Prompt<CategoryNode>>> {
         match self.0.category_id {
             None => Ok(None),
-            Some(id) => category(ctx, CategoryId(id)).await,
+            Some(id) => Ok(category(ctx, CategoryId(id)).await?.map(Prompt)),
         }
     }
 

@@ -1,13 +1,12 @@
 //! Categories at the edge.
 
-use async_graphql::connection::Connection;
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object};
 use chrono::{DateTime, Utc};
 
 use super::model::{Category, CategoryFilter};
 use super::{cached, service};
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, connection};
+use crate::graphql::connection::{Connection, PageArgs, connection};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;

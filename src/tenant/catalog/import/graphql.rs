@@ -4,7 +4,7 @@ mod subscription;
 
 use std::sync::Arc;
 
-use async_graphql::connection::{Connection, EmptyFields};
+use async_graphql::connection::EmptyFields;
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 
@@ -15,7 +15,7 @@ use super::model::{Import, ImportOptions, OnConflict, OnInvalidIsbn, RowError};
 use super::progress::Progress;
 use super::service;
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, connection};
+use crate::graphql::connection::{Connection, PageArgs, connection};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;

@@ -1,6 +1,6 @@
 //! The shop's people at the edge.
 
-use async_graphql::connection::{Connection, CursorType};
+use async_graphql::connection::CursorType;
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::model::{User, UserStatus};
 use super::service;
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;

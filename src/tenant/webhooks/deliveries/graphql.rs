@@ -1,6 +1,6 @@
 //! Deliveries at the edge.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use super::model::{Attempt, Delivery, DeliveryFilter, DeliveryState};
 use super::service;
 use crate::db::{DbError, TenantRead};
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, into_payload, payload};
 use crate::graphql::scalars::parse_id;

@@ -1,10 +1,11 @@
 //! Lines of orders.
 
-use async_graphql::connection::{Connection, CursorType, EmptyFields};
+use async_graphql::connection::{CursorType, EmptyFields};
 use async_graphql::{Context, Object};
 
-use crate::graphql::connection::{PageArgs, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts, encode_parts};
 use crate::graphql::loaders::load;
+use crate::graphql::prompt::Prompt;
 use crate::graphql::scalars::Money;
 use crate::graphql::{ApiError, ApiResult, Shop};
 use crate::kernel::actor::Permission;
@@ -54,12 +55,12 @@ pub(super) fn lines_of(order: &Order, all: &[Line], args: PageArgs) -> ApiResult
 #[Object]
 impl OrderLine {
     /// The book as it is now; null where the caller may not see the catalogue.
-    async fn book(&self, ctx: &Context<'_>) -> ApiResult<Option<BookNode>> {
+    async fn book(&self, ctx: &Context<'_>) -> ApiResult<Option<Prompt<BookNode>>> {
         let shop = Shop::of(ctx)?;
         if !shop.actor().may(Permission::CatalogRead) {
             return Ok(None);
         }
-        Ok(load(&shop.loaders().book_by_id, self.line.book_id).await?.map(|book| BookNode((*book).clone())))
+        Ok(load(&shop.loaders().book_by_id, self.line.book_id).await?.map(|book| Prompt(BookNode((*book).clone()))))
     }
 
     /// The title: of now in a draft, frozen in what is placed.

@@ -1,12 +1,12 @@
 //! Queries about orders.
 
-use async_graphql::connection::{Connection, CursorType};
+use async_graphql::connection::CursorType;
 use async_graphql::{Context, Enum, ID, InputObject, Object};
 
 use super::OrderNode;
 use super::input::OrderFilterInput;
 use crate::graphql::access::{access, needs};
-use crate::graphql::connection::{PageArgs, SortDirection, connection, decode_parts, encode_parts};
+use crate::graphql::connection::{Connection, PageArgs, SortDirection, connection, decode_parts, encode_parts};
 use crate::graphql::deprecation::visible;
 use crate::graphql::payload::into_error;
 use crate::graphql::scalars::parse_id;
