@@ -12,6 +12,19 @@ use crate::{RECORDER, SITE};
 /// Words that are in the titles of the demo catalogue, and one that is in none.
 const WORDS: &[&str] = &["pride", "emma", "war", "the", "moby", "sea", "nothing-like-it"];
 
+/// All that is asked for.
+pub const OPERATIONS: [&str; 9] = [
+    "admin_jobs",
+    "admin_tenants",
+    "browse_book",
+    "browse_page",
+    "floor",
+    "order_create",
+    "order_list",
+    "order_place",
+    "search",
+];
+
 /// Where the load goes, and by whose name.
 pub struct Site {
     /// A token of somebody who may sell, for each shop.

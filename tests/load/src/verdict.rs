@@ -7,7 +7,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use std::{env, fs};
 
-use serde_json::{Value, json};
+use serde_json::json;
+
+use crate::mix::OPERATIONS;
 
 /// What everything is held against.
 const FLOOR: &str = "floor";
@@ -25,8 +27,8 @@ pub struct Terms {
     p99_max: Duration,
     /// Failures in a thousand at most.
     failures_max: f64,
-    /// The file of ratios that an earlier run had.
-    baseline: PathBuf,
+    /// The file of ratios that an earlier run had; none where this one is held against nothing.
+    baseline: Option<PathBuf>,
     /// Whether this run's ratios are the baseline from now on.
     is_accepted: bool,
 }
@@ -42,7 +44,8 @@ struct Answers {
 }
 
 impl Terms {
-    /// Reads `LOAD_P99_MS` (500), `LOAD_FAILURES_PER_MILLE` (1), `LOAD_BASELINE` (a file) and `LOAD_ACCEPT` (1 to write it).
+    /// Reads `LOAD_P99_MS` (500), `LOAD_FAILURES_PER_MILLE` (1), `LOAD_BASELINE` (a file, or nothing) and `LOAD_ACCEPT` (1 to write
+    /// it).
     pub fn from_environment() -> Result<Self, String> {
         let number = |name: &str, default: f64| match env::var(name) {
             Ok(text) => text.parse::<f64>().map_err(|_| format!("{name} must be a number")),
@@ -51,15 +54,22 @@ impl Terms {
         Ok(Self {
             p99_max: Duration::from_secs_f64(number("LOAD_P99_MS", 500.0)?.max(0.0) / 1e3),
             failures_max: number("LOAD_FAILURES_PER_MILLE", 1.0)?,
-            baseline: env::var_os("LOAD_BASELINE").map_or_else(|| PathBuf::from("baseline.json"), PathBuf::from),
+            baseline: env::var_os("LOAD_BASELINE").filter(|path| !path.is_empty()).map(PathBuf::from),
             is_accepted: env::var("LOAD_ACCEPT").is_ok_and(|value| value == "1"),
         })
     }
 
-    /// The ratios of the baseline; none where there is no file.
-    fn ratios(&self) -> Value {
-        let text = fs::read_to_string(&self.baseline).unwrap_or_default();
-        serde_json::from_str(&text).unwrap_or(Value::Null)
+    /// The ratios that this run is held against; none where it is held against nothing, or is the baseline itself.
+    fn ratios(&self) -> Result<Option<BTreeMap<String, f64>>, String> {
+        let Some(path) = self.baseline.as_deref().filter(|_| !self.is_accepted) else { return Ok(None) };
+        let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        serde_json::from_str(&text).map(Some).map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// Keeps the ratios of this run, if they are to be the baseline.
+    fn accept(&self, ratios: &BTreeMap<&str, f64>) -> Result<(), String> {
+        let Some(path) = self.baseline.as_deref().filter(|_| self.is_accepted) else { return Ok(()) };
+        fs::write(path, format!("{:#}\n", json!(ratios))).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 
@@ -82,24 +92,34 @@ impl Recorder {
 
     /// Prints a table of all operations, and fails where one is not as it must be.
     pub fn judge(&self, terms: &Terms) -> ExitCode {
+        let wrong = self.compare(terms).unwrap_or_else(|problem| vec![problem]);
+        for line in &wrong {
+            println!("MISSED {line}");
+        }
+        if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// What is not as it must be, a line each, when the table is printed.
+    fn compare(&self, terms: &Terms) -> Result<Vec<String>, String> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for answers in all.values_mut() {
             answers.took.sort_unstable();
         }
-        let floor = all.get(FLOOR).and_then(Answers::p99);
-        let Some(floor) = floor else {
-            eprintln!("load: the floor was never answered");
-            return ExitCode::FAILURE;
-        };
-        let (baseline, mut ratios, mut wrong) = (terms.ratios(), BTreeMap::new(), Vec::new());
+        let baseline = terms.ratios()?;
+        let floor = all.get(FLOOR).and_then(Answers::p99).ok_or("the floor was never answered")?;
+        let (mut ratios, mut wrong) = (BTreeMap::new(), Vec::new());
         println!(
             "\n{:<16}{:>9}{:>8}{:>11}{:>11}{:>10}{:>10}",
             "operation", "answered", "failed", "p50 ms", "p99 ms", "of floor", "baseline"
         );
-        for (name, answers) in &*all {
+        for name in OPERATIONS {
+            let Some(answers) = all.get(name) else {
+                wrong.push(format!("{name}: was never asked for"));
+                continue;
+            };
             let (p50, p99) = (answers.quantile(50).unwrap_or_default(), answers.p99().unwrap_or_default());
             let ratio = p99.as_secs_f64() / floor.as_secs_f64();
-            let before = baseline[name].as_f64();
+            let before = baseline.as_ref().and_then(|ratios| ratios.get(name)).copied();
             let shown = before.map_or_else(|| "-".to_owned(), |before| format!("{before:.2}"));
             let ms = |time: Duration| time.as_secs_f64() * 1e3;
             println!(
@@ -110,29 +130,25 @@ impl Recorder {
                 ms(p99)
             );
             wrong.extend(answers.wrong(name, p99, terms));
-            if *name == FLOOR {
+            if terms.baseline.is_none() || name == FLOOR {
                 continue;
             }
             if answers.took.len() < SAMPLES_MIN {
-                println!("{name}: too few answers to hold its p99 against the baseline");
-            } else {
-                ratios.insert(*name, (ratio * 100.0).round() / 100.0);
-                if let Some(before) = before.filter(|before| !terms.is_accepted && ratio > before * TOLERANCE) {
+                wrong.push(format!("{name}: {} answers, its p99 needs {SAMPLES_MIN}", answers.took.len()));
+            }
+            ratios.insert(name, (ratio * 100.0).round() / 100.0);
+            match before {
+                Some(before) if ratio > before * TOLERANCE => {
                     wrong.push(format!("{name}: p99 is {ratio:.2} of the floor's, {before:.2} before"));
                 }
+                None if !terms.is_accepted => wrong.push(format!("{name}: is not in the baseline")),
+                _ => (),
             }
         }
-        if terms.is_accepted && wrong.is_empty() {
-            if let Err(error) = fs::write(&terms.baseline, format!("{:#}\n", json!(ratios))) {
-                wrong.push(format!("{}: {error}", terms.baseline.display()));
-            }
-        } else if baseline.is_null() {
-            println!("there is no baseline: `script/load accept` keeps one");
+        if wrong.is_empty() {
+            terms.accept(&ratios)?;
         }
-        for line in &wrong {
-            println!("MISSED {line}");
-        }
-        if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Ok(wrong)
     }
 }
 
