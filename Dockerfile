@@ -21,11 +21,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
-# One unit, so that what is the same is there once: it makes the binary a good deal smaller. It may be a little faster than what
-# the benchmarks measure, and takes longer to build. Addresses that are moved at start are packed.
-ENV CARGO_PROFILE_RELEASE_LTO=fat \
-    CARGO_PROFILE_RELEASE_CODEGEN_UNITS=1 \
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C link-arg=-Wl,-z,pack-relative-relocs"
+# Addresses that are moved at start are packed, which makes the binary smaller.
+ENV CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS="-C link-arg=-Wl,-z,pack-relative-relocs"
 # The dependencies, in a layer of their own, beside an empty program: a change of our own code begins after it. Targets that are
 # named in Cargo.toml have to be there.
 COPY Cargo.toml Cargo.lock build.rs ./
