@@ -25,6 +25,9 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request that takes longer is logged at `info`, as refused ones are; the rest at `debug`.
 const SLOW: Duration = Duration::from_secs(1);
 
+/// What a request counts as whose client has gone before it was answered, as nginx has it: nobody is told.
+const GONE: &str = "499";
+
 /// The most characters of an id that a client chose.
 const REQUEST_ID_LEN_MAX: usize = 64;
 
@@ -55,24 +58,10 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     let caller = traces::of_caller(request.headers());
     let span = frames::request((id.as_str(), method(request.method()), &route), &caller, made);
     request.extensions_mut().insert(id.clone());
-    let mut response = next.run(request).instrument(span.clone()).await;
-
-    let status = response.status();
-    let duration = started.elapsed();
-    app.metrics.http_requests.with_label_values(&[route.as_str(), status.as_str()]).inc();
-    app.metrics.http_duration.with_label_values(&[&route]).observe(duration.as_secs_f64());
-    traces::note(&span, "http.response.status_code", i64::from(status.as_u16()));
-    if status.is_server_error() {
-        traces::note_failure(&span, "server_error");
-    }
-    let _entered = span.enter();
-    let duration_ms = duration.as_secs_f64() * 1e3;
-    let is_well = status.is_success() || status == StatusCode::NOT_MODIFIED;
-    if is_well && duration < SLOW {
-        tracing::debug!(http.status = status.as_u16(), duration_ms, "Answered a request");
-    } else {
-        tracing::info!(http.status = status.as_u16(), duration_ms, "Answered a request");
-    }
+    let mut told = Told { app, route, started, span, status: None };
+    let mut response = next.run(request).instrument(told.span.clone()).await;
+    told.status = Some(response.status());
+    drop(told);
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, value);
@@ -82,6 +71,44 @@ pub async fn observe(State(app): State<Arc<App>>, mut request: Request<Body>, ne
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
+}
+
+/// A request that is told of when this is dropped: by the status of its answer, or as one whose client has gone before.
+struct Told {
+    app: Arc<App>,
+    route: String,
+    started: Instant,
+    span: Span,
+    /// The answer's, where there is one.
+    status: Option<StatusCode>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        let duration = self.started.elapsed();
+        // What panics is ours, and its connection is closed.
+        let status = self.status.or_else(|| std::thread::panicking().then_some(StatusCode::INTERNAL_SERVER_ERROR));
+        let label = status.as_ref().map_or(GONE, StatusCode::as_str);
+        self.app.metrics.http_requests.with_label_values(&[self.route.as_str(), label]).inc();
+        self.app.metrics.http_duration.with_label_values(&[&self.route]).observe(duration.as_secs_f64());
+        let _entered = self.span.enter();
+        let duration_ms = duration.as_secs_f64() * 1e3;
+        let Some(status) = status else {
+            traces::note(&self.span, "error.type", "client_gone");
+            tracing::info!(duration_ms, "The client of a request has gone before it was answered");
+            return;
+        };
+        traces::note(&self.span, "http.response.status_code", i64::from(status.as_u16()));
+        if status.is_server_error() {
+            traces::note_failure(&self.span, "server_error");
+        }
+        let is_well = status.is_success() || status == StatusCode::NOT_MODIFIED;
+        if is_well && duration < SLOW {
+            tracing::debug!(http.status = status.as_u16(), duration_ms, "Answered a request");
+        } else {
+            tracing::info!(http.status = status.as_u16(), duration_ms, "Answered a request");
+        }
+    }
 }
 
 /// A method that HTTP knows by itself, as OpenTelemetry has it: what else a client says may be as long as it likes.

@@ -34,9 +34,9 @@ const COMMIT: &str = match option_env!("SHELFWISE_COMMIT") {
 /// Every family that the server keeps.
 pub struct Metrics {
     families: Families,
-    /// Requests by route and HTTP status.
+    /// Requests by route and HTTP status, which is 499 where the client has gone before it was answered.
     pub http_requests: IntCounterVec,
-    /// Seconds from the first byte of a request to the last of its answer's head, by route.
+    /// Seconds from the first byte of a request to the last of its answer's head, or until its client has gone, by route.
     pub http_duration: HistogramVec,
     /// What is counted of operations.
     pub operations: OperationMetrics,
@@ -100,7 +100,7 @@ impl Metrics {
         Ok(Self {
             http_requests: of.counters(
                 "shelfwise_http_requests_total",
-                "Requests by route and status.",
+                "Requests by route and status; 499 are those whose client has gone before the answer.",
                 &["route", "status"],
             )?,
             http_duration: of.histograms(

@@ -5,6 +5,7 @@ mod laws;
 mod operations;
 mod pool;
 mod process;
+mod requests;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
