@@ -104,10 +104,7 @@ async fn answer(
             (supervise(&app, run(read)).await, conditional)
         }
         Err(error) => {
-            // A body that does not come is its sender's doing.
-            let is_theirs = error.code == ErrorCode::Timeout;
-            let outcome = if is_theirs { Outcome::Refused } else { answer::outcome_of(error.code) };
-            app.operations.begin(plane).end(outcome);
+            app.operations.begin(plane).end(outcome_of_unread(&error));
             (Err(Refused::Request(error)), None)
         }
     };
@@ -143,6 +140,12 @@ fn refuse(refused: Refused, media_type: MediaType, id: &str, metrics: &Metrics) 
             answer
         }
     }
+}
+
+/// What an operation counts as that could not be [read].
+pub(super) fn outcome_of_unread(error: &ApiError) -> Outcome {
+    // A body that does not come is its sender's doing.
+    if error.code == ErrorCode::Timeout { Outcome::Refused } else { answer::outcome_of(error.code) }
 }
 
 /// Reads a request by its method.

@@ -19,13 +19,15 @@ use tracing::Instrument as _;
 
 use super::accept::MediaType;
 use super::client_address::client_address;
-use super::graphql::{Read, read};
+use super::graphql::{Read, outcome_of_unread, read};
 use super::observe::RequestId;
 use super::refused::Refused;
 use super::watched::{Asker, Opened, Plane, Watched};
 use super::{answer, credentials};
 use crate::app::App;
 use crate::graphql::{ApiError, ErrorCode, Origin};
+use crate::kernel::actor::Principal;
+use crate::kernel::tenant::TenantCtx;
 use crate::live::{Full, Seat};
 
 /// The media type of server-sent events.
@@ -68,8 +70,20 @@ fn refuse(app: &App, refused: Refused, request_id: &RequestId) -> Response<Body>
     }
 }
 
-async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Response<Body>, Refused> {
-    check_accept(request.headers())?;
+/// Who was let in, and what is asked for.
+struct Entered {
+    asker: Asker,
+    tenant: Arc<TenantCtx>,
+    principal: Principal,
+    seat: Seat,
+    read: Read,
+}
+
+/// Lets a request in. One that is refused is counted as an operation, as it would be at `/graphql`.
+async fn enter(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Entered, ApiError> {
+    let count = |outcome| app.operations.begin(Plane::Tenant).end(outcome);
+    let refused = |error: &ApiError| count(answer::outcome_of(error.code));
+    check_accept(request.headers()).inspect_err(refused)?;
     let address = client_address(request.extensions(), request.headers(), &app.config.http.trusted_proxies);
     let asker = Asker {
         app: Arc::clone(app),
@@ -79,10 +93,16 @@ async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
         uri: request.uri().clone(),
         place: None,
     };
-    let (tenant, principal) = credentials::tenant(&asker).await?;
+    let (tenant, principal) = credentials::tenant(&asker).await.inspect_err(refused)?;
     // Before the body, which may take long to come; and after the credential, so that strangers take none.
-    let seat = app.live.seat(Some(tenant.id)).map_err(no_seat)?;
-    let Read { by_get, body_bytes, sent, operation, .. } = read(app, request, request_id).await?;
+    let seat = app.live.seat(Some(tenant.id)).map_err(no_seat).inspect_err(refused)?;
+    let read = read(app, request, request_id).await.inspect_err(|error| count(outcome_of_unread(error)))?;
+    Ok(Entered { asker, tenant, principal, seat, read })
+}
+
+async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) -> Result<Response<Body>, Refused> {
+    let Entered { asker, tenant, principal, seat, read } = enter(app, request, request_id).await?;
+    let Read { by_get, body_bytes, sent, operation, .. } = read;
     let remaining = credentials::remaining(&asker);
     let ear = app.live.listen(tenant.id, &tenant.slug, credentials::standing(&principal));
     let staying = Asker { headers: credentials::kept(&asker.headers), ..asker.clone() };

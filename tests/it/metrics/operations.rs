@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{scrape, scrape_when};
 use crate::harness::cluster::psql;
 use crate::harness::socket::Socket;
-use crate::harness::world;
 use crate::harness::world::world_with;
+use crate::harness::{Client, world};
 use crate::realtime::{ORDER, told};
 
 /// A series of operations.
@@ -129,6 +129,55 @@ async fn a_look_is_an_operation_and_what_a_socket_asks_is_counted_once() {
         let scrape = scrape_when(world, |scrape| scrape.value("shelfwise_sockets") == 0.0).await;
         assert_eq!(scrape.sum("shelfwise_sockets_closed_total"), 1.0);
         assert_eq!(scrape.value("shelfwise_subscriptions"), 0.0);
+    })
+    .await;
+}
+
+/// Looks on at all books.
+const STOCK: &str = "subscription { stockChanged { book { id } } }";
+
+#[tokio::test]
+async fn what_is_refused_before_it_has_a_stream_is_counted_once_as_any_operation() {
+    world_with(&[("SOCKETS_MAX", "2"), ("SOCKETS_PER_TENANT_MAX", "1")], async |world| {
+        let (owner, other) = (world.owner(), world.other_owner());
+        let id = crate::orders::order(&owner, &[]).await;
+        let before = scrape(world).await.sum("shelfwise_operations_total");
+        let ask = async |client: &Client<'_>, query: &str, id: &str, status: u16| {
+            let response = client.stream(query, json!({ "id": id })).send().await.unwrap();
+            assert_eq!(response.status().as_u16(), status, "{query}");
+            response
+        };
+        // Who it is, what it takes, what it says.
+        ask(&world.stranger(), ORDER, &id, 401).await;
+        let plain = owner.stream(ORDER, json!({ "id": id })).build().unwrap();
+        let sent = async |name: &'static str, value: &str, status: u16| {
+            let mut request = plain.try_clone().unwrap();
+            request.headers_mut().insert(name, value.parse().unwrap());
+            assert_eq!(world.http.execute(request).await.unwrap().status().as_u16(), status, "{name}");
+        };
+        sent("accept", "application/json", 406).await;
+        sent("content-type", "text/plain", 415).await;
+        ask(&owner, "subscription {", &id, 400).await;
+        // The seats of a shop, and those of the server.
+        let streams = [ask(&owner, ORDER, &id, 200).await, ask(&other, STOCK, "", 200).await];
+        ask(&other, STOCK, "", 503).await;
+        drop(streams);
+        while world.app.live.taken() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let stream = ask(&owner, ORDER, &id, 200).await;
+        ask(&owner, ORDER, &id, 429).await;
+        drop(stream);
+
+        let scrape = scrape(world).await;
+        scrape.assert(&[
+            (&ended("tenant", "unknown", "refused"), 5.0),
+            (&ended("tenant", "unknown", "error"), 1.0),
+            (&ended("tenant", "orderStatusChanged", "ok"), 2.0),
+            (&ended("tenant", "stockChanged", "ok"), 1.0),
+            (&timed("tenant", "unknown"), 6.0),
+        ]);
+        assert_eq!(scrape.sum("shelfwise_operations_total") - before, 9.0, "and nothing else");
     })
     .await;
 }
