@@ -1,5 +1,7 @@
 //! - `LOG_LEVEL` (`debug` of our own code in staging, else `info`): a level, or filters such as `info,shelfwise=debug`.
 //! - `LOG_FORMAT` (`pretty` in development, else `json`).
+//!
+//! Below `info` the database's driver tells values of SQL, which it does only where the filter names it: `tokio_postgres=debug`.
 
 use super::{Environment, Reader};
 
