@@ -144,8 +144,9 @@ impl Cache {
     }
 
     /// How many answers are kept in this process, and in about how many bytes.
-    #[must_use]
-    pub fn size(&self) -> (u64, u64) {
+    pub async fn size(&self) -> (u64, u64) {
+        // What was kept or removed is added up a while later, unless it is asked for.
+        self.0.kept.run_pending_tasks().await;
         (self.0.kept.entry_count(), self.0.kept.weighted_size())
     }
 

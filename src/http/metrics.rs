@@ -23,7 +23,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
         i64::try_from(app.services.passwords.computed() + app.services.admin_passwords.computed()).unwrap_or(i64::MAX),
     );
     if let Some(cache) = &app.services.cache {
-        let (entries, bytes) = cache.size();
+        let (entries, bytes) = cache.size().await;
         app.metrics.cache.entries.set(i64::try_from(entries).unwrap_or(i64::MAX));
         app.metrics.cache.bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{PATIENCE, scrape, scrape_when};
+use super::{scrape, scrape_when};
 use crate::cache::{keeping, title};
 use crate::graphql_helpers::book;
 use crate::harness::cluster::psql;
@@ -93,15 +93,13 @@ async fn what_is_kept_is_counted_by_how_it_was_found() {
         (&requests("principals", "miss"), 1.0),
         (&requests("principals", "hit"), 3.0),
     ]);
-    // What is kept is added up a little later, by whoever asks next.
-    let added_up = async {
-        while scrape(&world).await.value("shelfwise_cache_entries") == 0.0 {
-            title(&owner, &id).await;
-        }
-    };
-    tokio::time::timeout(PATIENCE, added_up).await.expect("it is added up");
-    let scrape = scrape(&world).await;
-    scrape.assert(&[("shelfwise_cache_entries", 1.0)]);
-    assert!(scrape.value("shelfwise_cache_bytes") > 0.0);
+    // What is kept is added up when it is asked for, and not a while later.
+    let first = scrape(&world).await;
+    let bytes = first.value("shelfwise_cache_bytes");
+    assert_eq!(first.value("shelfwise_cache_entries"), 1.0);
+    assert!(bytes > 200.0, "{bytes}");
+    let twin = book(&owner, json!({ "title": "Ruth" })).await;
+    title(&owner, &twin).await;
+    scrape(&world).await.assert(&[("shelfwise_cache_entries", 2.0), ("shelfwise_cache_bytes", 2.0 * bytes)]);
     world.end().await;
 }
