@@ -85,6 +85,7 @@ enum What {
     OwnerLogin,
     SearchPath,
     Wall,
+    BackendMemory,
     Extensions,
     ControlMigrations,
     TenantMigrations,
@@ -108,7 +109,7 @@ const fn row(name: &'static str, title: &'static str, runbook: &'static str, wha
 const CHECKLIST: &str = "runbooks/readiness-checklist.md";
 
 /// The checklist, in the order in which it is gone through.
-pub const ROWS: [Row; 24] = [
+pub const ROWS: [Row; 25] = [
     row("settings", "All settings can be read, and are those of an installation", CHECKLIST, What::Settings),
     row(
         "signing-keys",
@@ -140,6 +141,7 @@ pub const ROWS: [Row; 24] = [
         What::SearchPath,
     ),
     row("wall", "No statement can leave its tenant's schema", "runbooks/isolation-violation.md", What::Wall),
+    row("backend-memory", "Backends tell their memory", "runbooks/backend-memory.md", What::BackendMemory),
     row("extensions", "No extension lives among tables of ours", CHECKLIST, What::Extensions),
     row(
         "control-migrations",
@@ -240,6 +242,7 @@ async fn verdict(what: What, facts: &Facts<'_>) -> Verdict {
         What::OwnerLogin => database::owner_login(facts).await,
         What::SearchPath => database::empty_path(facts),
         What::Wall => database::wall(facts).await,
+        What::BackendMemory => database::backend_memory(facts).await,
         What::Extensions => database::extensions(facts).await,
         What::ControlMigrations => database::control_migrations(facts).await,
         What::TenantMigrations => database::tenant_migrations(facts).await,

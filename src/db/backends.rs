@@ -4,7 +4,7 @@
 //! but itself can tell by how much. Now and then one is asked, when its borrower is done and before the next gets it: one at a
 //! time, and so seldom that the question takes a hundredth of a backend's time at most. What is told is what its memory contexts
 //! have allocated, the question's own among them; neither the shared memory that it has touched, nor what its allocator holds
-//! back. Behind PgBouncer it is whichever backend the question got. Whose login may not ask tells nothing.
+//! back. Behind PgBouncer it is whichever backend the question got. Whose login may not ask tells that once, and nothing else.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -47,6 +47,8 @@ pub(super) struct Backends {
     /// When the next may be asked, in milliseconds from `since`.
     next_ms: AtomicU64,
     is_asking: AtomicBool,
+    /// Whether it was told that the login may not ask.
+    is_told: AtomicBool,
 }
 
 /// The right to ask one backend. It ends with this, and the pause begins.
@@ -58,7 +60,8 @@ pub(super) struct Turn {
 impl Backends {
     pub(super) fn new(metrics: BackendMetrics, pause: Duration) -> Self {
         let next_ms = AtomicU64::new(millis(pause));
-        Self { metrics, pause, since: Instant::now(), next_ms, is_asking: AtomicBool::new(false) }
+        let (is_asking, is_told) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { metrics, pause, since: Instant::now(), next_ms, is_asking, is_told }
     }
 
     /// A connection was closed that has served so many tenants.
@@ -80,9 +83,14 @@ impl Turn {
         let asked = tokio::time::timeout(TIMEOUT, allocated(&held)).await;
         match asked.unwrap_or(Err(DbError::Busy)) {
             Ok(Some(bytes)) => self.backends.metrics.memory.observe(bytes as f64),
-            Ok(None) => {
-                tracing::debug!("The login may not ask for its backend's memory: run deploy/postgres/logins.sql");
+            // Once: it would be told every few seconds, until somebody grants it.
+            Ok(None) if !self.backends.is_told.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(
+                    grant = "GRANT EXECUTE ON FUNCTION pg_catalog.pg_get_backend_memory_contexts()",
+                    "The runtime login may not ask for its backend's memory, so no metric has it: run deploy/postgres/logins.sql"
+                );
             }
+            Ok(None) => tracing::debug!("The runtime login still may not ask for its backend's memory"),
             Err(error) => tracing::debug!(%error, "A backend could not be asked for its memory"),
         }
     }

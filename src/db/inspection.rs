@@ -169,6 +169,12 @@ SELECT name FROM (VALUES
     (coalesce(has_schema_privilege(to_regnamespace('public')::oid, 'USAGE'), false), 'USAGE on public')
 ) AS hole (is_open, name) WHERE is_open";
 
+/// What the login may not do that a metric depends on.
+const LACKS: &str = "
+SELECT 'EXECUTE on pg_get_backend_memory_contexts' AS name
+WHERE NOT coalesce(has_function_privilege(
+    pg_catalog.to_regprocedure('pg_catalog.pg_get_backend_memory_contexts()'), 'EXECUTE'), false)";
+
 /// Extensions that are not where all databases have them, nor in the schema for them.
 const EXTENSIONS: &str = "
 SELECT e.extname || ' in ' || n.nspname AS name
@@ -237,6 +243,14 @@ impl Inspection {
     /// The statement's failure.
     pub async fn holes(&self) -> Result<Vec<String>, DbError> {
         names(sql_query(HOLES).load(&mut &self.pg)).await
+    }
+
+    /// What the login may not do that a metric depends on.
+    ///
+    /// # Errors
+    /// The statement's failure.
+    pub async fn lacks(&self) -> Result<Vec<String>, DbError> {
+        names(sql_query(LACKS).load(&mut &self.pg)).await
     }
 
     /// Extensions that are where none may be, with their schemas.

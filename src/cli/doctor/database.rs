@@ -222,6 +222,22 @@ pub(super) async fn wall(facts: &Facts<'_>) -> Verdict {
     }
 }
 
+/// What the runtime login may do too little, which nothing but a metric depends on.
+pub(super) async fn backend_memory(facts: &Facts<'_>) -> Verdict {
+    let side = match runtime(facts) {
+        Ok(side) => side,
+        Err(verdict) => return verdict,
+    };
+    match side.db.lacks().await {
+        Ok(lacks) if lacks.is_empty() => Verdict::pass("the runtime login may ask for it"),
+        Ok(lacks) => Verdict::warn(
+            format!("the runtime login has no {}", lacks.join(", ")),
+            "run deploy/postgres/logins.sql in this database as a superuser: it is due after each restore",
+        ),
+        Err(error) => unanswered(error),
+    }
+}
+
 /// Where extensions are.
 pub(super) async fn extensions(facts: &Facts<'_>) -> Verdict {
     let side = match runtime(facts) {

@@ -58,7 +58,7 @@ async fn a_row_that_fails_ends_the_command_with_an_error_and_json_has_all_rows()
     assert_eq!(output.status.code(), Some(1));
     let lines = text(&output.stdout);
     assert!(lines.contains("\npass  database ") && lines.contains("; see runbooks/"), "{lines}");
-    assert!(lines.lines().last().unwrap().starts_with("24 rows: "), "{lines}");
+    assert!(lines.lines().last().unwrap().starts_with("25 rows: "), "{lines}");
 }
 
 #[test]

@@ -105,10 +105,19 @@ async fn without_a_database_one_row_fails_and_what_hangs_on_it_is_not_known() {
     let nowhere = "postgres://ann:0123456789abcdef@127.0.0.1:1/none?sslmode=disable";
     let findings = examine(&config(&[("DATABASE_URL", nowhere)]), &SystemClock).await;
     check(&of_row(findings.clone(), "database"), Status::Fail, "unreachable");
-    for row in ["database-tls", "clock", "runtime-login", "search-path", "wall", "extensions", "indexes", "backups"] {
+    for row in ["database-tls", "clock", "runtime-login", "search-path", "wall", "extensions", "indexes"] {
         check(&of_row(findings.clone(), row), Status::Warn, "not known");
     }
-    for row in ["control-migrations", "tenant-migrations", "connections", "lock-table", "durability", "master-keys"] {
+    for row in [
+        "backups",
+        "backend-memory",
+        "control-migrations",
+        "tenant-migrations",
+        "connections",
+        "lock-table",
+        "durability",
+        "master-keys",
+    ] {
         check(&of_row(findings.clone(), row), Status::Warn, "not known");
     }
     assert!(!format!("{findings:?}").contains("0123456789abcdef"), "{findings:?}");
@@ -194,6 +203,20 @@ async fn a_hole_in_the_wall_is_found() {
         psql.batch_execute(close).await.unwrap();
     }
     check(&of().await, Status::Pass, "revoked");
+}
+
+#[tokio::test]
+async fn a_login_that_may_not_ask_for_memory_is_found() {
+    let (_, urls, psql) = database().await;
+    let of = async || finding(&config_over(&urls, &[]), "backend-memory").await;
+    check(&of().await, Status::Pass, "may ask for it");
+    let function = "FUNCTION pg_catalog.pg_get_backend_memory_contexts()";
+    psql.batch_execute(&format!("REVOKE EXECUTE ON {function} FROM shelfwise")).await.unwrap();
+    let lacking = of().await;
+    check(&lacking, Status::Warn, "no EXECUTE on pg_get_backend_memory_contexts");
+    assert!(lacking.verdict.hint.unwrap().contains("logins.sql"), "{lacking:?}");
+    psql.batch_execute(&format!("GRANT EXECUTE ON {function} TO shelfwise")).await.unwrap();
+    check(&of().await, Status::Pass, "may ask for it");
 }
 
 #[tokio::test]

@@ -1,18 +1,22 @@
 //! What is measured of PostgreSQL's processes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
-use serde_json::json;
+use serde_json::{Value, json};
 use shelfwise::app::urls;
+use shelfwise::config::log::{LogConfig, LogFormat};
 use shelfwise::db::TenantDb;
 use shelfwise::db::pool::Pool;
 use shelfwise::db::tls::Target;
 use shelfwise::kernel::clock::SystemClock;
 use shelfwise::kernel::tenant::TenantCtx;
+use shelfwise::telemetry::logs;
 use shelfwise::telemetry::metrics::Metrics;
 use shelfwise::tenant::documents::service::document_by_hash;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{PATIENCE, Scrape, scrape};
 use crate::harness::World;
@@ -47,6 +51,37 @@ async fn read(tenants: &TenantDb, shop: &Arc<TenantCtx>) {
     tokio::time::timeout(PATIENCE, back).await.expect("it comes back");
 }
 
+/// What this thread logs.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    /// Keeps what is logged for as long as the guard is kept.
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let (config, lines) = (LogConfig { level: "debug".to_owned(), format: LogFormat::Json }, self.clone());
+        let layer = logs::lines(&config, move || lines.clone()).unwrap();
+        tracing::subscriber::set_default(Registry::default().with(layer))
+    }
+
+    /// The levels of the lines that have some words.
+    fn levels_of(&self, words: &str) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let lines = text.lines().filter(|line| line.contains(words));
+        lines.map(|line| serde_json::from_str::<Value>(line).unwrap()["level"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl std::io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[tokio::test]
 async fn a_backend_is_asked_for_its_memory_when_its_borrower_is_done() {
     let (world, database) = World::start_alone(Arc::new(SystemClock), &[]).await;
@@ -63,7 +98,21 @@ async fn a_backend_is_asked_for_its_memory_when_its_borrower_is_done() {
     let psql = psql_of(&database).await;
     let function = "FUNCTION pg_catalog.pg_get_backend_memory_contexts()";
     psql.batch_execute(&format!("REVOKE EXECUTE ON {function} FROM shelfwise")).await.unwrap();
-    read(&tenants, &world.a).await;
+    let told_of = Lines::default();
+    let guard = told_of.listen();
+    let denied = async {
+        while told_of.levels_of("may not ask for its backend's memory").len() < 2 {
+            read(&tenants, &world.a).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, denied).await.expect("it is told");
+    drop(guard);
+    assert_eq!(
+        told_of.levels_of("may not ask for its backend's memory"),
+        ["WARN", "DEBUG"],
+        "who reads it is told once"
+    );
+    assert_eq!(told_of.levels_of("GRANT EXECUTE ON FUNCTION pg_catalog.pg_get_backend_memory_contexts()"), ["WARN"]);
     assert_eq!(told(&metrics).value("shelfwise_backend_memory_bytes_count"), 1.0);
     psql.batch_execute(&format!("GRANT EXECUTE ON {function} TO shelfwise")).await.unwrap();
     // A pause follows, a hundred times as long as the question took.
