@@ -20,7 +20,7 @@ use futures_util::sink::SinkExt as _;
 use futures_util::stream::{SplitSink, StreamExt as _};
 use tokio::sync::mpsc::{self, Receiver};
 use tokio::time::timeout;
-use tracing::{Instrument as _, Span};
+use tracing::Instrument as _;
 
 use super::accept::MediaType;
 use super::client_address::client_address;
@@ -30,6 +30,7 @@ use super::{answer, credentials};
 use crate::app::App;
 use crate::graphql::{ApiError, ErrorCode, Origin};
 use crate::live::Seat;
+use crate::telemetry::frames;
 use conversation::Conversation;
 use message::{Close, PROTOCOL};
 
@@ -75,8 +76,8 @@ async fn open(app: Arc<App>, plane: Plane, request: Request<Body>) -> Response<B
         app,
         plane,
     };
-    // It is opened in a task of its own, which stands in no frame.
-    let frame = Span::current();
+    // It is opened in a task of its own, which stands in no frame, and its request has been answered by then.
+    let frame = frames::lasting();
     upgrade
         .protocols([PROTOCOL])
         .max_message_size(MESSAGE_BYTES_MAX)

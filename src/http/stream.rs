@@ -29,6 +29,7 @@ use crate::graphql::{ApiError, ErrorCode, Origin};
 use crate::kernel::actor::Principal;
 use crate::kernel::tenant::TenantCtx;
 use crate::live::{Full, Seat};
+use crate::telemetry::frames;
 
 /// The media type of server-sent events.
 const EVENT_STREAM: &str = "text/event-stream";
@@ -125,7 +126,7 @@ async fn open(app: &Arc<App>, request: Request<Body>, request_id: &RequestId) ->
     let stream =
         Stream { app: Arc::clone(app), request_id: request_id.clone(), watched, out, remaining, lost, _seat: seat };
     #[expect(clippy::disallowed_methods, reason = "it ends when nobody reads its events any more")]
-    tokio::spawn(stream.run(first).in_current_span());
+    tokio::spawn(stream.run(first).instrument(frames::lasting()));
     let body = stream::unfold(events, async |mut events| {
         events.recv().await.map(|event| (Ok::<_, Infallible>(event), events))
     });

@@ -14,7 +14,7 @@ use async_graphql::{Name, Request as GraphqlRequest, Response as GraphqlResponse
 use axum::http::{HeaderMap, Uri};
 use futures_util::future::{BoxFuture, FutureExt as _};
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::admission::{self, Admitted};
 use super::deprecation::{self, Uses};
@@ -32,6 +32,7 @@ use crate::graphql::watch::{Happened, Watch};
 use crate::graphql::{ApiError, ErrorCode, Origin, Request as RequestCtx, Shop, Uncached};
 use crate::kernel::actor::Actor;
 use crate::kernel::ids::TenantId;
+use crate::telemetry::frames;
 pub(super) use crate::telemetry::operations::Plane;
 use crate::telemetry::operations::Tally;
 
@@ -263,7 +264,9 @@ impl Watched {
             };
             self.watch.begin(happened);
             let looking = look(self.asker.clone(), self.request(), Arc::clone(&self.subscription)).boxed();
-            let result = self.asker.supervise(looking).await;
+            // The first belongs to the request, which waits for it.
+            let frame = if happened == Happened::Begun { Span::current() } else { frames::look() };
+            let result = self.asker.supervise(looking).instrument(frame).await;
             drop(turn);
             let code = match &result {
                 Ok(response) => root_failure(response),

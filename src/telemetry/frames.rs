@@ -1,4 +1,5 @@
-//! Frames: a request, an operation of a socket, a job, an attempt of a webhook.
+//! Frames: a request, an operation of a socket, a look of a subscription, a job, an attempt of a webhook; and what lasts after the
+//! first two.
 //!
 //! Each is a span, by which every log line that is written within it tells whose it is, and every job that is enqueued within it
 //! which request it is for.
@@ -23,6 +24,9 @@ use super::traces;
 
 /// The target of frames' spans.
 pub const FRAME: &str = "shelfwise::frame";
+
+/// The name of frames that are in no trace.
+pub(super) const LASTING: &str = "lasting";
 
 /// The most characters of an operation's name, which a client chose.
 const NAME_LEN_MAX: usize = 64;
@@ -134,20 +138,60 @@ pub fn request((id, method, route): (&str, &str, &str), caller: &SpanContext, ma
 /// request which opened the connection.
 #[must_use]
 pub fn operation(id: &str) -> Span {
-    let opener = Span::current();
     if !traces::is_on() {
         return tracing::error_span!(
             target: FRAME, "operation", request.id = id, tenant.slug = tracing::field::Empty,
             user.id = tracing::field::Empty, operation.name = tracing::field::Empty,
         );
     }
+    let opener = Cause::current().and_then(|cause| cause.trace);
     let span = tracing::error_span!(
         target: FRAME, "operation", otel.kind = "server", request.id = id, trace.id = tracing::field::Empty,
         tenant.slug = tracing::field::Empty, user.id = tracing::field::Empty, operation.name = tracing::field::Empty,
     );
     // What it does is of itself, and not of who opened the connection.
-    traces::link(&span, Some(&traces::context_of(&opener)));
+    traces::link(&span, opener.as_deref().map(traces::parse).as_ref());
     traces::begin(&span, SpanContext::empty_context(), None);
+    span
+}
+
+/// The frame of what lasts after the request or operation that it came by was answered: a socket, a subscription.
+///
+/// Its lines tell what those of the request do, and what is done in it is for the request. It is no span of a trace, for it may last
+/// for days: the request's ends, and each operation and look is a trace.
+#[must_use]
+pub fn lasting() -> Span {
+    let of = |name: &'static str| {
+        let find = move |(id, dispatch): (&Id, &Dispatch)| {
+            let said = |span: SpanRef<'_, Registry>| span.extensions().get::<Frame>()?.text(name).map(str::to_owned);
+            dispatch.downcast_ref::<Registry>()?.span(id)?.scope().find_map(said)
+        };
+        Span::current().with_subscriber(find).flatten()
+    };
+    let origin = Cause::current().and_then(|cause| cause.trace);
+    // A span ends when those within it have.
+    let span = tracing::error_span!(
+        target: FRAME, parent: None, LASTING, request.id = of("request.id"),
+        http.request.method = of("http.request.method"), http.route = of("http.route"), trace.id = of("trace.id"),
+        tenant.slug = of("tenant.slug"), user.id = of("user.id"), operation.name = of("operation.name"),
+    );
+    keep(&span, origin, false);
+    span
+}
+
+/// The frame of a look of a subscription, within that of what lasts. It is a trace of its own, linked to that of the request; none
+/// where nothing is traced.
+#[must_use]
+pub fn look() -> Span {
+    if !traces::is_on() {
+        return Span::none();
+    }
+    let cause = Cause::current().unwrap_or_default();
+    let span = tracing::error_span!(
+        target: FRAME, "look", otel.kind = "internal", request.id = cause.request, operation.name = cause.operation,
+        trace.id = tracing::field::Empty, tenant.slug = tracing::field::Empty, user.id = tracing::field::Empty,
+    );
+    traces::begin(&span, SpanContext::empty_context(), cause.trace.as_deref().map(traces::parse));
     span
 }
 
@@ -233,11 +277,16 @@ fn note(name: &'static str, value: &str) {
 pub(super) fn note_trace(span: &Span, context: &SpanContext, origin: Option<&SpanContext>) {
     span.record("trace.id", tracing::field::display(context.trace_id()));
     let origin = traces::format(origin.filter(|origin| origin.is_valid()).unwrap_or(context));
+    keep(span, Some(origin), context.is_sampled());
+}
+
+/// Keeps with a frame what its jobs are linked to, and whether its trace is kept.
+fn keep(span: &Span, origin: Option<String>, is_sampled: bool) {
     span.with_subscriber(|(id, dispatch)| {
         let span = dispatch.downcast_ref::<Registry>()?.span(id)?;
         let mut extensions = span.extensions_mut();
         let frame = extensions.get_mut::<Frame>()?;
-        (frame.origin, frame.is_sampled) = (Some(origin), context.is_sampled());
+        (frame.origin, frame.is_sampled) = (origin, is_sampled);
         Some(())
     });
 }
@@ -337,11 +386,11 @@ mod tests {
         tracing::subscriber::with_default(Registry::default().with(layer()), || {
             assert_eq!(Cause::current(), None);
             let outer = request(("r1", "POST", "/graphql"), &SpanContext::empty_context(), Uuid::from_u128(1));
-            let _entered = outer.entered();
+            let outer = outer.entered();
             note_user(&"user_1");
             note_operation(&"b".repeat(NAME_LEN_MAX + 1));
             // As a socket's operation is within the request that has opened it.
-            let _inner = operation("r1-1").entered();
+            let inner = operation("r1-1").entered();
             note_operation("Books");
             let expected = Cause {
                 request: Some("r1-1".to_owned()),
@@ -349,7 +398,12 @@ mod tests {
                 user: Some("user_1".to_owned()),
                 trace: None,
             };
-            assert_eq!(Cause::current(), Some(expected));
+            assert_eq!(Cause::current(), Some(expected.clone()));
+            // Whatever becomes of these.
+            let lasting = lasting();
+            drop((inner, outer));
+            assert_eq!(Cause::current(), None);
+            lasting.in_scope(|| assert_eq!(Cause::current(), Some(expected)));
         });
     }
 }

@@ -26,7 +26,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::frames::{FRAME, is_sampled, note_trace};
+use super::frames::{FRAME, LASTING, is_sampled, note_trace};
 use crate::config::telemetry::TracesConfig;
 
 pub use export::{Traces, dropped};
@@ -101,8 +101,12 @@ where
         .with_context_activation(false)
         .with_target(false)
         // A detail is made where its trace is kept, and nowhere else.
-        .with_filter(filter_fn(|metadata| metadata.is_span() && [FRAME, DETAIL].contains(&metadata.target())));
+        .with_filter(filter_fn(|metadata| metadata.is_span() && is_traced(metadata.target(), metadata.name())));
     (layer, Traces::new(config.clone(), resource, provider, waiting))
+}
+
+fn is_traced(target: &str, name: &str) -> bool {
+    target == DETAIL || target == FRAME && name != LASTING
 }
 
 /// Keeps the trace of what is done for a request whose trace is kept, and decides of others as it is told.

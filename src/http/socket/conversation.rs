@@ -14,7 +14,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout};
-use tracing::Instrument as _;
+use tracing::{Instrument as _, Span};
 
 use super::message::{Close, Said, Says, read};
 use crate::graphql::{ApiError, ErrorCode};
@@ -209,8 +209,8 @@ impl<'a> Conversation<'a> {
         let number = self.count;
         self.under_way.insert(id.clone(), (number, handle));
         let operation = Operation { asker, id: id.clone(), out: self.out.clone() };
-        let running = async move { Ended { close: operation.run(parameters).await, id, number } };
-        let running = Abortable::new(running.instrument(frame), registration);
+        let running = async move { Ended { close: operation.run(parameters, frame).await, id, number } };
+        let running = Abortable::new(running, registration);
         self.operations.push(running.map(Result::ok).boxed());
         Ok(())
     }
@@ -264,21 +264,34 @@ struct Operation {
 }
 
 impl Operation {
-    /// Answers until there is nothing more to say, and tells why the socket ends, if it does.
-    async fn run(self, parameters: Parameters) -> Option<Close> {
+    /// Answers until there is nothing more to say, and tells why the socket ends, if it does. The frame is that of the operation, which
+    /// ends when a subscription was let in.
+    async fn run(self, parameters: Parameters, frame: Span) -> Option<Close> {
+        match self.open(parameters).instrument(frame).await {
+            Ok((watched, begun, frame)) => tokio::select! {
+                close = self.look_on(watched, begun).instrument(frame) => close,
+                // It is not complete, and its client asks again elsewhere.
+                () = self.asker.app.live.stopping() => None,
+            },
+            Err(close) => close,
+        }
+    }
+
+    /// Opens an operation: a subscription with the frame that it has from then on. What has one answer is answered, and told is why
+    /// the socket ends, if it does.
+    async fn open(
+        &self,
+        parameters: Parameters,
+    ) -> Result<(Box<Watched>, Option<GraphqlResponse>, Span), Option<Close>> {
         let bytes = super::MESSAGE_BYTES_MAX;
         let opened = match parameters.split() {
             Ok((sent, operation)) => self.asker.open(sent, operation, (false, bytes)).await,
             Err(error) => Err(error.into()),
         };
         match opened {
-            Ok(Opened::Once(response)) => self.only(response).await,
-            Ok(Opened::Watched(watched, begun)) => tokio::select! {
-                close = self.look_on(watched, begun) => close,
-                // It is not complete, and its client asks again elsewhere.
-                () = self.asker.app.live.stopping() => None,
-            },
-            Err(refused) => self.refuse(refused).await,
+            Ok(Opened::Watched(watched, begun)) => Ok((watched, begun, frames::lasting())),
+            Ok(Opened::Once(response)) => Err(self.only(response).await),
+            Err(refused) => Err(self.refuse(refused).await),
         }
     }
 
