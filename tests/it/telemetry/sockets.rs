@@ -2,11 +2,13 @@
 
 use serde_json::json;
 
-use super::Site;
+use super::{SECRET, Site};
 use crate::harness::collector::{Collector, Span};
+use crate::harness::receiver::Receiver;
 use crate::harness::socket::Socket;
 use crate::orders::{act, order, stocked};
 use crate::realtime::{ORDER, told};
+use crate::webhooks::endpoint;
 
 /// What a span is linked to by another.
 fn link(span: &Span) -> Vec<(String, String)> {
@@ -28,6 +30,38 @@ async fn an_operation_of_a_socket_is_a_trace_of_its_own_linked_to_the_opening() 
     let opening = collector.wait_for(|span| span.name == "GET /graphql/ws").await;
     assert_eq!(operation.links, link(&opening));
     assert_ne!(operation.trace, opening.trace);
+    drop(socket);
+    site.end().await;
+}
+
+#[tokio::test]
+async fn a_job_of_a_mutation_of_a_socket_is_linked_to_the_operation() {
+    let collector = Collector::http().await;
+    let settings = [("OTEL_EXPORTER_OTLP_ENDPOINT", collector.endpoint.as_str())];
+    let site = Site::start(&settings).await;
+    let receiver = Receiver::start().await;
+    endpoint(&site.world.owner(), &receiver.url("/hook")).await;
+    let book = stocked(&site.world.owner(), &format!("{SECRET} Title"), 9).await;
+    let mut socket = Socket::of(&site.world, &site.world.owner_token()).await;
+    let customer = json!({ "name": SECRET, "email": format!("{SECRET}@customers.example"), "address": SECRET });
+    let input = json!({ "customer": customer, "lines": [{ "bookId": book, "quantity": 1 }] });
+    let enter = "mutation Enter($input: OrderCreateInput!) {
+        orderCreate(input: $input) { order { id } userErrors { code } } }";
+    // Another goes before, so that the socket is not taken for the operation.
+    socket.subscribe("first", "query First { viewer { user { id } } }", json!({})).await;
+    socket.next_of("first").await;
+    socket.ends("first").await;
+    socket.subscribe("enter", enter, json!({ "input": input })).await;
+    assert_eq!(socket.next_of("enter").await["orderCreate"]["userErrors"], json!([]));
+    let operation = collector.wait_for(|span| span.attribute("operation.name") == "Enter").await;
+
+    let worker = site.worker(&settings).await;
+    let job = collector.wait_for(|span| span.name == "job webhook.dispatch").await;
+    assert_eq!((job.parent.as_str(), &job.links), ("", &link(&operation)));
+    let told = ["request.id", "operation.name", "user.id"].map(|name| job.attribute(name));
+    assert_eq!(told, ["request.id", "operation.name", "user.id"].map(|name| operation.attribute(name)));
+    assert!(job.attribute("request.id").ends_with("-2"), "{job:?}");
+    worker.stop().await;
     drop(socket);
     site.end().await;
 }
