@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::files::{below, document, entries, items, path, string};
+use super::promql::selectors;
 
 /// What somebody has to know.
 const ALERTS: &[&str] = &[
@@ -75,6 +76,24 @@ fn tests_show_of_each_rule_that_it_fires_and_of_each_alert_that_it_does_not() {
             alert == name && wanted.iter().all(|(label, value)| found.get(label) == Some(value))
         };
         assert!(fired.iter().any(is_shown), "no test has {name} with {wanted:?} fire");
+    }
+}
+
+#[test]
+fn a_test_has_every_family_that_rules_ask_for_come_through_an_idle_gap() {
+    let stories = document("deploy/prometheus/tests/idle.yml");
+    let told: BTreeSet<String> = items(&items(&stories["tests"])[0]["input_series"])
+        .iter()
+        .flat_map(|series| selectors(string(&series["series"])))
+        .map(|selector| selector.name)
+        .collect();
+    for file in below("deploy/prometheus/rules", ".yml") {
+        for rule in items(&document(&file)["groups"]).iter().flat_map(|group| items(&group["rules"])) {
+            // What is recorded comes of what is told.
+            for name in selectors(string(&rule["expr"])).into_iter().map(|selector| selector.name) {
+                assert!(told.contains(&name) || name.contains(':'), "{name} is not among them: {rule}");
+            }
+        }
     }
 }
 
