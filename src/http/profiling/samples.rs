@@ -1,4 +1,4 @@
-//! What was noted at each interruption, in the format of `pprof`: addresses, and which file is mapped where.
+//! What was noted at each interruption, in the format of `pprof`: where functions begin, and which file is mapped where.
 //!
 //! Names are found by whoever reads the profile, with the symbols of the same build. To find them here would take some 300 MB that
 //! are not given back, and what runs in production has none.
@@ -48,9 +48,10 @@ pub(super) fn encode(report: &UnresolvedReport, maps: &str, program: &Path) -> a
     let thread = texts.of("thread");
     let mut profile = Profile { sample_type: vec![samples, cpu.clone()], ..Profile::default() };
     for (stack, count) in &report.data {
-        let addresses: Vec<u64> = stack.frames.iter().map(|frame| frame.ip() as u64).collect();
+        let frames = stack.frames.iter().map(|frame| (frame.ip() as u64, frame.symbol_address() as u64));
+        let frames: Vec<_> = frames.collect();
         let location_id =
-            interrupted(&addresses, &mapped, program).map(|address| locations.of(address, &mapped)).collect();
+            interrupted(&frames, &mapped, program).map(|address| locations.of(address, &mapped)).collect();
         let name = stack.thread_name.get(..stack.thread_name_length).unwrap_or_default();
         let name = texts.of(&String::from_utf8_lossy(name));
         let label = Label { key: thread, str: name, ..Label::default() };
@@ -68,15 +69,19 @@ pub(super) fn encode(report: &UnresolvedReport, maps: &str, program: &Path) -> a
     Ok(profile.write_to_bytes()?)
 }
 
-/// The addresses of the code that was interrupted, the innermost first. Those before it are of the interruption: the last of them is
-/// where the kernel has the program go on, which is in no file of ours.
-fn interrupted<'a>(addresses: &'a [u64], mapped: &'a [Mapped], program: &Path) -> impl Iterator<Item = u64> + 'a {
+/// Where the functions begin that were interrupted, the innermost first, of frames with the place that each was at and where its
+/// function begins. Those before them are of the interruption: the last of them is where the kernel has the program go on, which is
+/// in no file of ours.
+///
+/// What was noted is counted together by functions, and keeps the places of whatever was met first. To tell those would be to tell
+/// one line, or one function that is inlined, as what all the time went to.
+fn interrupted<'a>(frames: &'a [(u64, u64)], mapped: &'a [Mapped], program: &Path) -> impl Iterator<Item = u64> + 'a {
     let path = program.to_string_lossy().into_owned();
-    let is_ours = move |address: &u64| mapped.iter().any(|it| it.has(*address) && it.path == path);
-    let begin = addresses.iter().position(|address| !is_ours(address)).map_or(0, |place| place + 1);
-    let stack = addresses.get(begin..).unwrap_or_default();
-    // Where a function is to go on lies behind the call that is meant.
-    stack.iter().enumerate().map(|(depth, address)| if depth == 0 { *address } else { address.saturating_sub(1) })
+    let is_ours = move |(place, _): &(u64, u64)| mapped.iter().any(|it| it.has(*place) && it.path == path);
+    let begin = frames.iter().position(|frame| !is_ours(frame)).map_or(0, |place| place + 1);
+    let stack = frames.get(begin..).unwrap_or_default();
+    // Where nobody knows the function, what is behind the call stands for it.
+    stack.iter().map(|(place, function)| if *function == 0 { place.saturating_sub(1) } else { *function })
 }
 
 /// The files that are mapped to be executed, the program's own first.
@@ -175,14 +180,15 @@ b000-c000 r-xp 00000000 00:00 0      [vdso]
     fn the_interruption_itself_is_left_out() {
         let program = Path::new("/usr/bin/shelf wise");
         let mapped = mapped(MAPS, program);
-        let check = |addresses: &[u64], expected: &[u64]| {
-            assert_eq!(interrupted(addresses, &mapped, program).collect::<Vec<_>>(), expected, "{addresses:x?}");
+        let check = |frames: &[(u64, u64)], expected: &[u64]| {
+            assert_eq!(interrupted(frames, &mapped, program).collect::<Vec<_>>(), expected, "{frames:x?}");
         };
-        // Handler, where the kernel goes on, what was interrupted, and its callers.
-        check(&[0x6001, 0x6002, 0x2001, 0x6010, 0x6020, 0x2030], &[0x6010, 0x601f, 0x202f]);
-        check(&[0x6001, 0x2001], &[]);
+        // Handler, where the kernel goes on, what was interrupted, and its callers, of which one is in no table.
+        let handler = [(0x6001, 0x6000), (0x6002, 0x6000), (0x2001, 0x2000)];
+        check(&[&handler[..], &[(0x6018, 0x6010), (0x6028, 0x6020), (0x2030, 0)]].concat(), &[0x6010, 0x6020, 0x202f]);
+        check(&handler, &[]);
         // A program that has libc in it: who reads the profile leaves out the handler by its name.
-        check(&[0x6001, 0x6002, 0x6010], &[0x6001, 0x6001, 0x600f]);
+        check(&[(0x6001, 0x6000), (0x6018, 0x6010)], &[0x6000, 0x6010]);
         check(&[], &[]);
     }
 }

@@ -76,8 +76,8 @@ async fn profiled(world: &World, key: &str, settings: &[(&'static str, &str)]) -
     Process::start("serve", &all, nothing).await
 }
 
-/// Names that a process's symbols give to the addresses of its profile.
-fn names(process: &Process<()>, profile: &Profile) -> Vec<String> {
+/// Names that a process's symbols give to the addresses of its profile, and how far behind the beginning of its function each is.
+fn names(process: &Process<()>, profile: &Profile) -> Vec<(String, u64)> {
     let program = env!("CARGO_BIN_EXE_shelfwise");
     let maps = std::fs::read_to_string(format!("/proc/{}/maps", process.pid())).unwrap();
     let base = maps.lines().find(|line| line.ends_with(program)).unwrap().split_once('-').unwrap().0;
@@ -88,7 +88,8 @@ fn names(process: &Process<()>, profile: &Profile) -> Vec<String> {
     let ours = profile.location.iter().filter(|location| location.mapping_id == main.id);
     let names = ours.filter_map(|location| {
         assert!((main.memory_start..main.memory_limit).contains(&location.address));
-        loader.find_symbol(location.address - base).map(str::to_owned)
+        let address = location.address - base;
+        loader.find_symbol_info(address).map(|found| (found.name().to_owned(), address - found.address()))
     });
     names.collect()
 }
@@ -134,8 +135,14 @@ async fn a_profile_of_a_running_server_decodes_names_functions_and_is_taken_alon
     let samples: i64 = profile.sample.iter().map(|sample| sample.value[0]).sum();
     assert!((1..=3 * 99 * 64).contains(&samples), "{samples}");
     let names = names(&server, &profile);
-    assert!(names.iter().any(|name| name.contains("shelfwise")), "{names:?}");
-    assert!(!names.iter().any(|name| name == "perf_signal_handler"), "the interruption is not what was interrupted");
+    assert!(names.iter().any(|(name, _)| name.contains("shelfwise")), "{names:?}");
+    assert!(
+        !names.iter().any(|(name, _)| name == "perf_signal_handler"),
+        "the interruption is not what was interrupted"
+    );
+    // Places within are those of one sample out of many, and would name whatever is inlined there.
+    let within: Vec<_> = names.iter().filter(|(_, behind)| *behind != 0).collect();
+    assert!(within.is_empty(), "{within:?}");
     // Nobody's data: neither a shop nor a credential.
     assert!(!profile.string_table.iter().any(|text| text.contains(world.a.slug.as_str()) || text.contains(&token)));
 
@@ -180,7 +187,7 @@ async fn a_heap_profile_of_a_running_server_decodes_and_names_functions() {
     let profile = opened(&profile);
     assert!(!profile.sample.is_empty());
     let names = names(&noting, &profile);
-    assert!(names.iter().any(|name| name.contains("shelfwise")), "{names:?}");
+    assert!(names.iter().any(|(name, _)| name.contains("shelfwise")), "{names:?}");
     assert_eq!(taken(&psql).await, [("cli:test".to_owned(), "heap".to_owned(), 0)]);
     world.end().await;
 }
