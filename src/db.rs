@@ -5,6 +5,7 @@
 //! that changes schemas, used by provisioning, migrations and offboarding.
 
 mod backends;
+pub mod batch;
 pub mod bell;
 mod cancel;
 pub mod catalogue;

@@ -7,7 +7,7 @@ use dataloader::BatchFn;
 
 use super::model::Author;
 use super::repo;
-use crate::db::{DbError, TenantSession};
+use crate::db::{DbError, TenantSession, batch};
 use crate::kernel::ids::BookId;
 
 /// The authors of a book, in the order of its title page.
@@ -19,15 +19,6 @@ pub type BookAuthors = Result<Arc<[Author]>, DbError>;
 impl BatchFn<BookId, BookAuthors> for AuthorsByBook {
     async fn load(&mut self, books: &[BookId]) -> HashMap<BookId, BookAuthors> {
         let rows = async { repo::author_list_by_book(&self.0.read().await?, books).await }.await;
-        let rows = match rows {
-            Ok(rows) => rows,
-            Err(error) => return books.iter().map(|&book| (book, Err(error.clone()))).collect(),
-        };
-        // Every key gets an entry: the loader takes a missing one for a failure.
-        let mut by_book: HashMap<BookId, Vec<Author>> = books.iter().map(|&book| (book, Vec::new())).collect();
-        for (book, author) in rows {
-            by_book.entry(BookId(book)).or_default().push(author);
-        }
-        by_book.into_iter().map(|(book, authors)| (book, Ok(authors.into()))).collect()
+        batch::grouped(books, rows, |(book, author)| (BookId(book), author))
     }
 }

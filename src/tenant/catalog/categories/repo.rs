@@ -38,14 +38,18 @@ pub async fn category_list_some(read: &TenantRead, count: usize) -> Result<Vec<C
     read.load(query.select(Category::as_select())).await
 }
 
-/// The categories directly within several others, in the order of their names; archived ones are left out.
-pub async fn category_list_by_parent(read: &TenantRead, parents: &[CategoryId]) -> Result<Vec<Category>, DbError> {
+/// The categories directly within several others, each with the one that it is in, in the order of their names; archived
+/// ones are left out.
+pub async fn category_list_by_parent(
+    read: &TenantRead,
+    parents: &[CategoryId],
+) -> Result<Vec<(Uuid, Category)>, DbError> {
     let parents: Vec<Uuid> = parents.iter().map(|id| id.0).collect();
     let query = categories::table
         .filter(categories::parent_id.eq_any(parents))
         .filter(categories::archived_at.is_null())
         .order((categories::name_key, categories::id))
-        .select(Category::as_select());
+        .select((categories::parent_id.assume_not_null(), Category::as_select()));
     read.load(query).await
 }
 

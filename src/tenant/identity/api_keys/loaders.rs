@@ -7,7 +7,7 @@ use dataloader::BatchFn;
 
 use super::model::ApiKey;
 use super::repo;
-use crate::db::{DbError, TenantSession};
+use crate::db::{DbError, TenantSession, batch};
 use crate::kernel::ids::ApiKeyId;
 
 /// An API key by id, revoked ones too.
@@ -19,13 +19,6 @@ pub type MaybeApiKey = Result<Option<ApiKey>, DbError>;
 impl BatchFn<ApiKeyId, MaybeApiKey> for ApiKeyById {
     async fn load(&mut self, ids: &[ApiKeyId]) -> HashMap<ApiKeyId, MaybeApiKey> {
         let rows = async { repo::api_key_list_by_id(&self.0.read().await?, ids).await }.await;
-        match rows {
-            Ok(keys) => {
-                let mut by_id: HashMap<ApiKeyId, MaybeApiKey> = ids.iter().map(|&id| (id, Ok(None))).collect();
-                by_id.extend(keys.into_iter().map(|key| (key.id, Ok(Some(key)))));
-                by_id
-            }
-            Err(error) => ids.iter().map(|&id| (id, Err(error.clone()))).collect(),
-        }
+        batch::by_key(ids, rows, |key| (key.id, Some(key)))
     }
 }

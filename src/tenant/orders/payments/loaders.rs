@@ -7,7 +7,7 @@ use dataloader::BatchFn;
 
 use super::model::Payment;
 use super::repo;
-use crate::db::{DbError, TenantSession};
+use crate::db::{DbError, TenantSession, batch};
 use crate::kernel::ids::OrderId;
 
 /// The newest payment of an order.
@@ -19,13 +19,6 @@ pub type MaybePayment = Result<Option<Arc<Payment>>, DbError>;
 impl BatchFn<OrderId, MaybePayment> for PaymentByOrder {
     async fn load(&mut self, orders: &[OrderId]) -> HashMap<OrderId, MaybePayment> {
         let rows = async { repo::payment_list_newest(&self.0.read().await?, orders).await }.await;
-        match rows {
-            Ok(rows) => {
-                let mut found: HashMap<OrderId, MaybePayment> = orders.iter().map(|&id| (id, Ok(None))).collect();
-                found.extend(rows.into_iter().map(|payment| (payment.order_id, Ok(Some(Arc::new(payment))))));
-                found
-            }
-            Err(error) => orders.iter().map(|&id| (id, Err(error.clone()))).collect(),
-        }
+        batch::by_key(orders, rows, |payment| (payment.order_id, Some(Arc::new(payment))))
     }
 }

@@ -7,7 +7,7 @@ use dataloader::BatchFn;
 
 use super::model::Endpoint;
 use super::repo;
-use crate::db::{DbError, TenantSession};
+use crate::db::{DbError, TenantSession, batch};
 use crate::kernel::ids::WebhookEndpointId;
 
 /// An endpoint by its id.
@@ -19,14 +19,7 @@ pub type MaybeEndpoint = Result<Option<Endpoint>, DbError>;
 impl BatchFn<WebhookEndpointId, MaybeEndpoint> for EndpointById {
     async fn load(&mut self, ids: &[WebhookEndpointId]) -> HashMap<WebhookEndpointId, MaybeEndpoint> {
         let rows = async { repo::endpoints_by_id(&self.0.read().await?, ids).await }.await;
-        match rows {
-            Ok(rows) => {
-                let mut found: HashMap<_, MaybeEndpoint> = ids.iter().map(|&id| (id, Ok(None))).collect();
-                found.extend(rows.into_iter().map(|endpoint| (endpoint.id, Ok(Some(endpoint)))));
-                found
-            }
-            Err(error) => ids.iter().map(|&id| (id, Err(error.clone()))).collect(),
-        }
+        batch::by_key(ids, rows, |endpoint| (endpoint.id, Some(endpoint)))
     }
 }
 
@@ -39,13 +32,6 @@ pub type Backlog = Result<i64, DbError>;
 impl BatchFn<WebhookEndpointId, Backlog> for BacklogByEndpoint {
     async fn load(&mut self, ids: &[WebhookEndpointId]) -> HashMap<WebhookEndpointId, Backlog> {
         let rows = async { repo::backlogs(&self.0.read().await?, ids).await }.await;
-        match rows {
-            Ok(rows) => {
-                let mut found: HashMap<_, Backlog> = ids.iter().map(|&id| (id, Ok(0))).collect();
-                found.extend(rows.into_iter().map(|(id, count)| (id, Ok(count))));
-                found
-            }
-            Err(error) => ids.iter().map(|&id| (id, Err(error.clone()))).collect(),
-        }
+        batch::by_key(ids, rows, |row| row)
     }
 }
