@@ -16,6 +16,7 @@ pub mod guard;
 pub mod limits;
 pub mod loaders;
 pub mod node;
+pub mod patch;
 pub mod payload;
 pub mod prompt;
 mod reads;

@@ -8,6 +8,7 @@ use super::{cached, service};
 use crate::graphql::access::{access, needs};
 use crate::graphql::connection::{Connection, PageArgs, connection};
 use crate::graphql::loaders::load;
+use crate::graphql::patch::patch_id;
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
@@ -267,12 +268,7 @@ impl CategoryMutation {
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<CategoryUpdatePayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
-        let (id, name) = (parse_id(&id)?, input.name.as_deref());
-        let parent = match &input.parent_id {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(parent) => Some(Some(parse_id(parent)?)),
-        };
+        let (id, name, parent) = (parse_id(&id)?, input.name.as_deref(), patch_id(input.parent_id)?);
         let work = async |tx: &mut _| {
             service::category_update(tx, call.actor(), call.request.clock(), id, version, name, parent).await
         };

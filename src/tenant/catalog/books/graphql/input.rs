@@ -3,6 +3,7 @@
 use async_graphql::{ID, InputObject, MaybeUndefined};
 
 use crate::graphql::deprecation::visible;
+use crate::graphql::patch::{patch, patch_id};
 use crate::graphql::scalars::{Decimal, parse_id};
 use crate::graphql::{ApiError, ApiResult};
 use crate::kernel::money::{Currency, Money};
@@ -175,31 +176,17 @@ impl BookUpdateInput {
     /// `BAD_REQUEST` for ids that are none, and for two prices.
     pub fn parse(self) -> ApiResult<BookPatch> {
         let author_ids = self.author_ids.map(|ids| ids.iter().map(parse_id).collect::<ApiResult<_>>());
-        let category_id = match &self.category_id {
-            MaybeUndefined::Undefined => None,
-            MaybeUndefined::Null => Some(None),
-            MaybeUndefined::Value(id) => Some(Some(parse_id(id)?)),
-        };
         let by_amount = patch(self.price).map(|price| price.map(PriceInput::from));
         let by_cents = patch(self.price_cents).map(|cents| cents.map(PriceInput::Minor));
         Ok(BookPatch {
             title: self.title,
             author_ids: author_ids.transpose()?,
             isbn: patch(self.isbn),
-            category_id,
+            category_id: patch_id(self.category_id)?,
             price: price(by_amount, by_cents)?,
             language: patch(self.language),
             published_on: patch(self.published_on).map(|date| date.map(PublishedOnInput::from)),
             stock: self.stock,
         })
-    }
-}
-
-/// Absent, null and a value are three different things.
-fn patch<T>(field: MaybeUndefined<T>) -> Option<Option<T>> {
-    match field {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(None),
-        MaybeUndefined::Value(value) => Some(Some(value)),
     }
 }

@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::{WebhookEndpointNode, WebhookOrdering};
 use crate::graphql::access::{access, needs};
+use crate::graphql::patch::patch;
 use crate::graphql::payload::{into_payload, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::WebhookUserError;
@@ -63,11 +64,7 @@ fn pairs(headers: Vec<WebhookHeaderInput>) -> Vec<(String, String)> {
 
 /// What is given, the empty value where null is.
 fn or_empty<T: Default>(value: MaybeUndefined<T>) -> Option<T> {
-    match value {
-        MaybeUndefined::Undefined => None,
-        MaybeUndefined::Null => Some(T::default()),
-        MaybeUndefined::Value(value) => Some(value),
-    }
+    patch(value).map(Option::unwrap_or_default)
 }
 
 impl WebhookEndpointCreateInput {
