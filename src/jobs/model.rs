@@ -74,9 +74,6 @@ impl JobState {
         Self::Discarded,
     ];
 
-    /// The states in which a job waits for a worker or for its time.
-    pub const WAITING: [Self; 3] = [Self::Available, Self::Scheduled, Self::Retryable];
-
     /// The text that the table stores.
     #[must_use]
     pub fn as_str(self) -> &'static str {

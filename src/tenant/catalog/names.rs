@@ -3,7 +3,7 @@
 use super::error::{CatalogErrorCode, CatalogRefusal};
 use crate::kernel::text::{fold, tidy};
 
-/// Bytes of a folded name at most: what PostgreSQL takes into an index, less some.
+/// Bytes of a folded name or title at most: what PostgreSQL takes into an index, less some.
 pub const KEY_BYTES_MAX: usize = 2_400;
 
 /// A tidied name and its folded form.

@@ -7,9 +7,7 @@ use crate::kernel::money::{Currency, Money, MoneyError};
 use crate::kernel::partial_date::PartialDate;
 use crate::kernel::text::{fold, tidy};
 use crate::tenant::catalog::error::{CatalogErrorCode, CatalogRefusal};
-
-/// Bytes of a folded title at most: what PostgreSQL takes into an index, less some.
-const KEY_BYTES_MAX: usize = 2_400;
+use crate::tenant::catalog::names::KEY_BYTES_MAX;
 
 /// Checks a new book for a shop that trades in one currency.
 ///
