@@ -22,7 +22,7 @@ use crate::tenant::orders::customers::service::{customer_of, valid_customer};
 use crate::tenant::orders::error::{OrderError, OrderErrorCode, OrderRefusal};
 use crate::tenant::orders::status::OrderMove;
 use crate::vault::Vault;
-use checks::{check_quantity, check_version, move_not_allowed, order_not_found};
+use checks::{check_move, check_quantity, order_not_found};
 
 /// Where orders are taken: who works there, and with what.
 #[derive(Clone, Copy)]
@@ -123,9 +123,8 @@ pub async fn order_line_set(
     if line.quantity == 0 {
         repo::line_delete(tx, id, line.book).await?;
     } else {
-        let priced = priced(tx, id, &[line], settings).await?;
-        for line in &priced {
-            repo::line_upsert(tx, line).await?;
+        if let Some(priced) = priced(tx, id, &[line], settings).await?.first() {
+            repo::line_upsert(tx, priced).await?;
         }
     }
     let lines = repo::line_list(tx, &[id]).await?;
@@ -135,12 +134,9 @@ pub async fn order_line_set(
     order.total_minor = total(&lines, &["quantity"])?;
     order.updated_at = desk.clock.now();
     let order = repo::order_update(tx, &order).await?;
-    let change = |trail: serde_json::Value, quantity| {
-        let mut trail = trail;
-        trail["line"] = serde_json::json!({ "bookId": line.book.to_string(), "quantity": quantity });
-        trail
-    };
-    tx.note(Change::changed(id, before, change(order.trail(), line.quantity)));
+    let mut after = order.trail();
+    after["line"] = serde_json::json!({ "bookId": line.book.to_string(), "quantity": line.quantity });
+    tx.note(Change::changed(id, before, after));
     Ok(order)
 }
 
@@ -151,10 +147,7 @@ pub(in crate::tenant::orders) async fn locked(
     mv: OrderMove,
 ) -> Result<Order, OrderError> {
     let order = repo::order_lock(tx, id).await?.ok_or_else(|| order_not_found(id))?;
-    check_version(&order, version)?;
-    if order.status().after(mv).is_none() {
-        return Err(move_not_allowed(&order, mv).into());
-    }
+    check_move(&order, version, mv)?;
     Ok(order)
 }
 

@@ -12,16 +12,19 @@ pub(super) fn order_not_found(id: OrderId) -> OrderRefusal {
     OrderRefusal::new(OrderErrorCode::OrderNotFound, format!("There is no order `{id}`."), &["id"])
 }
 
-/// Refuses a call that was made for another version.
-pub(super) fn check_version(order: &Order, version: Option<i32>) -> Result<(), OrderRefusal> {
+/// Refuses a call that was made for another version, and a move that the order's state does not have.
+pub(super) fn check_move(order: &Order, version: Option<i32>, mv: OrderMove) -> Result<(), OrderRefusal> {
     if version.is_some_and(|version| version != order.version) {
         return Err(OrderRefusal::stale(OrderErrorCode::VersionConflict, order.version));
+    }
+    if order.status().after(mv).is_none() {
+        return Err(move_not_allowed(order, mv));
     }
     Ok(())
 }
 
 /// The refusal of a move that the machine does not have; it names those that it has.
-pub(super) fn move_not_allowed(order: &Order, mv: OrderMove) -> OrderRefusal {
+fn move_not_allowed(order: &Order, mv: OrderMove) -> OrderRefusal {
     let moves: Vec<String> = order.status().moves().map(|mv| mv.as_str().to_owned()).collect();
     let allowed = if moves.is_empty() { "nothing more".to_owned() } else { moves.join(", ") };
     let message = format!("An order that is {} cannot {}; it can: {allowed}.", order.status, mv.as_str());

@@ -1,6 +1,6 @@
 //! Moves of an order from one state to another.
 
-use super::checks::{check_offer, check_refund_period, check_version, move_not_allowed, order_not_found};
+use super::checks::{check_move, check_offer, check_refund_period, order_not_found};
 use super::{Desk, facts, locked, total};
 use crate::db::TenantTx;
 use crate::kernel::actor::Permission;
@@ -174,10 +174,7 @@ async fn locked_with_books(
     mv: OrderMove,
 ) -> Result<(Order, Lines), OrderError> {
     let (order, lines) = repo::order_lock_with_books(tx, id).await?.ok_or_else(|| order_not_found(id))?;
-    check_version(&order, version)?;
-    if order.status().after(mv).is_none() {
-        return Err(move_not_allowed(&order, mv).into());
-    }
+    check_move(&order, version, mv)?;
     Ok((order, lines))
 }
 
