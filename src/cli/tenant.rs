@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use secrecy::ExposeSecret as _;
 
@@ -121,11 +121,11 @@ pub enum Command {
         /// The file.
         file: PathBuf,
         /// What becomes of a row whose book exists already.
-        #[arg(long, value_enum, default_value_t = Conflict::Skip)]
-        on_conflict: Conflict,
+        #[arg(long, value_enum, default_value_t = OnConflict::Skip)]
+        on_conflict: OnConflict,
         /// What becomes of a row whose ISBN is not one.
-        #[arg(long, value_enum, default_value_t = InvalidIsbn::Reject)]
-        on_invalid_isbn: InvalidIsbn,
+        #[arg(long, value_enum, default_value_t = OnInvalidIsbn::Reject)]
+        on_invalid_isbn: OnInvalidIsbn,
         /// Print JSON and no progress bar.
         #[arg(long)]
         json: bool,
@@ -189,24 +189,6 @@ pub enum Command {
     Webhooks(webhooks::Command),
 }
 
-/// What becomes of a row whose book exists already.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum Conflict {
-    /// The book stays as it is.
-    Skip,
-    /// The book takes over what the row has.
-    Update,
-}
-
-/// What becomes of a row whose ISBN is not one.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub enum InvalidIsbn {
-    /// The row is rejected.
-    Reject,
-    /// The row is imported without an ISBN.
-    Drop,
-}
-
 /// Does it.
 pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
     match command {
@@ -238,17 +220,7 @@ pub async fn run(config: &Config, command: Command) -> anyhow::Result<()> {
         Command::Drift { slug, json } => drift::run(config, slug.as_deref(), json).await?,
         Command::VerifyAudit { slug, json } => audit::run(config, &slug, json).await?,
         Command::Import { slug, file, on_conflict, on_invalid_isbn, json } => {
-            let options = ImportOptions {
-                id: None,
-                on_conflict: match on_conflict {
-                    Conflict::Skip => OnConflict::Skip,
-                    Conflict::Update => OnConflict::Update,
-                },
-                on_invalid_isbn: match on_invalid_isbn {
-                    InvalidIsbn::Reject => OnInvalidIsbn::Reject,
-                    InvalidIsbn::Drop => OnInvalidIsbn::Drop,
-                },
-            };
+            let options = ImportOptions { id: None, on_conflict, on_invalid_isbn };
             let (control, tenants) = databases(config)?;
             let context = context(&control, &slug).await?;
             note(&control, ("tenant.import", &slug), serde_json::json!({})).await?;

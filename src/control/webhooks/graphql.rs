@@ -21,7 +21,7 @@ use crate::tenant::webhooks::breaker::BreakerState;
 use crate::tenant::webhooks::deliveries::graphql::WebhookDeliveryState;
 use crate::tenant::webhooks::deliveries::model::{Delivery, DeliveryFilter};
 use crate::tenant::webhooks::endpoints::graphql::{WebhookBreakerState, WebhookEndpointStatus};
-use crate::tenant::webhooks::endpoints::model::{Endpoint, EndpointStatus};
+use crate::tenant::webhooks::endpoints::model::Endpoint;
 
 /// Where a tenant has events sent, as operators see it.
 pub struct TenantWebhookEndpointNode {
@@ -44,11 +44,7 @@ impl TenantWebhookEndpointNode {
 
     /// Whether it gets events.
     async fn status(&self) -> WebhookEndpointStatus {
-        match self.endpoint.status() {
-            EndpointStatus::Active => WebhookEndpointStatus::Active,
-            EndpointStatus::Suspended => WebhookEndpointStatus::Suspended,
-            EndpointStatus::Disabled => WebhookEndpointStatus::Disabled,
-        }
+        self.endpoint.status().into()
     }
 
     /// Why it is suspended or disabled.

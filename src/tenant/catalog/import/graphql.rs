@@ -153,6 +153,7 @@ impl ImportQuery {
 
 /// What becomes of a row whose book exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
+#[graphql(remote = "OnConflict")]
 pub enum ImportOnConflict {
     /// The book stays as it is.
     #[default]
@@ -163,6 +164,7 @@ pub enum ImportOnConflict {
 
 /// What becomes of a row whose ISBN is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
+#[graphql(remote = "OnInvalidIsbn")]
 pub enum ImportOnInvalidIsbn {
     /// The row is imported without an ISBN.
     Drop,
@@ -215,14 +217,8 @@ impl ImportMutation {
         let id = ImportId(call.request.clock().new_id());
         let options = ImportOptions {
             id: Some(id),
-            on_conflict: match input.on_conflict {
-                ImportOnConflict::Skip => OnConflict::Skip,
-                ImportOnConflict::Update => OnConflict::Update,
-            },
-            on_invalid_isbn: match input.on_invalid_isbn {
-                ImportOnInvalidIsbn::Drop => OnInvalidIsbn::Drop,
-                ImportOnInvalidIsbn::Reject => OnInvalidIsbn::Reject,
-            },
+            on_conflict: input.on_conflict.into(),
+            on_invalid_isbn: input.on_invalid_isbn.into(),
         };
         let csv = input.csv.as_bytes();
         let session = call.shop.another_session(call.request);

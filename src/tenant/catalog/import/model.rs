@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
+use clap::ValueEnum;
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::kernel::money::Money;
 use crate::kernel::partial_date::PartialDate;
 
 /// What becomes of a row whose book exists already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OnConflict {
     /// The book stays as it is.
     #[default]
@@ -24,8 +25,8 @@ pub enum OnConflict {
     Update,
 }
 
-/// What becomes of a row whose ISBN is not one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// What becomes of a row whose ISBN is invalid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum OnInvalidIsbn {
     /// The row is rejected.
     #[default]
@@ -41,7 +42,7 @@ pub struct ImportOptions {
     pub id: Option<ImportId>,
     /// What becomes of a row whose book exists already.
     pub on_conflict: OnConflict,
-    /// What becomes of a row whose ISBN is not one.
+    /// What becomes of a row whose ISBN is invalid.
     pub on_invalid_isbn: OnInvalidIsbn,
 }
 

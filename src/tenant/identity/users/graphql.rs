@@ -22,7 +22,7 @@ use crate::tenant::identity::roles::model::permissions_of;
 
 /// A user's state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
-#[graphql(name = "UserStatus")]
+#[graphql(name = "UserStatus", remote = "UserStatus")]
 pub enum UserStatusValue {
     /// Can log in.
     Active,
@@ -30,16 +30,6 @@ pub enum UserStatusValue {
     Disabled,
     /// Has not yet accepted the invitation.
     Invited,
-}
-
-impl From<UserStatus> for UserStatusValue {
-    fn from(status: UserStatus) -> Self {
-        match status {
-            UserStatus::Invited => Self::Invited,
-            UserStatus::Active => Self::Active,
-            UserStatus::Disabled => Self::Disabled,
-        }
-    }
 }
 
 /// One of the shop's people.

@@ -28,6 +28,7 @@ impl From<Endpoint> for WebhookEndpointNode {
 
 /// Whether an endpoint gets events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
+#[graphql(remote = "EndpointStatus")]
 pub enum WebhookEndpointStatus {
     /// It gets them.
     Active,
@@ -109,11 +110,7 @@ impl WebhookEndpointNode {
 
     /// Whether it gets events.
     async fn status(&self) -> WebhookEndpointStatus {
-        match self.0.status() {
-            EndpointStatus::Active => WebhookEndpointStatus::Active,
-            EndpointStatus::Suspended => WebhookEndpointStatus::Suspended,
-            EndpointStatus::Disabled => WebhookEndpointStatus::Disabled,
-        }
+        self.0.status().into()
     }
 
     /// Why it is suspended or disabled.
