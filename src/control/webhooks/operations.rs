@@ -60,7 +60,8 @@ impl Desk<'_> {
     /// Sends finished deliveries to an endpoint once more, and answers how many.
     ///
     /// # Errors
-    /// There is no such tenant, it has no such endpoint, or the time range is empty.
+    /// There is no such tenant, it has no such endpoint, the time range is empty, or deliveries are asked for that have not
+    /// ended.
     pub async fn replay(
         &self,
         slug: &str,

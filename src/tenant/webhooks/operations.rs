@@ -70,7 +70,7 @@ impl Operations<'_> {
     /// Begins finished deliveries to an endpoint anew, and answers how many.
     ///
     /// # Errors
-    /// There is no such endpoint, or the time range is empty.
+    /// There is no such endpoint, the time range is empty, or deliveries are asked for that have not ended.
     pub async fn replay(&self, id: WebhookEndpointId, filter: DeliveryFilter) -> Result<usize, WebhookError> {
         let work = async |tx: &mut TenantTx| {
             let mut after = filter.trail();

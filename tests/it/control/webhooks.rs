@@ -264,10 +264,12 @@ async fn what_operators_get_wrong_is_told_and_changes_no_shop() {
     let backwards = json!({ "slug": slug, "endpointId": mine,
                             "from": "2026-02-01T00:00:00Z", "to": "2026-01-01T00:00:00Z" });
     assert_eq!(error(&replay(world, backwards).await), (json!("TIME_RANGE_INVALID"), json!(["input", "to"])));
+    let pending = replay(world, json!({ "slug": slug, "endpointId": mine, "state": "PENDING" })).await;
+    assert_eq!(error(&pending), (json!("WEBHOOK_DELIVERY_PENDING"), json!(["input", "state"])));
     let none = "{ tenantWebhookEndpoints(slug: \"nobody\") { id } }";
     assert_eq!(world.admin().data(none, json!({})).await, json!({ "tenantWebhookEndpoints": null }));
 
-    assert_eq!(noted(&world.a).await.len(), 2, "a try without effect is in the trail");
+    assert_eq!(noted(&world.a).await.len(), 3, "a try without effect is in the trail");
     assert_eq!((fingerprint(&world.a).await, fingerprint(&world.b).await), before);
     world.assert_nothing_borrowed().await;
     own.end().await;

@@ -113,6 +113,12 @@ async fn what_cannot_be_replayed_is_said_and_nothing_is_sent() {
         assert_eq!(of_others["userErrors"][0]["code"], "ENDPOINT_NOT_FOUND");
         let range = json!({ "endpointId": id, "from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z" });
         assert_eq!(replay_many(&owner, range).await["userErrors"][0]["code"], "TIME_RANGE_INVALID");
+        let refused = replay_many(&owner, json!({ "endpointId": id, "state": "PENDING" })).await;
+        assert_eq!((&refused["count"], &refused["webhookEndpoint"]), (&json!(null), &json!(null)));
+        assert_eq!(refused["userErrors"][0]["code"], "DELIVERY_PENDING");
+        assert_eq!(refused["userErrors"][0]["path"], json!(["input", "state"]));
+        let waits = deliveries(&owner, &id).await.remove(0);
+        assert_eq!((&waits["state"], &waits["attemptCount"]), (&json!("PENDING"), &json!(1)));
         assert_eq!(receiver.received().len(), 1);
     })
     .await;

@@ -83,7 +83,7 @@ pub async fn delivery_replay(
 /// Begins finished deliveries to an endpoint anew, and answers how many.
 ///
 /// # Errors
-/// There is no such endpoint, or the time range is empty.
+/// There is no such endpoint, the time range is empty, or deliveries are asked for that have not ended.
 pub async fn deliveries_replay(
     tx: &mut TenantTx,
     actor: &Actor,
@@ -98,6 +98,10 @@ pub async fn deliveries_replay(
     {
         let message = "The time range ends before it begins.";
         return Err(WebhookError::refused(WebhookErrorCode::TimeRangeInvalid, message, &["input", "to"]));
+    }
+    if filter.state == Some(DeliveryState::Pending) {
+        let message = "Deliveries that are on their way are not sent once more; only `DEAD` and `DELIVERED` ones are.";
+        return Err(WebhookError::refused(WebhookErrorCode::DeliveryPending, message, &["input", "state"]));
     }
     let Some(endpoint) = endpoints::endpoint_lock(tx, id).await? else {
         let message = format!("There is no endpoint `{id}`.");
