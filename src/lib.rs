@@ -17,7 +17,7 @@
 //!   graphql::schema  roots, @access                       ─ graphql::context: Request → Shop → read() / write()
 //!     tenant::…::graphql   ids and scalars; decides nothing
 //!       tenant::…::service permission, rules              ─ Failure: refused / forbidden / database
-//!         tenant::…::repo  one statement each
+//!         tenant::…::repo  a statement each, or what is one act to its caller
 //!           db::TenantRead, db::TenantTx                  ─ search path and role of this tenant, for this transaction
 //! ```
 //!
@@ -44,8 +44,9 @@
 //! in common. Administrators go the same way through `control::admins::standing`.
 //!
 //! Who shows no credential is a stranger. What strangers may call is how one gets in; [`auth::strangers`] counts such
-//! calls in memory before any of them needs a connection, the shop's tables count the attempt before it is read, and
-//! the connection is given back before a password is hashed ([`auth::passwords`]). An account that does not exist takes
+//! calls in memory before any of them needs a connection. Where a password is tried or a link asked for, the shop's tables
+//! count the attempt before it is read; where a token is shown, which has 256 random bits, nothing more is counted. The
+//! connection is given back before a password is hashed ([`auth::passwords`]). An account that does not exist takes
 //! the same way through the same work as one that does, and who a mailed link is for is found out by the job that
 //! sends it.
 //!
@@ -194,7 +195,9 @@
 //! - No session state: a path or role is set by `SET LOCAL` within a transaction, and never skipped because it seems to be
 //!   right already. The login's own path is empty, so a statement that forgot its tenant fails.
 //! - No write travels with its opening, and no connection is handed on dirty.
-//! - No `repo` knows an `Actor`; no GraphQL type derives a diesel trait; no domain reads another's tables.
+//! - No `repo` knows an `Actor`; no GraphQL type derives a diesel trait. No domain's statement touches another's tables but
+//!   these: orders read books and move their copies, and sales name books; the journal looks for endpoints that take events,
+//!   and writes what the trail and the events have; webhooks read events.
 //! - No table of one plane can be joined with one of the other, and no foreign key crosses schemas. The one bridge is
 //!   `control.job_enqueue`, with `control.job_hold` beside it: functions that read the tenant off the current role.
 //! - No type, domain or extension lives in a tenant's schema: connections serve many tenants, and an OID is one schema's.

@@ -2,7 +2,9 @@
 
 use chrono::TimeDelta;
 
-/// The wait after each attempt but the last: five days in all, as long as a weekend and a Monday.
+/// The wait after each attempt but the last: five days in all, as long as a weekend and a Monday. That is for a delivery which
+/// an endpoint refuses while it accepts others: one that accepts nothing is suspended by its breaker, as a rule within a day, and
+/// what waits for it is tried again when it is resumed.
 const WAITS: [TimeDelta; 13] = [
     TimeDelta::seconds(5),
     TimeDelta::minutes(1),
