@@ -90,6 +90,58 @@ fn everything_is_described() {
     assert_eq!(silent, Vec::<String>::new());
 }
 
+/// What no description begins with: it leaves open what the thing is that it is about.
+const OPENINGS: &[&str] = &[
+    "What",
+    "When",
+    "Who",
+    "Whose",
+    "Which",
+    "Whether",
+    "Where",
+    "Why",
+    "How",
+    "Since",
+    "Until",
+    "By",
+    "For",
+    "From",
+    "To",
+    "With",
+    "Of",
+    "In",
+    "At",
+    "Only",
+    "Those",
+    "That",
+    "There",
+    "It",
+    "Its",
+    "Not",
+    "Nothing",
+    "Nobody",
+    "Something",
+    "Somebody",
+    "Everything",
+];
+
+#[test]
+fn descriptions_begin_with_a_noun_or_a_verb() {
+    let mut open = Vec::new();
+    for (file, sdl, _) in schemas() {
+        let mut lines = sdl.lines().map(str::trim);
+        while lines.any(|line| line == "\"\"\"") {
+            let text = lines.by_ref().take_while(|line| *line != "\"\"\"").collect::<Vec<_>>().join(" ");
+            let opening = text.split(|letter: char| !letter.is_alphabetic()).next().unwrap_or_default();
+            // The library describes `PageInfo`.
+            if (opening.is_empty() || OPENINGS.contains(&opening)) && !text.starts_with("When paginating ") {
+                open.push(format!("{file}: {text}"));
+            }
+        }
+    }
+    assert_eq!(open, Vec::<String>::new());
+}
+
 /// What a mutation's name ends with.
 const VERBS: &[&str] = &[
     "Create",

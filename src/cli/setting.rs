@@ -47,7 +47,7 @@ pub enum Command {
         name: Setting,
         #[command(flatten)]
         of: Of,
-        /// Take back what the shop has set itself as well.
+        /// Removes the shop's own value as well.
         #[arg(long, requires = "tenant")]
         own: bool,
         /// Print JSON.

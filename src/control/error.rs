@@ -2,40 +2,40 @@
 
 use crate::failure::{Failure, Refusal};
 
-/// What is wrong with a request to the control plane.
+/// An error of a request to the control plane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum ControlErrorCode {
-    /// There is no archive with this id.
+    /// No archive has this id.
     ArchiveNotFound,
     /// The archive's state does not allow this.
     ArchiveStatusConflict,
-    /// No tenant can be made of the archive, or not by this release.
+    /// The archive cannot be made a tenant of, or not by this release.
     ArchiveUnsuitable,
     /// The day of an extension is not one that may be given.
     DeprecationExtensionInvalid,
     /// The tenant was given no more time for the part.
     DeprecationExtensionNotFound,
-    /// Nothing that goes away has this coordinate.
+    /// No deprecated part has this coordinate.
     DeprecationNotFound,
     /// The end is not in the future, or too far in it.
     EndInvalid,
-    /// There is no job with this id, or none any more.
+    /// No job has this id, or none any more.
     JobNotFound,
     /// The job's state does not allow this.
     JobStateConflict,
     /// The limit is out of bounds.
     LimitInvalid,
-    /// Nothing is agreed with the tenant about this limit.
+    /// No limit of this kind was agreed with the tenant.
     LimitOverrideNotFound,
-    /// There is nothing to do.
+    /// The run would have nothing to do.
     MigrationNothingToDo,
     /// An option of the run breaks a bound.
     MigrationOptionsInvalid,
-    /// There is no run with this id, or none at all.
+    /// No run has this id, or none exists at all.
     MigrationRunNotFound,
     /// The run's state does not allow this.
     MigrationRunStatusConflict,
-    /// Another run has not ended.
+    /// An earlier run has not ended.
     MigrationRunUnfinished,
     /// A migration does what it must not.
     MigrationsUnsafe,
@@ -45,23 +45,23 @@ pub enum ControlErrorCode {
     SlugInvalid,
     /// The slug is one of the platform's own names.
     SlugReserved,
-    /// Another tenant has the slug.
+    /// A tenant with this slug exists already.
     SlugTaken,
     /// The name is blank or too long.
     NameInvalid,
-    /// There is no plan with this code.
+    /// No plan has this code.
     PlanNotFound,
-    /// The owner's e-mail address is not one.
+    /// The owner's e-mail address is malformed.
     OwnerEmailInvalid,
-    /// No currency that shops trade in has this code.
+    /// The text is not the code of a currency that shops trade in.
     CurrencyInvalid,
     /// The reason is blank or too long.
     ReasonInvalid,
     /// The flag has no owner, or no day by which it goes.
     FlagIncomplete,
-    /// This release has no flag of this name.
+    /// No flag of this release has this name.
     FlagNotFound,
-    /// The percent are none: 0 to 100.
+    /// The percentage is not between 0 and 100.
     PercentInvalid,
     /// The setting is a secret, which operators do not set.
     SettingIsSecret,
@@ -73,7 +73,7 @@ pub enum ControlErrorCode {
     TenantBehind,
     /// The tenant's keys are destroyed, and its deletion cannot be called off.
     TenantDeletionBegun,
-    /// There is no tenant with this slug.
+    /// No tenant has this slug.
     TenantNotFound,
     /// The tenant's status does not allow this.
     TenantStatusConflict,
@@ -81,9 +81,9 @@ pub enum ControlErrorCode {
     AdminIsDisabled,
     /// The caller cannot do this to their own account.
     AdminIsSelf,
-    /// There are as many administrators as there may be.
+    /// The platform has as many administrators as it may have.
     AdminLimitReached,
-    /// There is no administrator with this id or address.
+    /// No administrator has this id or address.
     AdminNotFound,
     /// The e-mail address, the password or both are wrong, or the account cannot log in.
     CredentialsInvalid,
@@ -97,11 +97,11 @@ pub enum ControlErrorCode {
     TokenInvalid,
     /// The time range is empty.
     TimeRangeInvalid,
-    /// Too many failed attempts; wait before the next one.
+    /// The limit of failed attempts is reached; wait before the next one.
     TooManyAttempts,
     /// The tenant has no delivery with this id.
     WebhookDeliveryNotFound,
-    /// The delivery is on its way already.
+    /// The delivery is on its way already, so it is not sent once more.
     WebhookDeliveryPending,
     /// The tenant has no endpoint with this id.
     WebhookEndpointNotFound,

@@ -29,15 +29,15 @@ impl From<Tenant> for TenantNode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "TenantStatus")]
 pub enum TenantStatusValue {
-    /// In use.
+    /// The tenant is in use.
     Active,
-    /// Gone.
+    /// The tenant is gone.
     Deleted,
-    /// On its way out: closed to its users, waiting to be deleted.
+    /// The tenant is on its way out: closed to its users, waiting to be deleted.
     Offboarding,
-    /// Being made.
+    /// The tenant is being made.
     Provisioning,
-    /// Closed to its users, data kept.
+    /// The tenant is closed to its users; its data is kept.
     Suspended,
 }
 
@@ -76,7 +76,7 @@ impl TenantNode {
         &self.0.plan
     }
 
-    /// What it may use: its plan's limits, and in their place what was agreed for it alone.
+    /// The limits of what it may use: its plan's, or what was agreed for it alone in their place.
     async fn limits(&self) -> Option<PlanLimits> {
         self.0.limits().map(Into::into)
     }
@@ -91,7 +91,7 @@ impl TenantNode {
         self.0.status().into()
     }
 
-    /// Why the tenant is suspended.
+    /// The reason why the tenant is suspended.
     async fn suspension_reason(&self) -> Option<&str> {
         self.0.suspension_reason.as_deref()
     }
@@ -106,12 +106,12 @@ impl TenantNode {
         &self.0.schema_version
     }
 
-    /// When the tenant was provisioned.
+    /// The time when the tenant was provisioned.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the tenant's entry last changed.
+    /// The time when the tenant's entry last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
@@ -121,22 +121,22 @@ impl TenantNode {
 #[derive(Interface)]
 #[graphql(
     name = "UserError",
-    field(name = "message", ty = "&String", desc = "What is wrong, for people."),
-    field(name = "path", ty = "&Option<Vec<String>>", desc = "Which argument or field of the input is wrong.")
+    field(name = "message", ty = "&String", desc = "The error in words, for people."),
+    field(name = "path", ty = "&Option<Vec<String>>", desc = "The path to the argument or field that is wrong.")
 )]
 pub enum AdminUserError {
     /// In the control plane.
     Control(ControlUserError),
 }
 
-/// What is wrong with a request to the control plane.
+/// An error of a request to the control plane.
 #[derive(SimpleObject)]
 pub struct ControlUserError {
-    /// What is wrong, for programs.
+    /// The code of the error, for programs.
     code: ControlErrorCode,
-    /// What is wrong, for people.
+    /// The error in words, for people.
     message: String,
-    /// Which argument or field of the input is wrong.
+    /// The path to the argument or field that is wrong.
     path: Option<Vec<String>>,
 }
 
@@ -168,7 +168,7 @@ pub struct TenantTotal;
 
 #[Object]
 impl TenantTotal {
-    /// How many tenants there are; counted when it is asked for.
+    /// The number of tenants; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         Ok(Some(service::tenant_count(&AdminRequest::of(ctx)?.0.control).await?))
     }
@@ -187,7 +187,7 @@ impl AdminQuery {
         Ok(service::tenant_by_slug(&request.control, &slug).await?.map(TenantNode))
     }
 
-    /// Tenants in the order of their slugs.
+    /// Lists tenants, by slug.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenants(
         &self,
@@ -208,7 +208,7 @@ impl AdminQuery {
 pub const DEFAULT_CURRENCY: &str = "EUR";
 
 payload!(
-    /// What `tenantSuspend` answers.
+    /// The answer to `tenantSuspend`.
     TenantSuspendPayload {
         /// The tenant as it is now.
         tenant: TenantNode(Tenant)
@@ -216,7 +216,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantResume` answers.
+    /// The answer to `tenantResume`.
     TenantResumePayload {
         /// The tenant as it is now.
         tenant: TenantNode(Tenant)
@@ -224,7 +224,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantRotateKey` answers.
+    /// The answer to `tenantRotateKey`.
     TenantRotateKeyPayload {
         /// The tenant.
         tenant: TenantNode(Tenant)
@@ -244,7 +244,7 @@ impl AdminMutation {
         &self,
         ctx: &Context<'_>,
         slug: String,
-        #[graphql(desc = "Why, for the operators.")] reason: String,
+        #[graphql(desc = "The reason, for the operators.")] reason: String,
     ) -> ApiResult<TenantSuspendPayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
         let result = service::tenant_suspend(&request.control, request.clock(), operator, &slug, &reason).await;

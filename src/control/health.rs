@@ -33,7 +33,7 @@ const UNREADY_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Check {
     /// What was looked at.
     pub name: &'static str,
-    /// Whether it is as it should be.
+    /// Tells whether it is as it should be.
     pub is_ok: bool,
     /// Whether the process is of no use without it.
     pub is_required: bool,
@@ -60,14 +60,14 @@ impl Report {
     }
 }
 
-/// What a process is at.
+/// The phase of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not found out yet what it can do.
+    /// The process has not found out yet what it can do.
     Starting,
-    /// It works, or would.
+    /// The process works, or would.
     Running,
-    /// It was told to stop, and gets no new work.
+    /// The process was told to stop, and gets no new work.
     Stopping,
 }
 

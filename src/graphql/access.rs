@@ -10,7 +10,7 @@ use async_graphql::TypeDirective;
 
 use crate::kernel::actor::Permission;
 
-/// What callers need: the name of a permission, `signed-in`, or `public`.
+/// The requirement that a caller must meet: the name of a permission, `signed-in`, or `public`.
 #[TypeDirective(location = "FieldDefinition")]
 pub fn access(requires: String) {}
 

@@ -21,13 +21,13 @@ pub const ROWS_DEFAULT: i32 = 100;
 /// Rows of a report at most: a day each of a year. No plan has fewer.
 pub const ROWS_MAX: i32 = 366;
 
-/// Which way a list is sorted.
+/// The direction in which a list is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
 pub enum SortDirection {
-    /// From the least to the greatest.
+    /// Ascending: from the least to the greatest.
     #[default]
     Asc,
-    /// From the greatest to the least.
+    /// Descending: from the greatest to the least.
     Desc,
 }
 

@@ -111,7 +111,7 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(30);
 /// anything that is, so a stray `?` on a database error would be published.
 #[derive(Debug, Clone)]
 pub struct ApiError {
-    /// What is wrong, for programs.
+    /// The code of the error, for programs.
     pub code: ErrorCode,
     /// What is wrong, for people; never an internal.
     pub message: Cow<'static, str>,

@@ -4,25 +4,25 @@ use async_graphql::Enum;
 
 use crate::kernel::limits::LimitKind;
 
-/// One of the limits of a plan.
+/// A limit of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "LimitKind")]
 pub enum LimitKindValue {
-    /// Books that are kept, archived ones among them.
+    /// The number of books, archived ones included.
     Books,
-    /// Operations that run at a time, on each server.
+    /// The number of operations that run at the same time, on each server.
     ConcurrentOperations,
-    /// Background jobs that run at a time.
+    /// The number of background jobs that run at the same time.
     Jobs,
-    /// Fields of mutations a minute.
+    /// The number of mutations a minute: each field of a mutation counts.
     MutationsPerMinute,
-    /// Items of one page.
+    /// The number of items on one page.
     PageSize,
-    /// Points of query cost a minute.
+    /// The number of points of query cost a minute.
     PointsPerMinute,
-    /// Requests a minute, whatever they cost.
+    /// The number of requests a minute, whatever they cost.
     RequestsPerMinute,
-    /// Endpoints of webhooks.
+    /// The number of webhook endpoints.
     WebhookEndpoints,
     /// The share of the database while others want it too, relative to theirs.
     Weight,

@@ -17,7 +17,7 @@ use crate::tenant::orders::order::graphql::OrderNode;
 use crate::tenant::webhooks::deliveries::graphql::WebhookDeliveryNode;
 use crate::tenant::webhooks::endpoints::graphql::WebhookEndpointNode;
 
-/// Opens every object that has an id by it; an id of another tenant answers null, never an error.
+/// An object that `node` opens by its id. Not every object with an id is one: see the types that implement this.
 #[derive(Interface)]
 #[graphql(field(
     name = "id",

@@ -50,7 +50,7 @@ macro_rules! payload {
         $(#[$doc])*
         #[derive(async_graphql::SimpleObject)]
         pub struct $name {
-            /// Why nothing was done; empty on success.
+            /// The reasons why nothing was done; empty on success.
             user_errors: Vec<$error>,
         }
 
@@ -70,7 +70,7 @@ macro_rules! payload {
         pub struct $name {
             $(#[$field_doc])*
             $field: Option<$node>,
-            /// Why nothing was done; empty on success.
+            /// The reasons why nothing was done; empty on success.
             user_errors: Vec<$error>,
         }
 

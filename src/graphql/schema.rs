@@ -117,7 +117,7 @@ pub struct OrdersMutation(OrderMutation, CustomerMutation);
 #[derive(MergedObject, Default)]
 pub struct WebhooksMutation(WebhookEndpointMutation, WebhookDeliveryMutation);
 
-/// Looks on at a shop. An operation has one field; it is asked again whenever something has happened.
+/// Follows what happens in a shop. An operation has one field; it is answered again whenever something has happened.
 #[derive(MergedObject, Default)]
 pub struct Subscription(OrderSubscription, StockSubscription, ImportSubscription);
 
@@ -127,7 +127,7 @@ pub type TenantSchema = Schema<Query, Mutation, Streams<Subscription>>;
 /// The schema that answers the tenants' subscriptions.
 pub type WatchSchema = Schema<Subscription, EmptyMutation, EmptySubscription>;
 
-/// Reads the platform.
+/// Reads the platform's data.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Query")]
 pub struct PlatformQuery(
@@ -167,7 +167,8 @@ pub struct PlatformMutation(
     DeprecationMutation,
 );
 
-/// Looks on at the platform. An operation has one field; it is asked again for as long as something happens.
+/// Follows what happens on the platform. An operation has one field; it is answered again for as long as something
+/// happens.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Subscription")]
 pub struct PlatformSubscription(MigrationSubscription);
@@ -184,7 +185,8 @@ pub struct NodeQuery;
 
 #[Object]
 impl NodeQuery {
-    /// Any object by its id; null where the shop has none with it. Needs the permission that its type needs.
+    /// An object by its id, of any type that implements `Node`; null if the shop has none with this id. Needs the
+    /// permission that its type needs.
     #[graphql(directive = access::apply(signed_in()))]
     async fn node(&self, ctx: &Context<'_>, id: ID) -> ApiResult<Option<Node>> {
         let shop = Shop::of(ctx)?;

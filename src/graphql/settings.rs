@@ -9,32 +9,32 @@ use crate::kernel::settings::{Found, Held, Kind, Setting, Source};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Setting")]
 pub enum SettingName {
-    /// `api_keys.lifetime_days`: days within which a new API key must expire. Unset: a key expires within 366 days, or never.
+    /// Days within which a new API key must expire (`api_keys.lifetime_days`). Unset: within 366 days, or never.
     ApiKeysLifetimeDays,
-    /// `catalog.stock_low`: copies of a book below which the shop is told that few are left.
+    /// Copies of a book below which the shop is told that few are left (`catalog.stock_low`).
     CatalogStockLow,
-    /// `events.retention_days`: days for which the shop's events are kept for whoever catches up.
+    /// Days for which the shop's events are kept for whoever catches up (`events.retention_days`).
     EventsRetentionDays,
-    /// `idempotency.retention_hours`: hours for which answers to requests that may come again are kept.
+    /// Hours for which answers are kept for repeated requests (`idempotency.retention_hours`).
     IdempotencyRetentionHours,
-    /// `mail.reply_to`: where answers to the shop's mails go. Unset: where mails come from.
+    /// Address that answers to the shop's mails go to (`mail.reply_to`). Unset: the address that mails come from.
     MailReplyTo,
-    /// `orders.quantity_max`: the most copies of a book in a line of an order.
+    /// Largest number of copies of a book in a line of an order (`orders.quantity_max`).
     OrdersQuantityMax,
-    /// `orders.refund_days`: days after an order was handed over within which it can be paid back. Unset: whenever.
+    /// Days after an order was handed over within which it can be refunded (`orders.refund_days`). Unset: no end.
     OrdersRefundDays,
-    /// `payments.secret_key`: the secret key of the shop's own account at the provider of payments. Unset: payments go through
-    /// the platform's account.
+    /// Secret key of the shop's own account at the payment provider (`payments.secret_key`). Unset: payments go through the
+    /// platform's account.
     PaymentsSecretKey,
-    /// `sessions.idle_days`: days after which a log-in ends that is not used.
+    /// Days after which a log-in ends that is not used (`sessions.idle_days`).
     SessionsIdleDays,
-    /// `sessions.lifetime_days`: days after which a log-in ends, however often it is used.
+    /// Days after which a log-in ends, however often it is used (`sessions.lifetime_days`).
     SessionsLifetimeDays,
-    /// `webhooks.retention_days`: days for which deliveries of webhooks that have ended are kept.
+    /// Days for which deliveries of webhooks that have ended are kept (`webhooks.retention_days`).
     WebhooksRetentionDays,
 }
 
-/// What the values of a setting are.
+/// The type of a setting's values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum SettingType {
     /// An e-mail address, as a JSON string.
@@ -45,10 +45,11 @@ pub enum SettingType {
     Secret,
 }
 
-/// Where a setting's value comes from. The first one that has one counts.
+/// The source of a setting's value. The first source that has a value counts: the shop, the operators, the plan, the
+/// environment, the default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum SettingSource {
-    /// Nobody has set it.
+    /// The built-in value: nobody has set one.
     Default,
     /// The installation has set it, for all shops.
     Environment,
@@ -77,9 +78,9 @@ impl From<Source> for SettingSource {
 pub struct SettingFacts {
     /// The name.
     name: SettingName,
-    /// What it is for.
+    /// The purpose of the setting, for people.
     description: &'static str,
-    /// What its values are.
+    /// The type of its values.
     #[graphql(name = "type")]
     kind: SettingType,
     /// The smallest value, where values are numbers.
@@ -88,11 +89,11 @@ pub struct SettingFacts {
     maximum: Option<i64>,
     /// The value that counts; null where it is unset, and of secrets.
     value: Option<Json<Value>>,
-    /// Whether it has a value. Of secrets no more is told.
+    /// Tells whether it has a value. Of secrets no more is told.
     is_set: bool,
-    /// Where the value comes from.
+    /// The source of the value.
     source: SettingSource,
-    /// What it is where nobody has set it; null where it is unset then.
+    /// The value that counts if nobody has set one; null if it is unset then.
     default_value: Option<Json<Value>>,
 }
 

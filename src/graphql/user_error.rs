@@ -16,8 +16,8 @@ use crate::tenant::webhooks::WebhookErrorCode;
 /// A failure that the user can mend. Outages and defects go to the top-level `errors` instead.
 #[derive(Interface)]
 #[graphql(
-    field(name = "message", ty = "&String", desc = "What is wrong, for people."),
-    field(name = "path", ty = "&Option<Vec<String>>", desc = "Which argument or field of the input is wrong.")
+    field(name = "message", ty = "&String", desc = "The error in words, for people."),
+    field(name = "path", ty = "&Option<Vec<String>>", desc = "The path to the argument or field that is wrong.")
 )]
 pub enum UserError {
     /// In the catalogue.
@@ -32,19 +32,19 @@ pub enum UserError {
     Webhook(WebhookUserError),
 }
 
-/// Declares a domain's user error.
+/// Declares a domain's user error. The text is what the version is with it.
 macro_rules! user_error {
-    ($(#[$doc:meta])* $name:ident($code:ty)) => {
+    ($(#[$doc:meta])* $name:ident($code:ty), $version:literal) => {
         $(#[$doc])*
         #[derive(SimpleObject)]
         pub struct $name {
-            /// What is wrong, for programs.
+            /// The code of the error, for programs.
             code: $code,
-            /// What is wrong, for people.
+            /// The error in words, for people.
             message: String,
-            /// Which argument or field of the input is wrong.
+            /// The path to the argument or field that is wrong.
             path: Option<Vec<String>>,
-            /// With `VERSION_CONFLICT`: the version as it is now.
+            #[doc = $version]
             current_version: Option<i32>,
         }
 
@@ -62,38 +62,42 @@ macro_rules! user_error {
 }
 
 user_error!(
-    /// What is wrong with a request to the catalogue.
-    CatalogUserError(CatalogErrorCode)
+    /// An error of a request to the catalogue.
+    CatalogUserError(CatalogErrorCode),
+    "The version as it is now, with `VERSION_CONFLICT`."
 );
 user_error!(
-    /// What is wrong with a request about the shop's people.
-    IdentityUserError(IdentityErrorCode)
+    /// An error of a request about the shop's people.
+    IdentityUserError(IdentityErrorCode),
+    "The version as it is now, with `VERSION_CONFLICT`."
 );
 user_error!(
-    /// What is wrong with a request about settings.
-    SettingUserError(SettingErrorCode)
+    /// An error of a request about settings.
+    SettingUserError(SettingErrorCode),
+    "The version as it is now; null here, for settings have no versions."
 );
 user_error!(
-    /// What is wrong with a request about webhooks.
-    WebhookUserError(WebhookErrorCode)
+    /// An error of a request about webhooks.
+    WebhookUserError(WebhookErrorCode),
+    "The version as it is now, with `VERSION_CONFLICT`."
 );
 
-/// What is wrong with a request about orders.
+/// An error of a request about orders.
 #[derive(SimpleObject)]
 pub struct OrderUserError {
-    /// What is wrong, for programs.
+    /// The code of the error, for programs.
     code: OrderErrorCode,
-    /// What is wrong, for people.
+    /// The error in words, for people.
     message: String,
-    /// Which argument or field of the input is wrong.
+    /// The path to the argument or field that is wrong.
     path: Option<Vec<String>>,
-    /// With `VERSION_CONFLICT`: the version as it is now.
+    /// The version as it is now, with `VERSION_CONFLICT`.
     current_version: Option<i32>,
-    /// With `INSUFFICIENT_STOCK` and `BOOK_NOT_FOR_SALE`: the book, where it is not the input that names it.
+    /// The book, with `INSUFFICIENT_STOCK` and `BOOK_NOT_FOR_SALE`, if it is not the input that names it.
     book_id: Option<ID>,
-    /// With `INSUFFICIENT_STOCK`: how many copies are left.
+    /// The number of copies that are left, with `INSUFFICIENT_STOCK`.
     available: Option<i32>,
-    /// With `MOVE_NOT_ALLOWED`: what can be done with the order.
+    /// The moves that the order's status allows, with `MOVE_NOT_ALLOWED`.
     allowed_moves: Option<Vec<OrderMoveValue>>,
 }
 

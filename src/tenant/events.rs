@@ -86,7 +86,7 @@ pub struct OrderFacts {
 pub struct PaymentFacts {
     /// The order that it was for.
     pub order_id: String,
-    /// Why it failed.
+    /// The reason why the payment failed.
     pub reason: String,
 }
 

@@ -20,11 +20,11 @@ use crate::kernel::credential::Credential;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "AdminStatus")]
 pub enum AdminStatusValue {
-    /// Can log in.
+    /// The account can log in.
     Active,
-    /// Cannot log in, until enabled again.
+    /// The account cannot log in until it is enabled again.
     Disabled,
-    /// Has never accepted an invitation.
+    /// The account has never accepted an invitation.
     Invited,
 }
 
@@ -51,12 +51,12 @@ impl From<Admin> for AdminNode {
 /// An administrator of the platform. All may the same.
 #[Object(name = "Admin")]
 impl AdminNode {
-    /// The administrator's id: what the trail of acts calls the one who acts.
+    /// The administrator's id, by which the audit trail calls the one who acts.
     async fn id(&self) -> ID {
         ID(self.0.id.to_string())
     }
 
-    /// What the administrator logs in by.
+    /// The e-mail address that the administrator logs in by.
     async fn email(&self) -> &str {
         &self.0.email
     }
@@ -66,12 +66,12 @@ impl AdminNode {
         self.0.status().into()
     }
 
-    /// When the administrator was first invited.
+    /// The time when the administrator was first invited.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the account was last changed.
+    /// The time when the account was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
@@ -89,7 +89,7 @@ impl AdminViewer {
         Ok(service::admin_by_id(&AdminRequest::public(ctx)?.control, id).await?.map(AdminNode))
     }
 
-    /// What the trail of acts calls the caller.
+    /// The name by which the audit trail calls the caller.
     async fn name(&self) -> &str {
         &self.0.name
     }
@@ -107,7 +107,7 @@ impl AdminAccountQuery {
         Ok(AdminRequest::public(ctx)?.operator.clone().map(AdminViewer))
     }
 
-    /// All administrators in the order of their addresses, disabled ones too; there are at most 100.
+    /// Lists all administrators in the order of their addresses, disabled ones too; there are at most 100.
     #[graphql(directive = access::apply(signed_in()))]
     async fn admins(&self, ctx: &Context<'_>) -> ApiResult<Vec<AdminNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
@@ -115,21 +115,22 @@ impl AdminAccountQuery {
     }
 }
 
-/// Somebody who is to administer the platform, or has lost the password.
+/// A person who is to administer the platform, or has lost the password.
 #[derive(InputObject)]
 pub struct AdminInviteInput {
-    /// What the administrator logs in by.
+    /// The e-mail address that the administrator logs in by.
     email: String,
 }
 
-/// What `adminInvite` answers.
+/// The answer to `adminInvite`.
 #[derive(SimpleObject)]
 pub struct AdminInvitePayload {
     /// The invited administrator.
     admin: Option<AdminNode>,
-    /// What `invitationAccept` takes, once and within a day. It is never shown again: hand it over in confidence.
+    /// The token that `invitationAccept` takes, once and within a day. It is never shown again: hand it over in
+    /// confidence.
     invitation_token: Option<String>,
-    /// Why nothing was done; empty on success.
+    /// The reasons why nothing was done; empty on success.
     user_errors: Vec<ControlUserError>,
 }
 
@@ -147,7 +148,7 @@ impl AdminInvitePayload {
 }
 
 payload!(
-    /// What `adminDisable` answers.
+    /// The answer to `adminDisable`.
     AdminDisablePayload {
         /// The administrator as it is now.
         admin: AdminNode(Admin)
@@ -155,7 +156,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `adminEnable` answers.
+    /// The answer to `adminEnable`.
     AdminEnablePayload {
         /// The administrator as it is now.
         admin: AdminNode(Admin)
@@ -178,7 +179,7 @@ impl AdminAccountMutation {
         AdminInvitePayload::new(request.control.write(work).await)
     }
 
-    /// Shuts an administrator out, within a second everywhere: log-ins end, and invitations work no more.
+    /// Disables an administrator, within a second everywhere: log-ins end, and invitations work no more.
     #[graphql(directive = access::apply(signed_in()))]
     async fn admin_disable(&self, ctx: &Context<'_>, id: ID) -> ApiResult<AdminDisablePayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
@@ -187,7 +188,7 @@ impl AdminAccountMutation {
         AdminDisablePayload::new(request.control.write(work).await, &Actor::System)
     }
 
-    /// Lets a disabled administrator in again, by the password so far.
+    /// Enables a disabled administrator again, with the password so far.
     #[graphql(directive = access::apply(signed_in()))]
     async fn admin_enable(&self, ctx: &Context<'_>, id: ID) -> ApiResult<AdminEnablePayload> {
         let (request, operator) = AdminRequest::of(ctx)?;

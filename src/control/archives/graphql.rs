@@ -24,14 +24,14 @@ use crate::graphql::scalars::parse_id;
 use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;
 
-/// What an archive is for.
+/// The purpose of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum ArchivePurpose {
     /// The trail of a tenant who left, kept for years.
     Audit,
-    /// Somebody asked for it.
+    /// An export that was asked for.
     Export,
-    /// What is left of a tenant who left.
+    /// The data of a tenant who left.
     Offboarding,
 }
 
@@ -49,15 +49,15 @@ impl From<Purpose> for ArchivePurpose {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "ArchiveStatus")]
 pub enum ArchiveStatusValue {
-    /// Written, and found whole when it was read back.
+    /// The archive was written, and found whole when it was read back.
     Completed,
-    /// Its key is destroyed: nobody can read it any more.
+    /// The archive's key is destroyed: nobody can read it any more.
     Expired,
-    /// Given up.
+    /// The archive was given up.
     Failed,
-    /// Asked for.
+    /// The archive is asked for.
     Pending,
-    /// Being written.
+    /// The archive is being written.
     Running,
 }
 
@@ -73,18 +73,18 @@ impl From<ArchiveStatus> for ArchiveStatusValue {
     }
 }
 
-/// How much of a table an archive has.
+/// A table within an archive.
 #[derive(SimpleObject)]
 pub struct ArchiveTable {
     /// The table.
     name: String,
-    /// How many rows.
+    /// The number of rows.
     row_count: i64,
-    /// SHA-256 over its rows as the shop had them, in hexadecimal.
+    /// The SHA-256 over its rows as the shop had them, in hexadecimal.
     content_sha256: String,
 }
 
-/// All that a tenant has, in one sealed file.
+/// An archive: all that a tenant has, in one sealed file.
 pub struct ArchiveNode(pub Archive);
 
 impl From<Archive> for ArchiveNode {
@@ -93,7 +93,7 @@ impl From<Archive> for ArchiveNode {
     }
 }
 
-/// All that a tenant has, in one sealed file.
+/// An archive: all that a tenant has, in one sealed file.
 #[Object(name = "Archive")]
 impl ArchiveNode {
     /// The archive's id; ids are made in the order of time.
@@ -101,12 +101,12 @@ impl ArchiveNode {
         ID(self.0.id.to_string())
     }
 
-    /// What the tenant was called when it was asked for.
+    /// The tenant's slug when it was asked for.
     async fn tenant_slug(&self) -> &str {
         &self.0.slug
     }
 
-    /// What it is for.
+    /// The purpose of the archive.
     async fn purpose(&self) -> ArchivePurpose {
         self.0.purpose().into()
     }
@@ -116,7 +116,7 @@ impl ArchiveNode {
         self.0.status().into()
     }
 
-    /// Why it failed, or why the last try did.
+    /// The reason why it failed, or why the last try did.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
@@ -126,7 +126,7 @@ impl ArchiveNode {
         self.0.schema_version.as_deref()
     }
 
-    /// Bytes of the zip, as text: there may be more than an `Int` counts.
+    /// The bytes of the zip, as text: there may be more than an `Int` counts.
     async fn bytes(&self) -> Option<String> {
         self.0.bytes.map(|bytes| bytes.to_string())
     }
@@ -136,12 +136,12 @@ impl ArchiveNode {
         self.0.sha256.as_deref().map(hex)
     }
 
-    /// SHA-256 over what the shop's tables held: equal where two archives hold the same.
+    /// The SHA-256 over what the shop's tables held: equal if two archives hold the same.
     async fn content_sha256(&self) -> Option<String> {
         self.0.content_hash.as_deref().map(hex)
     }
 
-    /// What it holds, in the order in which tables are filled; empty before it is written.
+    /// The tables that it holds, in the order in which they are filled; empty before it is written.
     async fn tables(&self) -> Vec<ArchiveTable> {
         let manifest = self.0.manifest.clone().and_then(|manifest| serde_json::from_value::<Manifest>(manifest).ok());
         let tables = manifest.map(|manifest| manifest.tables).unwrap_or_default();
@@ -153,22 +153,22 @@ impl ArchiveNode {
         tables.into_iter().map(table).collect()
     }
 
-    /// Who asked for it.
+    /// The one who asked for the archive.
     async fn requested_by(&self) -> &str {
         &self.0.requested_by
     }
 
-    /// When it was asked for.
+    /// The time when the archive was asked for.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it was written, or given up.
+    /// The time when it was written, or given up.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }
 
-    /// Until when it is kept.
+    /// The time until which it is kept.
     async fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.expires_at
     }
@@ -204,12 +204,12 @@ impl ArchiveQuery {
         Ok(service::archive_by_id(&request.control, parse_id(&id)?).await?.map(ArchiveNode))
     }
 
-    /// Archives, the newest first.
+    /// Lists archives, the newest first.
     #[graphql(directive = access::apply(signed_in()))]
     async fn archives(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only those of this tenant: its slug. None where there is no such tenant.")] tenant: Option<
+        #[graphql(desc = "The slug of the tenant whose archives are listed; none if there is no such tenant.")] tenant: Option<
             String,
         >,
         #[graphql(desc = "Start after the item with this cursor.")] after: Option<String>,
@@ -236,7 +236,7 @@ impl ArchiveQuery {
 }
 
 payload!(
-    /// What `tenantExport` answers.
+    /// The answer to `tenantExport`.
     TenantExportPayload {
         /// The archive that is being made, or that is under way already.
         archive: ArchiveNode(Archive)
@@ -244,7 +244,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantRestore` answers.
+    /// The answer to `tenantRestore`.
     TenantRestorePayload {
         /// The job that restores.
         job: JobNode(JobRow)
@@ -258,7 +258,7 @@ pub struct ArchiveMutation;
 
 #[Object]
 impl ArchiveMutation {
-    /// Has an archive of a tenant made by a job. Its owners are mailed a link when it is there.
+    /// Starts a job that makes an archive of a tenant. Its owners are mailed a link when it is there.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_export(&self, ctx: &Context<'_>, slug: String) -> ApiResult<TenantExportPayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
@@ -269,15 +269,17 @@ impl ArchiveMutation {
         TenantExportPayload::new(result, &Actor::System)
     }
 
-    /// Has an archive restored as a new tenant, by a job. The slug may be that of the very tenant whose archive it is, once
-    /// that one is deleted.
+    /// Starts a job that restores an archive as a new tenant. The slug may be that of the very tenant whose archive it
+    /// is, once that one is deleted.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_restore(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The archive.")] archive: ID,
         #[graphql(desc = "The new tenant's name in addresses.")] slug: String,
-        #[graphql(desc = "Its name for people; the one in the archive where none is said.")] name: Option<String>,
+        #[graphql(desc = "The new tenant's name for people; the one in the archive if none is given.")] name: Option<
+            String,
+        >,
     ) -> ApiResult<TenantRestorePayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
         let what = (parse_id(&archive)?, slug.as_str(), name.as_deref());

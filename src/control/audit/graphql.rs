@@ -13,10 +13,10 @@ use crate::graphql::connection::{Connection, PageArgs, connection, decode_parts,
 use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::ids::base32_encode;
 
-/// What an operator did, or an administrator with an own account.
+/// An entry of the platform's audit trail: what an operator did.
 pub struct AuditEntryNode(AuditEntry);
 
-/// What an operator did, or an administrator with an own account.
+/// An entry of the platform's audit trail: what an operator did.
 #[Object(name = "AuditEntry")]
 impl AuditEntryNode {
     /// The entry's id; ids are made in the order of time.
@@ -24,38 +24,38 @@ impl AuditEntryNode {
         ID(format!("audit_{}", base32_encode(self.0.id)))
     }
 
-    /// When.
+    /// The time when it was done.
     async fn at(&self) -> DateTime<Utc> {
         self.0.at
     }
 
-    /// Who: the id of an administrator, `cli:` and the name of whoever had the platform's keys at hand, or
-    /// `platform` where nobody asked.
+    /// The operator: the id of an administrator, `cli:` and the name of whoever had the platform's keys at hand, or
+    /// `platform` if nobody asked.
     async fn operator(&self) -> &str {
         &self.0.operator
     }
 
-    /// What, as `tenant.suspend`.
+    /// The action, as `tenant.suspend`.
     async fn action(&self) -> &str {
         &self.0.action
     }
 
-    /// To whom: a tenant's slug, or an administrator's address.
+    /// The target: a tenant's slug, or an administrator's address.
     async fn target(&self) -> &str {
         &self.0.target
     }
 
-    /// With what: an object whose fields depend on the action.
+    /// The details, an object whose fields depend on the action.
     async fn details(&self) -> Json<&Value> {
         Json(&self.0.details)
     }
 
-    /// By which request; null at the command line.
+    /// The id of the request; null at the command line.
     async fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// From which address; null at the command line.
+    /// The network address of the request; null at the command line.
     async fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
     }
@@ -84,7 +84,7 @@ pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// What operators did, the newest first. Nothing of it can be changed or deleted.
+    /// The audit trail: what operators did, the newest first. Nothing of it can be changed or deleted.
     #[graphql(directive = access::apply(signed_in()))]
     async fn audit_log(
         &self,
@@ -94,7 +94,7 @@ impl AuditQuery {
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
         #[graphql(
-            desc = "Only what was done to this tenant or administrator: a slug, or an address as it was first typed."
+            desc = "The tenant or administrator that it was done to: a slug, or an address as it was first typed."
         )]
         target: Option<String>,
     ) -> ApiResult<Connection<AuditCursor, AuditEntryNode>> {

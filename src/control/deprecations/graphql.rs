@@ -28,17 +28,17 @@ pub struct DeprecationNode {
 /// A part of the tenants' API that goes away.
 #[Object(name = "Deprecation")]
 impl DeprecationNode {
-    /// Its schema coordinate: `Type.field`, `Type.field(argument:)`, `Input.field` or `Enum.VALUE`.
+    /// The part's schema coordinate: `Type.field`, `Type.field(argument:)`, `Input.field` or `Enum.VALUE`.
     async fn part(&self) -> &str {
         &self.part.coordinate
     }
 
-    /// What to use in its place.
+    /// The part to use in its place.
     async fn instead(&self) -> &str {
         &self.part.reason.instead
     }
 
-    /// When that was announced.
+    /// The day on which the deprecation was announced.
     async fn deprecated_on(&self) -> Date {
         Date(self.part.reason.deprecated_on)
     }
@@ -53,7 +53,7 @@ impl DeprecationNode {
         Date(self.part.reason.extendable_until())
     }
 
-    /// How many tenants have used it in the last 30 days.
+    /// The number of tenants that have used it in the last 30 days.
     async fn tenant_count(&self) -> i64 {
         self.tenants
     }
@@ -80,40 +80,40 @@ impl TenantDeprecatedUsageNode {
         Some(self.0.used.operation.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// What the program calls itself; null where it does not say, and `(other)` where there were too many to tell them apart.
+    /// The program's name; null if it gives none, and `(other)` if there were too many to tell them apart.
     async fn client_name(&self) -> Option<&str> {
         Some(self.0.used.client.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// By which credential: the id of an API key, or `session`, `identity_provider` or `operator`.
+    /// The credential that was used: the id of an API key, or `session`, `identity_provider` or `operator`.
     async fn credential(&self) -> &str {
         &self.0.used.credential
     }
 
-    /// How many operations, about.
+    /// The approximate number of operations.
     async fn operation_count(&self) -> i64 {
         self.0.used.count
     }
 
-    /// When the first of them was.
+    /// The time of the first of them.
     async fn first_used_at(&self) -> DateTime<Utc> {
         self.0.used.first_used_at
     }
 
-    /// When the last of them was.
+    /// The time of the last of them.
     async fn last_used_at(&self) -> DateTime<Utc> {
         self.0.used.last_used_at
     }
 }
 
-/// Which use is wanted. Fields that are given all apply.
+/// A filter of the use of deprecated parts. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct TenantDeprecatedUsageFilterInput {
-    /// That by the tenant with this slug.
+    /// The slug of the tenant.
     slug: Option<String>,
-    /// That of the part with this schema coordinate.
+    /// The part's schema coordinate.
     part: Option<String>,
-    /// That which went on then or later.
+    /// The start of the time range: use at or after this time.
     used_since: Option<DateTime<Utc>>,
 }
 
@@ -140,7 +140,7 @@ impl CursorType for UsageCursor {
     }
 }
 
-/// More time for a tenant and a part.
+/// An extension: more time for a tenant to use a part that goes away.
 #[derive(SimpleObject)]
 #[graphql(name = "DeprecationExtension")]
 pub struct ExtensionNode {
@@ -150,11 +150,11 @@ pub struct ExtensionNode {
     part: String,
     /// The first day, in UTC, on which it is gone for the tenant.
     until: Date,
-    /// Why.
+    /// The reason.
     reason: String,
-    /// Who gave it.
+    /// The operator who gave it.
     made_by: String,
-    /// When.
+    /// The time when it was given.
     made_at: DateTime<Utc>,
 }
 
@@ -171,7 +171,7 @@ pub struct TenantDeprecationQuery;
 
 #[Object]
 impl TenantDeprecationQuery {
-    /// All parts of the tenants' API that go away, in the order of their coordinates.
+    /// Lists the parts of the tenants' API that go away, in the order of their coordinates.
     #[graphql(directive = access::apply(signed_in()))]
     async fn deprecations(&self, ctx: &Context<'_>) -> ApiResult<Vec<DeprecationNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
@@ -184,8 +184,8 @@ impl TenantDeprecationQuery {
         Ok(request.services.deprecations.parts().iter().map(node).collect())
     }
 
-    /// What tenants' programs use of what goes away, in the order of tenants and parts. It is a minute old, and of tenants that
-    /// are closed as old as that.
+    /// Lists the use of deprecated parts by tenants' programs, in the order of tenants and parts. It is a minute old;
+    /// that of a closed tenant is as of its closing.
     #[graphql(directive = access::apply(signed_in()))]
     async fn deprecated_usage(
         &self,
@@ -194,7 +194,7 @@ impl TenantDeprecationQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which use to list.")] filter: Option<TenantDeprecatedUsageFilterInput>,
+        #[graphql(desc = "The use to list.")] filter: Option<TenantDeprecatedUsageFilterInput>,
     ) -> ApiResult<Connection<UsageCursor, TenantDeprecatedUsageNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<UsageCursor>()?.map(|cursor| cursor.0);
@@ -208,12 +208,12 @@ impl TenantDeprecationQuery {
         Ok(connection(page, EmptyFields, |usage| (place(&usage), TenantDeprecatedUsageNode(usage))))
     }
 
-    /// Which tenants were given more time, the first to end first; at most 1,000.
+    /// Lists the extensions that tenants were given, the first to end first; at most 1,000.
     #[graphql(directive = access::apply(signed_in()))]
     async fn deprecation_extensions(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Those of this tenant alone.")] slug: Option<String>,
+        #[graphql(desc = "The slug of the tenant whose extensions are listed.")] slug: Option<String>,
     ) -> ApiResult<Vec<ExtensionNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         let extensions = service::extension_list(&request.control, slug.as_deref().map(plain).as_deref()).await?;
@@ -235,7 +235,7 @@ impl From<String> for DeprecationExtensionRemoved {
 }
 
 payload!(
-    /// What `deprecationExtensionSet` answers.
+    /// The answer to `deprecationExtensionSet`.
     DeprecationExtensionSetPayload {
         /// The extension.
         extension: ExtensionNode(Extension)
@@ -243,9 +243,9 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `deprecationExtensionRemove` answers.
+    /// The answer to `deprecationExtensionRemove`.
     DeprecationExtensionRemovePayload {
-        /// What the tenant has no more time for.
+        /// The part that the tenant has no more time for.
         removed: DeprecationExtensionRemoved(String)
     },
     ControlUserError(ControlErrorCode)
@@ -267,7 +267,7 @@ impl DeprecationMutation {
         #[graphql(desc = "The part's schema coordinate.")] part: String,
         #[graphql(desc = "The first day, in UTC, on which it is gone for the tenant: up to 184 days after its own.")]
         until: Date,
-        #[graphql(desc = "Why, in 1 to 500 characters.")] reason: String,
+        #[graphql(desc = "The reason, in 1 to 500 characters.")] reason: String,
     ) -> ApiResult<DeprecationExtensionSetPayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
         let parts = request.services.deprecations.parts();

@@ -11,13 +11,14 @@ use crate::graphql::{AdminRequest, ApiResult};
 /// An object of a tenant's schema that is not what the migrations make.
 #[derive(SimpleObject)]
 pub struct SchemaDifference {
-    /// What it is: a relation, column, constraint, index, trigger, policy, view, function, type, grant or migration.
+    /// The kind of the object: relation, column, constraint, index, trigger, policy, view, function, type, grant or
+    /// migration.
     kind: String,
-    /// Its name within the schema, as `books.title`.
+    /// The object's name within the schema, as `books.title`.
     name: String,
-    /// What the migrations make of it; null where they make no such object.
+    /// The definition that the migrations make; null if they make no such object.
     expected: Option<String>,
-    /// What is there; null where it is missing.
+    /// The definition that is there; null if it is missing.
     found: Option<String>,
 }
 
@@ -33,7 +34,8 @@ pub struct DriftQuery;
 
 #[Object]
 impl DriftQuery {
-    /// Where a tenant's schema differs from what the migrations up to its version make; null where there is no tenant.
+    /// Lists the differences of a tenant's schema from what the migrations up to its version make; null if there is no
+    /// tenant.
     #[graphql(directive = access::apply(signed_in()), complexity = "500 + child_complexity")]
     async fn tenant_drift(&self, ctx: &Context<'_>, slug: String) -> ApiResult<Option<Vec<SchemaDifference>>> {
         let (request, _) = AdminRequest::of(ctx)?;

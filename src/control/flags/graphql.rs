@@ -32,7 +32,7 @@ impl FlagNode {
         self.0.flag.name()
     }
 
-    /// What it switches.
+    /// The feature that it switches.
     async fn description(&self) -> &'static str {
         self.0.flag.about()
     }
@@ -42,41 +42,42 @@ impl FlagNode {
         self.0.row.as_ref().map_or(0, |row| row.percent.into())
     }
 
-    /// Who sees to it that it goes; null where nobody has switched it yet.
+    /// The person who sees to its removal; null if nobody has switched it yet.
     async fn owner(&self) -> Option<&str> {
         self.0.row.as_ref().map(|row| row.owner.as_str())
     }
 
-    /// By when it is to go. Nothing is switched then: a flag that is left over is told of.
+    /// The day by which the flag is to be removed from the code. Nothing is switched then: a flag that is left over is
+    /// told of.
     async fn ends_on(&self) -> Option<Date> {
         self.0.row.as_ref().map(|row| Date(row.ends_on))
     }
 
-    /// Whether it should have gone.
+    /// Tells whether that day has passed.
     async fn is_overdue(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         Ok(self.0.is_overdue(AdminRequest::of(ctx)?.0.clock().now().date_naive()))
     }
 
-    /// Who has changed it last.
+    /// The operator who changed it last.
     async fn updated_by(&self) -> Option<&str> {
         self.0.row.as_ref().map(|row| row.updated_by.as_str())
     }
 
-    /// When.
+    /// The time when it was decided.
     async fn updated_at(&self) -> Option<DateTime<Utc>> {
         self.0.row.as_ref().map(|row| row.updated_at)
     }
 
-    /// What was decided for single tenants, by their slugs; the first 100. `tenantFlags` tells of any.
+    /// The decisions for single tenants, by their slugs; the first 100. `tenantFlags` tells of any.
     async fn exceptions(&self) -> Vec<FlagExceptionNode> {
         self.0.exceptions.iter().cloned().map(FlagExceptionNode).collect()
     }
 }
 
-/// What was decided of a flag for a tenant, whatever its share.
+/// A decision about a flag for one tenant, whatever its share.
 pub struct FlagExceptionNode(ExceptionRow);
 
-/// What was decided of a flag for a tenant, whatever its share.
+/// A decision about a flag for one tenant, whatever its share.
 #[Object(name = "FlagException")]
 impl FlagExceptionNode {
     /// The tenant's slug.
@@ -84,27 +85,27 @@ impl FlagExceptionNode {
         &self.0.tenant
     }
 
-    /// Whether it is on.
+    /// Tells whether the flag is on.
     async fn is_on(&self) -> bool {
         self.0.is_on
     }
 
-    /// Until when; null where there is no end. Then the share counts again.
+    /// The end of the decision, after which the share counts again; null if it has none.
     async fn ends_at(&self) -> Option<DateTime<Utc>> {
         self.0.ends_at
     }
 
-    /// Why.
+    /// The reason.
     async fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// Who has decided it.
+    /// The operator who decided it.
     async fn updated_by(&self) -> &str {
         &self.0.updated_by
     }
 
-    /// When.
+    /// The time when it was decided.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
@@ -124,12 +125,12 @@ impl TenantFlagNode {
         self.flag.name()
     }
 
-    /// Whether it is on.
+    /// Tells whether the flag is on.
     async fn is_on(&self) -> bool {
         self.decision.0
     }
 
-    /// Whether that was decided for the tenant; its share says so otherwise.
+    /// Tells whether that was decided for the tenant; otherwise the flag's share says so.
     async fn is_exception(&self) -> bool {
         self.decision.1 == Reason::Exception
     }
@@ -141,14 +142,14 @@ pub struct FlagQuery;
 
 #[Object]
 impl FlagQuery {
-    /// All flags of this release in the order of their names.
+    /// Lists the flags of this release, by name.
     #[graphql(directive = access::apply(signed_in()))]
     async fn flags(&self, ctx: &Context<'_>) -> ApiResult<Vec<FlagNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         Ok(service::flag_list(&request.control).await?.into_iter().map(FlagNode).collect())
     }
 
-    /// All flags of this release, as they are for a tenant; null where there is no such tenant.
+    /// Lists all flags of this release, as they are for a tenant; null if there is no such tenant.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_flags(&self, ctx: &Context<'_>, slug: String) -> ApiResult<Option<Vec<TenantFlagNode>>> {
         let (request, _) = AdminRequest::of(ctx)?;
@@ -160,30 +161,30 @@ impl FlagQuery {
     }
 }
 
-/// How far a flag is to be on. What is left out stays as it is.
+/// The share of tenants that a flag is on for. A field that is not given stays.
 #[derive(InputObject)]
 pub struct FlagUpdateInput {
     /// The percent of all tenants, 0 to 100. Who has it keeps it while the share grows.
     percent: Option<i32>,
-    /// Who sees to it that it goes. Needed the first time.
+    /// The person who sees to its removal. Needed the first time.
     owner: Option<String>,
-    /// By when it is to go. Needed the first time.
+    /// The day by which the flag is to be removed from the code. Needed the first time.
     ends_on: Option<Date>,
 }
 
-/// What is decided of a flag for a tenant.
+/// A decision about a flag for a tenant.
 #[derive(InputObject)]
 pub struct TenantFlagSetInput {
-    /// Whether it is on.
+    /// Tells whether the flag is on.
     is_on: bool,
-    /// Until when; without an end where it is left out.
+    /// The end of the decision; it has none if it is left out.
     ends_at: Option<DateTime<Utc>>,
-    /// Why, for the operators.
+    /// The reason, for the operators.
     reason: String,
 }
 
 payload!(
-    /// What `flagUpdate` answers.
+    /// The answer to `flagUpdate`.
     FlagUpdatePayload {
         /// The flag as it is now.
         flag: FlagNode(FlagState)
@@ -191,7 +192,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantFlagSet` answers.
+    /// The answer to `tenantFlagSet`.
     TenantFlagSetPayload {
         /// The flag as it is now.
         flag: FlagNode(FlagState)
@@ -199,7 +200,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantFlagRemove` answers.
+    /// The answer to `tenantFlagRemove`.
     TenantFlagRemovePayload {
         /// The flag as it is now.
         flag: FlagNode(FlagState)
@@ -251,7 +252,7 @@ impl FlagMutation {
         TenantFlagSetPayload::new(set, &Actor::System)
     }
 
-    /// Has a flag's share count again for a tenant.
+    /// Removes the decision about a flag for a tenant: the flag's share counts again.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_flag_remove(
         &self,

@@ -7,15 +7,15 @@ use super::{Check, Phase};
 use crate::graphql::access::{access, signed_in};
 use crate::graphql::{AdminRequest, ApiError, ApiResult, ErrorCode};
 
-/// What a process is at.
+/// The phase of a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "HealthPhase")]
 pub enum HealthPhaseValue {
-    /// It works, or would.
+    /// The process works, or would.
     Running,
-    /// It has not found out yet what it can do.
+    /// The process has not found out yet what it can do.
     Starting,
-    /// It was told to stop, and gets no new work.
+    /// The process was told to stop, and gets no new work.
     Stopping,
 }
 
@@ -29,18 +29,18 @@ impl From<Phase> for HealthPhaseValue {
     }
 }
 
-/// What was found about one thing that the server needs or uses.
+/// A check of one thing that the server needs or uses.
 #[derive(SimpleObject)]
 pub struct HealthCheck {
-    /// What was looked at: `database`, `migrations`, `redis`.
+    /// The name of the thing: `database`, `migrations`, `redis`.
     name: &'static str,
-    /// Whether it is as it should be.
+    /// Tells whether it is as it should be.
     is_ok: bool,
-    /// Whether the server is not ready without it.
+    /// Tells whether the server cannot be ready without it.
     is_required: bool,
-    /// How long it took to find out, in milliseconds.
+    /// The duration of the check, in milliseconds.
     duration_ms: f64,
-    /// What was found.
+    /// The finding, in words.
     message: String,
 }
 
@@ -59,15 +59,15 @@ impl From<&Check> for HealthCheck {
 /// The health of the server that answers: each replica has its own.
 #[derive(SimpleObject)]
 pub struct Health {
-    /// Whether it takes requests: what `/health/ready` says.
+    /// Tells whether it takes requests, as `/health/ready` does.
     is_ready: bool,
-    /// What it is at.
+    /// The phase of the process.
     phase: HealthPhaseValue,
     /// The release that it runs.
     version: &'static str,
-    /// When it looked last. It looks at intervals, however often it is asked.
+    /// The time when it looked last. It looks at intervals, however often it is asked.
     looked_at: DateTime<Utc>,
-    /// What it found.
+    /// The checks that it made.
     checks: Vec<HealthCheck>,
 }
 

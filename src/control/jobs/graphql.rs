@@ -21,19 +21,19 @@ use crate::kernel::actor::Actor;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "JobState")]
 pub enum JobStateValue {
-    /// May be claimed by a worker.
+    /// The job may be claimed by a worker.
     Available,
-    /// Called off, or a dead letter that was put away.
+    /// The job was called off, or is a dead letter that was put away.
     Cancelled,
-    /// Done.
+    /// The job is done.
     Completed,
     /// A dead letter: given up after its last attempt.
     Discarded,
-    /// Failed, and waits to be tried again.
+    /// The job failed, and waits to be tried again.
     Retryable,
-    /// Claimed by a worker.
+    /// The job is claimed by a worker.
     Running,
-    /// Waits for its time.
+    /// The job waits for its time.
     Scheduled,
 }
 
@@ -65,7 +65,7 @@ impl From<JobStateValue> for JobState {
     }
 }
 
-/// Work that is done later. What it is done with is not shown: it may hold personal data.
+/// A job: work that is done in the background. Its payload is not shown, for it may hold personal data.
 pub struct JobNode(JobRow);
 
 impl From<JobRow> for JobNode {
@@ -74,18 +74,18 @@ impl From<JobRow> for JobNode {
     }
 }
 
-/// Why an attempt failed.
+/// An error of an attempt.
 #[derive(SimpleObject)]
 pub struct JobError {
-    /// When.
+    /// The time when the attempt failed.
     at: DateTime<Utc>,
-    /// Which attempt it was.
+    /// The number of the attempt.
     attempt: i32,
-    /// What went wrong.
+    /// The error in words.
     message: String,
 }
 
-/// Work that is done later. What it is done with is not shown: it may hold personal data.
+/// A job: work that is done in the background. Its payload is not shown, for it may hold personal data.
 #[Object(name = "Job")]
 impl JobNode {
     /// The job's id; ids are made in the order of time.
@@ -98,7 +98,7 @@ impl JobNode {
         self.0.tenant.as_deref()
     }
 
-    /// What is to be done, as `mail.invitation`.
+    /// The kind of work, as `mail.invitation`.
     async fn kind(&self) -> &str {
         &self.0.kind
     }
@@ -108,47 +108,47 @@ impl JobNode {
         self.0.state().into()
     }
 
-    /// From 1, the most urgent, to 4.
+    /// The priority, from 1, the most urgent, to 4.
     async fn priority(&self) -> i32 {
         self.0.priority.into()
     }
 
-    /// Attempts so far.
+    /// The number of attempts so far.
     async fn attempt(&self) -> i32 {
         self.0.attempt.into()
     }
 
-    /// After so many failed attempts the job is a dead letter.
+    /// The number of failed attempts after which the job is a dead letter.
     async fn attempts_max(&self) -> i32 {
         self.0.attempts_max.into()
     }
 
-    /// When it was enqueued.
+    /// The time when the job was enqueued.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it is or was to be done.
+    /// The time when it is or was to be done.
     async fn scheduled_at(&self) -> DateTime<Utc> {
         self.0.scheduled_at
     }
 
-    /// When the last attempt began.
+    /// The time when the last attempt began.
     async fn attempted_at(&self) -> Option<DateTime<Utc>> {
         self.0.attempted_at
     }
 
-    /// Which worker made the last attempt.
+    /// The worker that made the last attempt.
     async fn attempted_by(&self) -> Option<&str> {
         self.0.attempted_by.as_deref()
     }
 
-    /// When it ended.
+    /// The time when the job ended.
     async fn finalized_at(&self) -> Option<DateTime<Utc>> {
         self.0.finalized_at
     }
 
-    /// Why attempts failed: the last ten, the oldest first.
+    /// The errors of failed attempts: the last ten, the oldest first.
     async fn errors(&self) -> Vec<JobError> {
         let errors = self.0.errors.as_array().map(Vec::as_slice).unwrap_or_default();
         let error = |error: &serde_json::Value| {
@@ -162,25 +162,25 @@ impl JobNode {
     }
 }
 
-/// Which jobs.
+/// A filter of jobs. Fields that are given all apply.
 #[derive(InputObject, Default)]
 #[graphql(name = "JobFilter")]
 pub struct JobFilterInput {
-    /// Of this tenant: its slug.
+    /// The slug of the tenant whose jobs they are.
     tenant: Option<String>,
-    /// Of this kind.
+    /// The kind of the jobs.
     kind: Option<String>,
-    /// In this state.
+    /// The state of the jobs.
     state: Option<JobStateValue>,
 }
 
-/// Which dead letters; all where nothing is said.
+/// A filter of dead letters. Fields that are given all apply; all dead letters if none is.
 #[derive(InputObject, Default)]
 #[graphql(name = "DeadJobFilter")]
 pub struct DeadJobFilterInput {
-    /// Of this tenant: its slug.
+    /// The slug of the tenant whose jobs they are.
     tenant: Option<String>,
-    /// Of this kind.
+    /// The kind of the jobs.
     kind: Option<String>,
 }
 
@@ -196,24 +196,24 @@ impl From<DeadJobFilterInput> for JobFilter {
     }
 }
 
-/// How many jobs of a kind are in a state.
+/// The number of jobs of a kind in a state.
 #[derive(SimpleObject)]
 pub struct JobCount {
     /// The kind.
     kind: String,
     /// The state.
     state: JobStateValue,
-    /// How many.
+    /// The number of jobs.
     count: i64,
 }
 
-/// What the queue holds.
+/// The numbers of jobs in the queue.
 pub struct JobStatsNode(JobStats);
 
-/// What the queue holds.
+/// The numbers of jobs in the queue.
 #[Object(name = "JobStats")]
 impl JobStatsNode {
-    /// How many jobs of each kind are in each state; those that have ended, until they are deleted.
+    /// The numbers of jobs of each kind in each state; those that have ended count until they are deleted.
     async fn counts(&self) -> Vec<JobCount> {
         let counts = self.0.counts.iter().filter_map(|count| {
             let state: JobState = count.state.parse().ok()?;
@@ -222,12 +222,12 @@ impl JobStatsNode {
         counts.collect()
     }
 
-    /// Since when the oldest job that may be claimed waits; null where none does.
+    /// The time since which the oldest job that may be claimed waits; null if none does.
     async fn oldest_due_at(&self) -> Option<DateTime<Utc>> {
         self.0.oldest_due_at
     }
 
-    /// For how many seconds the oldest job that may be claimed has waited; null where none does.
+    /// The seconds for which the oldest job that may be claimed has waited; null if none does.
     async fn oldest_due_seconds(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         let now = AdminRequest::public(ctx)?.clock().now();
         Ok(self.0.oldest_due_at.map(|at| (now - at).num_seconds().max(0)))
@@ -273,7 +273,7 @@ impl JobQuery {
         Ok(service::job_by_id(&request.control, parse_id(&id)?).await?.map(JobNode))
     }
 
-    /// Jobs, the newest first.
+    /// Lists jobs, the newest first.
     #[graphql(directive = access::apply(signed_in()))]
     async fn jobs(
         &self,
@@ -282,12 +282,12 @@ impl JobQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which jobs; all where it is absent.")] filter: Option<JobFilterInput>,
+        #[graphql(desc = "The jobs to list; all if it is absent.")] filter: Option<JobFilterInput>,
     ) -> ApiResult<Jobs> {
         list(ctx, filter.unwrap_or_default().into(), PageArgs::new(after, before, first, last)).await
     }
 
-    /// Dead letters, the newest first: jobs that were given up after their last attempt.
+    /// Lists dead letters, the newest first: jobs that were given up after their last attempt.
     #[graphql(directive = access::apply(signed_in()))]
     async fn dead_jobs(
         &self,
@@ -296,27 +296,27 @@ impl JobQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which dead letters; all where it is absent.")] filter: Option<DeadJobFilterInput>,
+        #[graphql(desc = "The dead letters to list; all if it is absent.")] filter: Option<DeadJobFilterInput>,
     ) -> ApiResult<Jobs> {
         list(ctx, filter.unwrap_or_default().into(), PageArgs::new(after, before, first, last)).await
     }
 
-    /// What the queue holds; counted when it is asked for. Null where there is no such tenant.
+    /// Counts the jobs in the queue when it is asked. Null if there is no such tenant.
     #[graphql(directive = access::apply(signed_in()))]
     async fn job_stats(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only the jobs of this tenant: its slug.")] tenant: Option<String>,
+        #[graphql(desc = "The slug of the tenant whose jobs are counted.")] tenant: Option<String>,
     ) -> ApiResult<Option<JobStatsNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         Ok(service::job_stats(&request.control, tenant).await?.map(JobStatsNode))
     }
 }
 
-/// How many jobs were changed.
+/// The number of jobs that were changed.
 #[derive(SimpleObject)]
 pub struct JobsChanged {
-    /// How many; where it is 10,000 there may be more.
+    /// The number of jobs; if it is 10,000 there may be more.
     count: i32,
 }
 
@@ -327,7 +327,7 @@ impl From<usize> for JobsChanged {
 }
 
 payload!(
-    /// What `jobReplay` answers.
+    /// The answer to `jobReplay`.
     JobReplayPayload {
         /// The job as it is now.
         job: JobNode(JobRow)
@@ -335,7 +335,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `jobDiscard` answers.
+    /// The answer to `jobDiscard`.
     JobDiscardPayload {
         /// The job as it is now.
         job: JobNode(JobRow)
@@ -343,7 +343,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `jobCancel` answers.
+    /// The answer to `jobCancel`.
     JobCancelPayload {
         /// The job as it is now.
         job: JobNode(JobRow)
@@ -351,17 +351,17 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `jobsReplay` answers.
+    /// The answer to `jobsReplay`.
     JobsReplayPayload {
-        /// How many jobs were replayed.
+        /// The number of jobs that were replayed.
         jobs: JobsChanged(usize)
     },
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `jobsDiscard` answers.
+    /// The answer to `jobsDiscard`.
     JobsDiscardPayload {
-        /// How many dead letters were put away.
+        /// The number of dead letters that were put away.
         jobs: JobsChanged(usize)
     },
     ControlUserError(ControlErrorCode)
@@ -392,7 +392,7 @@ impl JobMutation {
     async fn jobs_replay(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which dead letters; `{}` means all.")] filter: DeadJobFilterInput,
+        #[graphql(desc = "The dead letters; `{}` means all.")] filter: DeadJobFilterInput,
     ) -> ApiResult<JobsReplayPayload> {
         JobsReplayPayload::new(desk(ctx)?.jobs_replay(filter.into()).await, &Actor::System)
     }
@@ -409,7 +409,7 @@ impl JobMutation {
     async fn jobs_discard(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which dead letters; `{}` means all.")] filter: DeadJobFilterInput,
+        #[graphql(desc = "The dead letters; `{}` means all.")] filter: DeadJobFilterInput,
     ) -> ApiResult<JobsDiscardPayload> {
         JobsDiscardPayload::new(desk(ctx)?.jobs_discard(filter.into()).await, &Actor::System)
     }

@@ -21,25 +21,25 @@ use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;
 use crate::kernel::ids::MigrationRunId;
 
-/// Which way a run goes.
+/// The direction of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum MigrationDirection {
-    /// Back to where another run came from.
+    /// Down: back to where another run came from.
     Down,
-    /// To a newer version.
+    /// Up: to a newer version.
     Up,
 }
 
 /// The state of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum MigrationRunStatus {
-    /// Ended by an operator with steps left.
+    /// The run was ended by an operator with steps left.
     Abandoned,
-    /// Every step has ended, be it by failing.
+    /// The run's steps have all ended, be it by failing.
     Completed,
-    /// Nothing is done before an operator says so.
+    /// The run waits for an operator to resume it.
     Paused,
-    /// Its steps are done, as soon as somebody leads it.
+    /// The run goes on as soon as a process leads it.
     Running,
 }
 
@@ -54,38 +54,38 @@ impl From<RunStatus> for MigrationRunStatus {
     }
 }
 
-/// How far a run is.
+/// The progress of a run.
 pub struct MigrationProgress(Progress);
 
-/// How far a run is.
+/// The progress of a run.
 #[Object]
 impl MigrationProgress {
-    /// Schemas in all; those that appear meanwhile join at the end.
+    /// The number of schemas in all; those that appear meanwhile join at the end.
     async fn total_count(&self) -> i64 {
         self.0.total
     }
 
-    /// Schemas that are where they are meant to be.
+    /// The number of schemas that are where they are meant to be.
     async fn completed_count(&self) -> i64 {
         self.0.completed
     }
 
-    /// Schemas that keep their version: their step was given up.
+    /// The number of schemas that keep their version because their step was given up.
     async fn failed_count(&self) -> i64 {
         self.0.failed
     }
 
-    /// Schemas that were passed over: gone, or waiting for a backfill, which a later run finds done.
+    /// The number of schemas that were passed over: gone, or waiting for a backfill, which a later run finds done.
     async fn skipped_count(&self) -> i64 {
         self.0.skipped
     }
 
-    /// Schemas that are still to be done.
+    /// The number of schemas that are still to be done.
     async fn pending_count(&self) -> i64 {
         self.0.pending
     }
 
-    /// Of these, those that were tried before; most are in use by somebody.
+    /// The number of these that were tried before; most are in use by somebody.
     async fn retrying_count(&self) -> i64 {
         self.0.retrying
     }
@@ -100,12 +100,12 @@ impl MigrationProgress {
         self.0.wave_last
     }
 
-    /// Schemas that were ended in each second of the last minute.
+    /// The number of schemas done each second, in the last minute.
     async fn rate_per_second(&self) -> f64 {
         self.0.rate
     }
 
-    /// How many seconds the rest takes at this rate; null where nothing moves.
+    /// The seconds that the rest takes at this rate; null if nothing moves.
     async fn eta_seconds(&self) -> Option<f64> {
         self.0.eta_seconds()
     }
@@ -122,7 +122,7 @@ impl MigrationFailureNode {
         self.0.slug.as_deref()
     }
 
-    /// In which wave.
+    /// The wave that the step belongs to.
     async fn wave(&self) -> i32 {
         self.0.wave
     }
@@ -137,17 +137,17 @@ impl MigrationFailureNode {
         &self.0.to_version
     }
 
-    /// How often it was tried.
+    /// The number of attempts.
     async fn attempt_count(&self) -> i32 {
         self.0.attempts.into()
     }
 
-    /// What went wrong at last.
+    /// The last error in words.
     async fn message(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
 
-    /// When it was given up.
+    /// The time when the step was given up.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }
@@ -170,7 +170,7 @@ impl MigrationRunNode {
         ID(self.0.id.to_string())
     }
 
-    /// Which way it goes.
+    /// The direction of the run.
     async fn direction(&self) -> MigrationDirection {
         match self.0.direction() {
             Direction::Up => MigrationDirection::Up,
@@ -188,7 +188,7 @@ impl MigrationRunNode {
         self.0.status().into()
     }
 
-    /// Why it is paused or was abandoned.
+    /// The reason why it is paused or was abandoned.
     async fn pause_reason(&self) -> Option<&str> {
         self.0.pause_reason.as_deref()
     }
@@ -198,27 +198,27 @@ impl MigrationRunNode {
         self.0.reverts.map(|id| ID(MigrationRunId(id).to_string()))
     }
 
-    /// Who leads it; null where nobody does.
+    /// The process that leads it; null if none does.
     async fn leader(&self) -> Option<&str> {
         self.0.leader.as_deref()
     }
 
-    /// Who asked for it.
+    /// The one who asked for the run.
     async fn requested_by(&self) -> &str {
         &self.0.requested_by
     }
 
-    /// When it was asked for.
+    /// The time when the run was asked for.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it ended.
+    /// The time when the run ended.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }
 
-    /// How far it is; counted when it is asked for.
+    /// The progress of the run; counted when it is asked for.
     async fn progress(&self, ctx: &Context<'_>) -> ApiResult<MigrationProgress> {
         let (request, _) = AdminRequest::of(ctx)?;
         Ok(MigrationProgress(service::progress(&request.control, self.0.id).await?))
@@ -240,36 +240,36 @@ impl MigrationRunNode {
     }
 }
 
-/// Schemas that are at a version.
+/// The schemas that are at one version.
 #[derive(SimpleObject)]
 pub struct MigrationBehind {
     /// The version.
     version: String,
-    /// How many schemas of tenants.
+    /// The number of tenants' schemas.
     tenant_count: i64,
-    /// How many spare schemas.
+    /// The number of spare schemas.
     spare_count: i64,
 }
 
 /// A migration that a run would do.
 #[derive(SimpleObject)]
 pub struct PlannedMigration {
-    /// Its version.
+    /// The migration's version.
     version: String,
     /// The name of its folder.
     name: String,
-    /// Whether it runs in a transaction; an index that is built beside others' work does not.
+    /// Tells whether it runs in a transaction; an index that is built beside others' work does not.
     is_transactional: bool,
-    /// Whether it leaves something to be filled in by jobs.
+    /// Tells whether it leaves something to be filled in by jobs.
     has_backfill: bool,
     /// The version whose backfill it waits for.
     after_backfill: Option<String>,
 }
 
-/// What a run would do.
+/// A plan of what a run would do.
 pub struct MigrationPlanNode(Plan);
 
-/// What a run would do.
+/// A plan of what a run would do.
 #[Object(name = "MigrationPlan")]
 impl MigrationPlanNode {
     /// The version that schemas would be brought to.
@@ -277,7 +277,7 @@ impl MigrationPlanNode {
         &self.0.target
     }
 
-    /// Schemas that are behind, by version.
+    /// The schemas that are behind, by version.
     async fn behind(&self) -> Vec<MigrationBehind> {
         let behind = self.0.behind.iter().map(|behind| MigrationBehind {
             version: behind.version.clone(),
@@ -299,17 +299,17 @@ impl MigrationPlanNode {
         planned.collect()
     }
 
-    /// What migrations do and must not: a run is refused while there is any.
+    /// The rules that migrations break: a run is refused while there is any.
     async fn problems(&self) -> Vec<String> {
         self.0.problems.iter().map(ToString::to_string).collect()
     }
 
-    /// How many waves of tenants that makes at the usual size.
+    /// The number of waves of tenants at the usual size.
     async fn wave_count(&self) -> i64 {
         self.0.waves
     }
 
-    /// Backfills of earlier migrations that are not done.
+    /// The number of backfills of earlier migrations that are not done.
     async fn open_backfill_count(&self) -> i64 {
         self.0.backfills
     }
@@ -363,7 +363,7 @@ impl MigrationQuery {
         Ok(service::run_by_id(&request.control, parse_id(&id)?).await?.map(MigrationRunNode))
     }
 
-    /// Runs, the newest first.
+    /// Lists runs, the newest first.
     #[graphql(directive = access::apply(signed_in()))]
     async fn migration_runs(
         &self,
@@ -379,7 +379,7 @@ impl MigrationQuery {
         Ok(connection(page, EmptyFields, |run| (MigrationRunCursor(run.id.0), MigrationRunNode(run))))
     }
 
-    /// What a run would do; nothing is changed.
+    /// Tells what a run would do; nothing is changed.
     #[graphql(directive = access::apply(signed_in()))]
     async fn migration_plan(&self, ctx: &Context<'_>) -> ApiResult<Option<MigrationPlanNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
@@ -421,27 +421,28 @@ impl MigrationSubscription {
     }
 }
 
-/// How a run goes; what is absent is as usual.
+/// The options of a run. A field that is not given has its usual value.
 #[derive(InputObject)]
 pub struct MigrationRunStartInput {
-    /// Slugs of tenants who go first. Where one of them fails, the run pauses.
+    /// The slugs of tenants who go first. If one of them fails, the run pauses.
     #[graphql(default)]
     canaries: Vec<String>,
-    /// Schemas of a wave, 1 to 10,000; 500 by default.
+    /// The number of schemas in a wave, 1 to 10,000; 500 by default.
     wave_size: Option<i32>,
-    /// Schemas that are changed at once, 1 to 16; 4 by default.
+    /// The number of schemas that are changed at once, 1 to 16; 4 by default.
     concurrency: Option<i32>,
     /// The share of a wave's steps that may fail before the run pauses itself, 0 to 1; 0.05 by default. One always may,
     /// unless it is 0.
     error_rate_max: Option<f64>,
-    /// After so many attempts a step is given up, 1 to 100; 10 by default.
+    /// The number of attempts after which a step is given up, 1 to 100; 10 by default.
     attempts_max: Option<i32>,
-    /// How many milliseconds a step waits for a lock, 10 to 10,000; 200 by default. So long it may keep a shop waiting.
+    /// The milliseconds for which a step waits for a lock, 10 to 10,000; 200 by default. So long it may keep a shop
+    /// waiting.
     lock_timeout_ms: Option<i32>,
-    /// Whether the run pauses when spare schemas and canaries are done.
+    /// Pauses the run when spare schemas and canaries are done.
     #[graphql(default)]
     hold_after_canaries: bool,
-    /// Whether a paused run that is in the way is abandoned.
+    /// Abandons a paused run that is in the way.
     #[graphql(default)]
     supersede: bool,
 }
@@ -478,23 +479,23 @@ macro_rules! run_payload {
 }
 
 run_payload!(
-    /// What `migrationRunStart` answers.
+    /// The answer to `migrationRunStart`.
     MigrationRunStartPayload
 );
 run_payload!(
-    /// What `migrationRunPause` answers.
+    /// The answer to `migrationRunPause`.
     MigrationRunPausePayload
 );
 run_payload!(
-    /// What `migrationRunResume` answers.
+    /// The answer to `migrationRunResume`.
     MigrationRunResumePayload
 );
 run_payload!(
-    /// What `migrationRunRetry` answers.
+    /// The answer to `migrationRunRetry`.
     MigrationRunRetryPayload
 );
 run_payload!(
-    /// What `migrationRunRollback` answers.
+    /// The answer to `migrationRunRollback`.
     MigrationRunRollbackPayload
 );
 
@@ -537,20 +538,20 @@ impl MigrationMutation {
         MigrationRunStartPayload::new(result, &Actor::System)
     }
 
-    /// Has a run do no more steps before it is resumed. Those under way end.
+    /// Pauses a run: it does no more steps before it is resumed. Those under way end.
     #[graphql(directive = access::apply(signed_in()))]
     async fn migration_run_pause(
         &self,
         ctx: &Context<'_>,
         id: ID,
-        #[graphql(desc = "Why, for the operators.")] reason: String,
+        #[graphql(desc = "The reason, for the operators.")] reason: String,
     ) -> ApiResult<MigrationRunPausePayload> {
         let id = run_id(ctx, &id)?;
         let result = act(ctx, async |bridge| bridge.run_pause(Some(id), &reason).await).await?;
         MigrationRunPausePayload::new(result, &Actor::System)
     }
 
-    /// Has a paused run go on. What has failed in it stays failed.
+    /// Resumes a paused run. What has failed in it stays failed.
     #[graphql(directive = access::apply(signed_in()))]
     async fn migration_run_resume(&self, ctx: &Context<'_>, id: ID) -> ApiResult<MigrationRunResumePayload> {
         let id = run_id(ctx, &id)?;
@@ -558,7 +559,7 @@ impl MigrationMutation {
         MigrationRunResumePayload::new(result, &Actor::System)
     }
 
-    /// Has what has failed in a run tried again, be the run paused or completed.
+    /// Retries what has failed in a run, be the run paused or completed.
     #[graphql(directive = access::apply(signed_in()))]
     async fn migration_run_retry(&self, ctx: &Context<'_>, id: ID) -> ApiResult<MigrationRunRetryPayload> {
         let id = run_id(ctx, &id)?;

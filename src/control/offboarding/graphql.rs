@@ -17,11 +17,11 @@ use crate::graphql::payload::payload;
 use crate::graphql::{AdminRequest, ApiError, ApiResult};
 use crate::kernel::actor::Actor;
 
-/// How far an offboarding has come.
+/// The state of an offboarding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "OffboardingStatus")]
 pub enum OffboardingStatusValue {
-    /// Called off: the tenant is what it was before.
+    /// The offboarding was called off: the tenant is what it was before.
     Canceled,
     /// The tenant is gone, and the certificate says so.
     Completed,
@@ -29,7 +29,7 @@ pub enum OffboardingStatusValue {
     Deleting,
     /// The tenant is closed, and its archives are being written and read back.
     Exporting,
-    /// Archived, and waiting for the end of the grace period.
+    /// The tenant is archived, and waits for the end of the grace period.
     Waiting,
 }
 
@@ -57,7 +57,7 @@ impl From<OffboardingStatusValue> for OffboardingStatus {
     }
 }
 
-/// How a tenant leaves the platform.
+/// An offboarding: how a tenant leaves the platform.
 pub struct OffboardingNode(Offboarding);
 
 impl From<Offboarding> for OffboardingNode {
@@ -66,7 +66,7 @@ impl From<Offboarding> for OffboardingNode {
     }
 }
 
-/// How a tenant leaves the platform.
+/// An offboarding: how a tenant leaves the platform.
 #[Object(name = "Offboarding")]
 impl OffboardingNode {
     /// The offboarding's id.
@@ -74,7 +74,7 @@ impl OffboardingNode {
         ID(self.0.id.to_string())
     }
 
-    /// What the tenant was called when it was asked for.
+    /// The tenant's slug when it was asked for.
     async fn tenant_slug(&self) -> &str {
         &self.0.slug
     }
@@ -85,22 +85,22 @@ impl OffboardingNode {
         Ok(tenant_by_id(&request.control, self.0.tenant_id).await?.map(TenantNode))
     }
 
-    /// How far it has come.
+    /// The state of the offboarding.
     async fn status(&self) -> ApiResult<OffboardingStatusValue> {
         self.0.status().map(Into::into).ok_or_else(ApiError::internal)
     }
 
-    /// Why.
+    /// The reason for the offboarding.
     async fn reason(&self) -> &str {
         &self.0.reason
     }
 
-    /// Who asked for it: the id of an administrator, or `cli:` and a name.
+    /// The operator who asked for it: the id of an administrator, or `cli:` and a name.
     async fn requested_by(&self) -> &str {
         &self.0.requested_by
     }
 
-    /// When it was asked for.
+    /// The time when the offboarding was asked for.
     async fn requested_at(&self) -> DateTime<Utc> {
         self.0.requested_at
     }
@@ -120,32 +120,32 @@ impl OffboardingNode {
         ID(self.0.audit_archive_id.to_string())
     }
 
-    /// What failed last and has not been mended; the tenant is kept as it is until then.
+    /// The last error that has not been mended; the tenant is kept as it is until then.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
 
-    /// How often something has failed.
+    /// The number of failures.
     async fn failure_count(&self) -> i32 {
         self.0.failures
     }
 
-    /// When another archive is asked for in the stead of one that failed.
+    /// The time when another archive is asked for instead of one that failed.
     async fn retry_at(&self) -> Option<DateTime<Utc>> {
         self.0.retry_at
     }
 
-    /// When the tenant's keys were destroyed: from then on it cannot be called off.
+    /// The time when the tenant's keys were destroyed: from then on it cannot be called off.
     async fn keys_destroyed_at(&self) -> Option<DateTime<Utc>> {
         self.0.keys_destroyed_at
     }
 
-    /// How many tables are gone.
+    /// The number of tables that are gone.
     async fn tables_dropped_count(&self) -> i64 {
         self.0.tables_dropped.as_object().and_then(|tables| i64::try_from(tables.len()).ok()).unwrap_or(0)
     }
 
-    /// How many rows went with them.
+    /// The number of rows that went with the tables.
     async fn rows_dropped_count(&self) -> i64 {
         certificate::total(&self.0.tables_dropped)
     }
@@ -165,18 +165,18 @@ impl OffboardingNode {
         }))
     }
 
-    /// When it was completed or called off.
+    /// The time when it was completed or called off.
     async fn completed_at(&self) -> Option<DateTime<Utc>> {
         self.0.completed_at
     }
 
-    /// When it last went on.
+    /// The time of its last progress.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 }
 
-/// What was destroyed, signed.
+/// A certificate of deletion: what was destroyed, signed.
 #[derive(SimpleObject)]
 pub struct DeletionCertificate {
     /// The certificate itself: a JSON Web Signature in its compact form (RFC 7515).
@@ -184,7 +184,7 @@ pub struct DeletionCertificate {
     /// The public key that verifies it, as a JSON Web Key (RFC 7517). Compare it with the platform's published keys of that
     /// time.
     public_key: Json<Value>,
-    /// What is signed: what was destroyed, how much of it, when, on whose word, and what is not covered.
+    /// The statement that is signed: what was destroyed, how much of it, when, on whose word, and what is not covered.
     statement: Json<Value>,
 }
 
@@ -218,7 +218,7 @@ impl OffboardingQuery {
         Ok(service::offboarding_by_slug(&request.control, &slug).await?.map(OffboardingNode))
     }
 
-    /// Offboardings, the newest first.
+    /// Lists offboardings, the newest first.
     #[graphql(directive = access::apply(signed_in()))]
     async fn offboardings(
         &self,
@@ -227,7 +227,7 @@ impl OffboardingQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Only those that have come so far.")] status: Option<OffboardingStatusValue>,
+        #[graphql(desc = "The state of the offboardings.")] status: Option<OffboardingStatusValue>,
     ) -> ApiResult<Connection<OffboardingCursor, OffboardingNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<OffboardingCursor>()?.map(|cursor| cursor.0);
@@ -238,15 +238,15 @@ impl OffboardingQuery {
 }
 
 payload!(
-    /// What `tenantOffboard` answers.
+    /// The answer to `tenantOffboard`.
     TenantOffboardPayload {
-        /// How the tenant leaves.
+        /// The offboarding of the tenant.
         offboarding: OffboardingNode(Offboarding)
     },
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantOffboardCancel` answers.
+    /// The answer to `tenantOffboardCancel`.
     TenantOffboardCancelPayload {
         /// The offboarding that was called off.
         offboarding: OffboardingNode(Offboarding)
@@ -260,14 +260,14 @@ pub struct OffboardingMutation;
 
 #[Object]
 impl OffboardingMutation {
-    /// Takes leave of a tenant: closes it to its users, within a second everywhere, has it and its trail archived, and deletes it
-    /// after the grace period, keys first. Nothing is deleted before the archives were read back.
+    /// Offboards a tenant: closes it to its users, within a second everywhere, archives it and its audit trail, and
+    /// deletes it after the grace period, keys first. Nothing is deleted before the archives were read back.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_offboard(
         &self,
         ctx: &Context<'_>,
         slug: String,
-        #[graphql(desc = "Why, in 1 to 500 characters; the certificate has it.")] reason: String,
+        #[graphql(desc = "The reason, in 1 to 500 characters; the certificate has it.")] reason: String,
     ) -> ApiResult<TenantOffboardPayload> {
         let (request, operator) = AdminRequest::of(ctx)?;
         let (clock, grace) = (request.clock(), request.services.offboarding_grace);

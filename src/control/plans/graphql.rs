@@ -18,24 +18,24 @@ use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;
 use crate::kernel::limits::{LimitKind, Limits};
 
-/// What a tenant may use. Rates are of the tenant as a whole, over all servers.
+/// The limits of what a tenant may use. Rates are of the tenant as a whole, over all servers.
 #[derive(SimpleObject)]
 pub struct PlanLimits {
-    /// Books that are kept, archived ones among them.
+    /// The number of books, archived ones included.
     books: i32,
-    /// Operations that run at a time, on each server.
+    /// The number of operations that run at the same time, on each server.
     concurrent_operations: i32,
-    /// Background jobs that run at a time, over all workers.
+    /// The number of background jobs that run at the same time, over all workers.
     jobs: i32,
-    /// Fields of mutations a minute.
+    /// The number of mutations a minute: each field of a mutation counts.
     mutations_per_minute: i32,
-    /// Items of one page.
+    /// The number of items on one page.
     page_size: i32,
-    /// Points of query cost a minute.
+    /// The number of points of query cost a minute.
     points_per_minute: i32,
-    /// Requests a minute, whatever they cost.
+    /// The number of requests a minute, whatever they cost.
     requests_per_minute: i32,
-    /// Endpoints of webhooks.
+    /// The number of webhook endpoints.
     webhook_endpoints: i32,
     /// The share of the database while others want it too, relative to theirs.
     weight: i32,
@@ -57,7 +57,7 @@ impl From<Limits> for PlanLimits {
     }
 }
 
-/// What a tenant pays for.
+/// A plan that tenants pay for.
 pub struct PlanNode(Plan);
 
 impl From<Plan> for PlanNode {
@@ -66,7 +66,7 @@ impl From<Plan> for PlanNode {
     }
 }
 
-/// What a tenant pays for.
+/// A plan that tenants pay for.
 #[Object(name = "Plan")]
 impl PlanNode {
     /// The name for programs.
@@ -79,31 +79,31 @@ impl PlanNode {
         &self.0.name
     }
 
-    /// What it gives.
+    /// The limits of the plan.
     async fn limits(&self) -> PlanLimits {
         Limits::from(&self.0.limits).into()
     }
 
-    /// When it last changed.
+    /// The time when the plan was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 }
 
-/// What was agreed for a tenant in the place of its plan's limit.
+/// A limit that was agreed for a tenant in the place of its plan's.
 #[derive(SimpleObject)]
 pub struct LimitOverride {
     /// The limit.
     limit: Option<LimitKindValue>,
-    /// What it is until the end.
+    /// The limit until then.
     value: i32,
-    /// From when on it is the plan's again.
+    /// The time from which it is the plan's limit again.
     ends_at: DateTime<Utc>,
-    /// Why.
+    /// The reason.
     reason: String,
-    /// Who agreed to it.
+    /// The operator who agreed to it.
     made_by: String,
-    /// When.
+    /// The time when it was agreed.
     made_at: DateTime<Utc>,
 }
 
@@ -120,26 +120,26 @@ impl From<Override> for LimitOverride {
     }
 }
 
-/// What is to be changed of a plan; what is absent stays as it is.
+/// Changes of a plan. A field that is not given stays.
 #[derive(InputObject)]
 pub struct PlanUpdateInput {
     /// The name for people.
     name: Option<String>,
-    /// Books that are kept, 0 to 1,000,000,000.
+    /// The number of books, 0 to 1,000,000,000.
     books: Option<i32>,
-    /// Operations that run at a time, on each server, 1 to 10,000.
+    /// The number of operations that run at the same time, on each server, 1 to 10,000.
     concurrent_operations: Option<i32>,
-    /// Background jobs that run at a time, 1 to 1,000.
+    /// The number of background jobs that run at the same time, 1 to 1,000.
     jobs: Option<i32>,
-    /// Fields of mutations a minute, 1 to 60,000,000.
+    /// The number of mutations a minute, 1 to 60,000,000: each field of a mutation counts.
     mutations_per_minute: Option<i32>,
-    /// Items of one page, 20 to 100.
+    /// The number of items on one page, 20 to 100.
     page_size: Option<i32>,
-    /// Points of query cost a minute, 1 to 60,000,000.
+    /// The number of points of query cost a minute, 1 to 60,000,000.
     points_per_minute: Option<i32>,
-    /// Requests a minute, 1 to 60,000,000.
+    /// The number of requests a minute, 1 to 60,000,000.
     requests_per_minute: Option<i32>,
-    /// Endpoints of webhooks, 0 to 1,000.
+    /// The number of webhook endpoints, 0 to 1,000.
     webhook_endpoints: Option<i32>,
     /// The share of the database while others want it too, 1 to 100.
     weight: Option<i32>,
@@ -169,14 +169,15 @@ pub struct PlanQuery;
 
 #[Object]
 impl PlanQuery {
-    /// All plans, from the smallest to the largest.
+    /// Lists all plans, from the smallest to the largest.
     #[graphql(directive = access::apply(signed_in()))]
     async fn plans(&self, ctx: &Context<'_>) -> ApiResult<Vec<PlanNode>> {
         let (request, _) = AdminRequest::of(ctx)?;
         Ok(service::plan_list(&request.control).await?.into_iter().map(PlanNode).collect())
     }
 
-    /// What was agreed for a tenant beside its plan, be it in force or not any more; null where there is no such tenant.
+    /// Lists the limits that were agreed for a tenant beside its plan, be they in force or not any more; null if there
+    /// is no such tenant.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_limit_overrides(&self, ctx: &Context<'_>, slug: String) -> ApiResult<Option<Vec<LimitOverride>>> {
         let (request, _) = AdminRequest::of(ctx)?;
@@ -187,7 +188,7 @@ impl PlanQuery {
 }
 
 payload!(
-    /// What `planUpdate` answers.
+    /// The answer to `planUpdate`.
     PlanUpdatePayload {
         /// The plan as it is now.
         plan: PlanNode(Plan)
@@ -195,7 +196,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantPlanChange` answers.
+    /// The answer to `tenantPlanChange`.
     TenantPlanChangePayload {
         /// The tenant as it is now.
         tenant: TenantNode(Tenant)
@@ -203,15 +204,15 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantLimitOverride` answers.
+    /// The answer to `tenantLimitOverride`.
     TenantLimitOverridePayload {
-        /// What is agreed now.
+        /// The limit that is agreed now.
         limit_override: LimitOverride(Override)
     },
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantLimitClear` answers.
+    /// The answer to `tenantLimitClear`.
     TenantLimitClearPayload {
         /// The tenant, with its plan's limit again.
         tenant: TenantNode(Tenant)
@@ -260,9 +261,9 @@ impl PlanMutation {
         ctx: &Context<'_>,
         slug: String,
         #[graphql(desc = "The limit.")] limit: LimitKindValue,
-        #[graphql(desc = "What it is to be.")] value: i32,
-        #[graphql(desc = "From when on it is the plan's again.")] ends_at: DateTime<Utc>,
-        #[graphql(desc = "Why, for the operators.")] reason: String,
+        #[graphql(desc = "The new limit.")] value: i32,
+        #[graphql(desc = "The time from which it is the plan's limit again.")] ends_at: DateTime<Utc>,
+        #[graphql(desc = "The reason, for the operators.")] reason: String,
     ) -> ApiResult<TenantLimitOverridePayload> {
         let new = NewOverride { limit: limit.into(), value, ends_at, reason };
         TenantLimitOverridePayload::new(desk(ctx)?.limit_override(&slug, &new).await, &Actor::System)

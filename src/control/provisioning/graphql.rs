@@ -30,9 +30,9 @@ pub struct TenantProvisionInput {
 /// A part of provisioning that is done.
 #[derive(SimpleObject)]
 pub struct ProvisioningStep {
-    /// Which part.
+    /// The part.
     name: StepName,
-    /// How long it took, in milliseconds.
+    /// The duration, in milliseconds.
     milliseconds: f64,
 }
 
@@ -42,14 +42,14 @@ impl From<Step> for ProvisioningStep {
     }
 }
 
-/// What `tenantProvision` answers.
+/// The answer to `tenantProvision`.
 #[derive(SimpleObject)]
 pub struct TenantProvisionPayload {
     /// The new tenant, ready for use.
     tenant: Option<TenantNode>,
-    /// What was done, in the order of doing.
+    /// The steps that were done, in their order.
     steps: Vec<ProvisioningStep>,
-    /// Why nothing was done; empty on success.
+    /// The reasons why nothing was done; empty on success.
     user_errors: Vec<ControlUserError>,
 }
 

@@ -10,7 +10,7 @@ pub enum StepName {
     Spare,
     /// The tenant was entered into the registry, with keys of its own.
     Registry,
-    /// Role, schema and tables were made.
+    /// The role, the schema and the tables were made.
     Schema,
     /// The default roles and categories were written.
     DefaultData,
@@ -20,7 +20,7 @@ pub enum StepName {
     Mails,
     /// The act was noted in the trail, and operators are going to be told.
     Notification,
-    /// All of it was committed.
+    /// The transaction was committed: all of it is there.
     Commit,
     /// The server that made the tenant looked it up and read from its schema.
     Caches,
@@ -54,7 +54,7 @@ pub struct Step {
 }
 
 impl Step {
-    /// How long it took, in milliseconds.
+    /// The duration, in milliseconds.
     #[must_use]
     pub fn milliseconds(&self) -> f64 {
         self.took.as_secs_f64() * 1e3

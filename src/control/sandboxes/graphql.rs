@@ -13,7 +13,7 @@ use crate::graphql::{AdminRequest, ApiResult};
 use crate::kernel::actor::Actor;
 
 payload!(
-    /// What `tenantClone` answers.
+    /// The answer to `tenantClone`.
     TenantClonePayload {
         /// The copy, ready for use.
         tenant: TenantNode(Tenant)
@@ -35,7 +35,9 @@ impl SandboxMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "The tenant that is copied; it goes on working.")] slug: String,
         #[graphql(name = "as", desc = "The copy's name in addresses.")] copy: String,
-        #[graphql(desc = "Who is invited as the copy's owner; nobody can log in where none is given.")]
+        #[graphql(
+            desc = "The e-mail address that the copy's owner is invited by; nobody can log in if none is given."
+        )]
         owner_email: Option<String>,
     ) -> ApiResult<TenantClonePayload> {
         let (request, operator) = AdminRequest::of(ctx)?;

@@ -23,15 +23,15 @@ pub struct SettingNode(SettingFacts, RuledFacts);
 /// What operators are told of a setting.
 #[derive(SimpleObject)]
 pub struct RuledFacts {
-    /// Whether shops may change it themselves. Their own value goes before all others then.
+    /// Tells whether shops may change it themselves. Their own value goes before all others then.
     is_shops: bool,
-    /// Whether the shop has set it itself; never of a plan.
+    /// Tells whether the shop has set it itself; false for a plan.
     is_own: bool,
-    /// What operators have set for the plan or the tenant, whether it counts or not.
+    /// The value that operators have set for the plan or the tenant, whether it counts or not.
     ruled_value: Option<Json<Value>>,
-    /// Who has set that.
+    /// The operator who set that.
     ruled_by: Option<String>,
-    /// When.
+    /// The time when they set it.
     ruled_at: Option<DateTime<Utc>>,
 }
 
@@ -53,7 +53,7 @@ pub struct SettingQuery;
 
 #[Object]
 impl SettingQuery {
-    /// All settings in the order of their names, as they are for tenants of a plan who have set nothing.
+    /// Lists all settings by name, as they are for tenants of a plan who have set nothing.
     #[graphql(directive = access::apply(signed_in()))]
     async fn plan_settings(
         &self,
@@ -63,7 +63,7 @@ impl SettingQuery {
         list(ctx, &Target::Plan(plan)).await
     }
 
-    /// All settings in the order of their names, as they are for a tenant.
+    /// Lists all settings by name, as they are for a tenant.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_settings(&self, ctx: &Context<'_>, slug: String) -> ApiResult<Vec<SettingNode>> {
         list(ctx, &Target::Tenant(slug)).await
@@ -76,7 +76,7 @@ async fn list(ctx: &Context<'_>, target: &Target) -> ApiResult<Vec<SettingNode>>
 }
 
 payload!(
-    /// What `planSettingUpdate` answers.
+    /// The answer to `planSettingUpdate`.
     PlanSettingUpdatePayload {
         /// The setting as it is now.
         setting: SettingNode(SettingState)
@@ -84,7 +84,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `planSettingReset` answers.
+    /// The answer to `planSettingReset`.
     PlanSettingResetPayload {
         /// The setting as it is now.
         setting: SettingNode(SettingState)
@@ -92,7 +92,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantSettingUpdate` answers.
+    /// The answer to `tenantSettingUpdate`.
     TenantSettingUpdatePayload {
         /// The setting as it is now. A value of the shop's own still counts.
         setting: SettingNode(SettingState)
@@ -100,7 +100,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantSettingReset` answers.
+    /// The answer to `tenantSettingReset`.
     TenantSettingResetPayload {
         /// The setting as it is now.
         setting: SettingNode(SettingState)
@@ -120,20 +120,20 @@ impl SettingMutation {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The plan's code.")] plan: String,
-        #[graphql(desc = "Which one.")] name: SettingName,
+        #[graphql(desc = "The setting.")] name: SettingName,
         #[graphql(desc = "The value: a number or a string, as the setting's type says.")] value: Json<Value>,
     ) -> ApiResult<PlanSettingUpdatePayload> {
         let updated = desk(ctx)?.update(&Target::Plan(plan), Setting::from(name), &value).await;
         PlanSettingUpdatePayload::new(updated, &Actor::System)
     }
 
-    /// Takes back what is set for a plan.
+    /// Removes the value that is set for a plan.
     #[graphql(directive = access::apply(signed_in()))]
     async fn plan_setting_reset(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The plan's code.")] plan: String,
-        #[graphql(desc = "Which one.")] name: SettingName,
+        #[graphql(desc = "The setting.")] name: SettingName,
     ) -> ApiResult<PlanSettingResetPayload> {
         let reset = desk(ctx)?.reset(&Target::Plan(plan), Setting::from(name), false).await;
         PlanSettingResetPayload::new(reset, &Actor::System)
@@ -145,21 +145,21 @@ impl SettingMutation {
         &self,
         ctx: &Context<'_>,
         slug: String,
-        #[graphql(desc = "Which one.")] name: SettingName,
+        #[graphql(desc = "The setting.")] name: SettingName,
         #[graphql(desc = "The value: a number or a string, as the setting's type says.")] value: Json<Value>,
     ) -> ApiResult<TenantSettingUpdatePayload> {
         let updated = desk(ctx)?.update(&Target::Tenant(slug), Setting::from(name), &value).await;
         TenantSettingUpdatePayload::new(updated, &Actor::System)
     }
 
-    /// Takes back what operators have set for a tenant.
+    /// Removes the value that operators have set for a tenant.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_setting_reset(
         &self,
         ctx: &Context<'_>,
         slug: String,
-        #[graphql(desc = "Which one.")] name: SettingName,
-        #[graphql(desc = "Take back what the shop has set itself as well.", default)] takes_own: bool,
+        #[graphql(desc = "The setting.")] name: SettingName,
+        #[graphql(desc = "Removes the shop's own value as well.", default)] takes_own: bool,
     ) -> ApiResult<TenantSettingResetPayload> {
         let reset = desk(ctx)?.reset(&Target::Tenant(slug), Setting::from(name), takes_own).await;
         TenantSettingResetPayload::new(reset, &Actor::System)

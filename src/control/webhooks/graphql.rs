@@ -23,13 +23,13 @@ use crate::tenant::webhooks::deliveries::model::{Delivery, DeliveryFilter};
 use crate::tenant::webhooks::endpoints::graphql::{WebhookBreakerState, WebhookEndpointStatus};
 use crate::tenant::webhooks::endpoints::model::Endpoint;
 
-/// Where a tenant has events sent, as operators see it.
+/// A webhook endpoint of a tenant, as operators see it.
 pub struct TenantWebhookEndpointNode {
     endpoint: Endpoint,
     backlog: i64,
 }
 
-/// Where a tenant has events sent, as operators see it.
+/// A webhook endpoint of a tenant, as operators see it.
 #[Object(name = "TenantWebhookEndpoint")]
 impl TenantWebhookEndpointNode {
     /// The endpoint's id.
@@ -42,50 +42,50 @@ impl TenantWebhookEndpointNode {
         self.endpoint.host()
     }
 
-    /// Whether it gets events.
+    /// The status of the endpoint.
     async fn status(&self) -> WebhookEndpointStatus {
         self.endpoint.status().into()
     }
 
-    /// Why it is suspended or disabled.
+    /// The reason why it is suspended or disabled.
     async fn suspension_reason(&self) -> Option<&str> {
         self.endpoint.status_reason.as_deref()
     }
 
-    /// Since when it is what it is.
+    /// The time since which it has this status.
     async fn status_changed_at(&self) -> DateTime<Utc> {
         self.endpoint.status_at
     }
 
-    /// Whether anything is sent to it while it is active.
+    /// The state of its circuit breaker.
     async fn breaker_state(&self) -> WebhookBreakerState {
         self.endpoint.breaker().state.into()
     }
 
-    /// Failures in a row. Five open the breaker, ten suspend the endpoint.
+    /// The number of failures in a row. Five open the breaker, ten suspend the endpoint.
     async fn failure_count(&self) -> i32 {
         self.endpoint.failures.into()
     }
 
-    /// Until when nothing is sent: because the breaker is open, or because the endpoint asked for it.
+    /// The time until which nothing is sent, because the breaker is open or the endpoint asked for it.
     async fn rests_until(&self) -> Option<DateTime<Utc>> {
         self.endpoint.rests_until
     }
 
-    /// How many events wait for it; where it is 10,000 there may be more.
+    /// The number of events that wait for it; if it is 10,000 there may be more.
     async fn backlog_count(&self) -> i64 {
         self.backlog
     }
 }
 
-/// What an endpoint is like that is not well.
+/// The trouble that an endpoint is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum WebhookTroubleState {
-    /// It failed, has rested, and is probed by one delivery.
+    /// The endpoint failed, has rested, and is probed by one delivery.
     HalfOpen,
-    /// It failed too often, and rests.
+    /// The endpoint failed too often, and rests.
     Open,
-    /// Nothing is sent to it until somebody resumes it.
+    /// The endpoint is sent nothing until somebody resumes it.
     Suspended,
 }
 
@@ -105,7 +105,7 @@ impl WebhookTroubleNode {
         ID(self.0.endpoint.to_string())
     }
 
-    /// What it is like.
+    /// The trouble that it is in.
     async fn state(&self) -> WebhookTroubleState {
         match self.0.state.parse() {
             Ok(BreakerState::Open) => WebhookTroubleState::Open,
@@ -114,17 +114,17 @@ impl WebhookTroubleNode {
         }
     }
 
-    /// How many events waited for it when it was last looked at; where it is 10,000 there may be more.
+    /// The number of events that waited for it when it was last looked at; if it is 10,000 there may be more.
     async fn backlog_count(&self) -> i64 {
         self.0.backlog
     }
 
-    /// Since when it is not well.
+    /// The time since which it is not well.
     async fn since(&self) -> DateTime<Utc> {
         self.0.since
     }
 
-    /// When it was last looked at.
+    /// The time when it was last looked at.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
@@ -156,7 +156,8 @@ pub struct TenantWebhookQuery;
 
 #[Object]
 impl TenantWebhookQuery {
-    /// All endpoints of a tenant, the oldest first; a shop has at most 20. Null where there is no such tenant.
+    /// Lists all endpoints of a tenant, the oldest first; a shop has as many as its plan allows, at most 1,000. Null if
+    /// there is no such tenant.
     #[graphql(directive = access::apply(signed_in()))]
     async fn tenant_webhook_endpoints(
         &self,
@@ -172,8 +173,8 @@ impl TenantWebhookQuery {
         Ok(Some(endpoints.into_iter().map(node).collect()))
     }
 
-    /// Endpoints of all tenants that are not well, the newest first: they fail, or were suspended. What it tells is a moment
-    /// old.
+    /// Lists endpoints of all tenants that are not well, the newest first: they fail, or were suspended. What it tells
+    /// is a moment old.
     #[graphql(directive = access::apply(signed_in()))]
     async fn webhook_troubles(
         &self,
@@ -191,10 +192,10 @@ impl TenantWebhookQuery {
     }
 }
 
-/// How many there were.
+/// The number of endpoints or deliveries that were changed.
 #[derive(SimpleObject)]
 pub struct WebhooksChanged {
-    /// How many; of deliveries there may be more where it is 10,000.
+    /// The number of them; of deliveries there may be more if it is 10,000.
     count: i32,
 }
 
@@ -226,60 +227,60 @@ impl TenantWebhookDeliveryNode {
         ID(self.0.endpoint_id.to_string())
     }
 
-    /// What happened, as `order.placed`.
+    /// The type of the event, as `order.placed`.
     async fn event_type(&self) -> &str {
         &self.0.kind
     }
 
-    /// How far it has come.
+    /// The state of the delivery.
     async fn state(&self) -> WebhookDeliveryState {
         self.0.state().into()
     }
 }
 
-/// Which of a tenant's deliveries are sent once more.
+/// A choice of a tenant's deliveries to send once more. Fields that are given all apply.
 #[derive(InputObject)]
 pub struct TenantWebhooksReplayInput {
     /// The tenant.
     slug: String,
-    /// Those to this endpoint.
+    /// The endpoint of the deliveries.
     endpoint_id: ID,
-    /// Those that have come so far: `DEAD` or `DELIVERED`; both where it is not given.
+    /// The state of the deliveries: `DEAD` or `DELIVERED`; both if it is not given. `PENDING` is refused.
     state: Option<WebhookDeliveryState>,
-    /// Those of events of this type.
+    /// The type of the events.
     event_type: Option<String>,
-    /// Those that were made then or later.
+    /// The start of the time range: deliveries that were made at or after this time.
     from: Option<DateTime<Utc>>,
-    /// Those that were made before.
+    /// The end of the time range: deliveries that were made before this time.
     to: Option<DateTime<Utc>>,
 }
 
 payload!(
-    /// What `tenantWebhooksSuspend` answers.
+    /// The answer to `tenantWebhooksSuspend`.
     TenantWebhooksSuspendPayload {
-        /// How many endpoints were suspended.
+        /// The number of endpoints that were suspended.
         endpoints: WebhooksChanged(usize)
     },
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantWebhooksResume` answers.
+    /// The answer to `tenantWebhooksResume`.
     TenantWebhooksResumePayload {
-        /// How many endpoints were resumed.
+        /// The number of endpoints that were resumed.
         endpoints: WebhooksChanged(usize)
     },
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantWebhooksReplay` answers.
+    /// The answer to `tenantWebhooksReplay`.
     TenantWebhooksReplayPayload {
-        /// How many deliveries are sent once more.
+        /// The number of deliveries that are sent once more.
         deliveries: WebhooksChanged(usize)
     },
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tenantWebhookDeliveryReplay` answers.
+    /// The answer to `tenantWebhookDeliveryReplay`.
     TenantWebhookDeliveryReplayPayload {
         /// The delivery as it is now.
         delivery: TenantWebhookDeliveryNode(Delivery)
@@ -307,7 +308,7 @@ impl TenantWebhookMutation {
         &self,
         ctx: &Context<'_>,
         slug: String,
-        #[graphql(desc = "Why, in 1 to 500 characters; the shop is shown it.")] reason: String,
+        #[graphql(desc = "The reason, in 1 to 500 characters; the shop is shown it.")] reason: String,
     ) -> ApiResult<TenantWebhooksSuspendPayload> {
         TenantWebhooksSuspendPayload::new(desk(ctx)?.suspend(&slug, &reason).await, &Actor::System)
     }
@@ -320,7 +321,7 @@ impl TenantWebhookMutation {
         ctx: &Context<'_>,
         slug: String,
         #[graphql(
-            desc = "Whether what has waited is not sent: events are passed over, and deliveries become dead letters.",
+            desc = "Skips what has waited: events are passed over, and deliveries become dead letters.",
             default
         )]
         skip_backlog: bool,

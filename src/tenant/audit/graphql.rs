@@ -16,10 +16,10 @@ use crate::graphql::{ApiError, ApiResult, Request, Shop};
 use crate::kernel::actor::Permission;
 use crate::tenant::identity::users::graphql::UserNode;
 
-/// What was done in the shop: one entry for each mutation that changed something.
+/// An entry of the shop's audit trail: one for each mutation that changed something.
 pub struct AuditEntryNode(Entry);
 
-/// What was done in the shop: one entry for each mutation that changed something.
+/// An entry of the shop's audit trail: one for each mutation that changed something.
 #[Object(name = "AuditEntry")]
 impl AuditEntryNode {
     /// The number, from 1 up without gaps; a text, for it may outgrow `Int`.
@@ -27,12 +27,12 @@ impl AuditEntryNode {
         self.0.sequence.to_string()
     }
 
-    /// When.
+    /// The time when it was done.
     async fn at(&self) -> DateTime<Utc> {
         self.0.at
     }
 
-    /// Who; null where it was no user, and for who may not see the shop's people.
+    /// The user who did it; null if it was no user, or if the caller may not see the shop's people.
     async fn actor(&self, ctx: &Context<'_>) -> ApiResult<Option<UserNode>> {
         let shop = Shop::of(ctx)?;
         match self.0.user().filter(|_| shop.actor().may(Permission::UsersRead)) {
@@ -41,51 +41,53 @@ impl AuditEntryNode {
         }
     }
 
-    /// Who, in a word: a user's id, `anonymous` for who was about to get in, `system` for the platform itself.
+    /// The name of the one who did it: a user's id, `anonymous` for a caller who was about to log in, or `system` for
+    /// the platform itself.
     async fn actor_name(&self) -> &str {
         &self.0.actor
     }
 
-    /// By which credential: the id of a log-in or of an API key, `identity_provider` for a token of the shop's own log-in,
-    /// or `operator` for a token of the platform's operators.
+    /// The credential that was used: the id of a log-in or of an API key, `identity_provider` for a token of the shop's
+    /// identity provider, or `operator` for a token of the platform's operators.
     async fn via(&self) -> Option<&str> {
         self.0.via.as_deref()
     }
 
-    /// What, as `book.create`.
+    /// The action, as `book.create`.
     async fn action(&self) -> &str {
         &self.0.action
     }
 
-    /// To what.
+    /// The object's id.
     async fn entity_id(&self) -> ID {
         ID(self.0.entity.clone())
     }
 
-    /// What it was, an object whose fields depend on the entity; null for a new one.
+    /// The object's state before, in JSON whose fields depend on the entity; null if it is new.
     async fn before(&self) -> Option<Json<&Value>> {
         self.0.before.as_ref().map(Json)
     }
 
-    /// What it is since; null for one that is gone. Where both are null, its own data stayed as they were.
+    /// The object's state afterwards; null if it is gone. If both `before` and `after` are null, its own data stayed as
+    /// they were.
     async fn after(&self) -> Option<Json<&Value>> {
         self.0.after.as_ref().map(Json)
     }
 
-    /// What it tells of people, as `before` and `after`. Kept encrypted: null where it tells nothing of any, where the key is
-    /// destroyed, and for who may not see the shop's people.
+    /// The personal data of the change, as `before` and `after`. They are kept encrypted: null if there are none, if
+    /// the key is destroyed, or if the caller may not see the shop's people.
     async fn personal(&self, ctx: &Context<'_>) -> ApiResult<Option<Json<Value>>> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let personal = service::entry_personal(&request.services().vault, shop.tenant(), shop.actor(), &self.0);
         Ok(personal.map_err(ApiError::from)?.map(Json))
     }
 
-    /// By which request; null for the platform itself.
+    /// The id of the request; null for the platform itself.
     async fn request_id(&self) -> Option<&str> {
         self.0.request_id.as_deref()
     }
 
-    /// From which address; null for the platform itself.
+    /// The network address of the request; null for the platform itself.
     async fn address(&self) -> Option<&str> {
         self.0.address.as_deref()
     }
@@ -97,18 +99,18 @@ impl AuditEntryNode {
     }
 }
 
-/// Which entries of the trail are wanted.
+/// A filter of the audit trail. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct AuditLogFilterInput {
-    /// What was done to the entity with this id, of whichever type.
+    /// The id of the object that it was done to, of whichever type.
     entity_id: Option<ID>,
-    /// What was done, as `book.create`.
+    /// The action, as `book.create`.
     action: Option<String>,
-    /// What this user did.
+    /// The id of the user who did it.
     actor_id: Option<ID>,
-    /// What was done then or later.
+    /// The start of the time range: entries at or after this time.
     from: Option<DateTime<Utc>>,
-    /// What was done before.
+    /// The end of the time range: entries before this time.
     to: Option<DateTime<Utc>>,
 }
 
@@ -149,7 +151,7 @@ pub struct AuditQuery;
 
 #[Object]
 impl AuditQuery {
-    /// What was done in the shop, the newest first. Nothing of it can be changed or deleted.
+    /// The audit trail: what was done in the shop, the newest first. Nothing of it can be changed or deleted.
     #[graphql(directive = access::apply(needs(Permission::AuditRead)))]
     async fn audit_log(
         &self,
@@ -158,7 +160,7 @@ impl AuditQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which entries to list.")] filter: Option<AuditLogFilterInput>,
+        #[graphql(desc = "The entries to list.")] filter: Option<AuditLogFilterInput>,
     ) -> ApiResult<Connection<AuditCursor, AuditEntryNode>> {
         let shop = Shop::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<AuditCursor>()?.map(|cursor| cursor.0);

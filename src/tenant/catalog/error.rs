@@ -2,28 +2,28 @@
 
 use crate::failure::{Failure, Refusal};
 
-/// What is wrong with a request to the catalogue.
+/// An error of a request to the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum CatalogErrorCode {
-    /// Another author has this name.
+    /// An author with this name exists already.
     AuthorNameTaken,
-    /// There is no author with this id.
+    /// No author has this id.
     AuthorNotFound,
-    /// More authors than a book may have, or one of them twice.
+    /// The book names too many authors, or one of them twice.
     AuthorsInvalid,
-    /// Another book without an ISBN has this title and these authors.
+    /// A book without an ISBN, with this title and these authors, exists already.
     BookExists,
     /// The shop has as many books as its plan allows.
     BookLimitReached,
-    /// There is no book with this id.
+    /// No book has this id.
     BookNotFound,
     /// A category cannot be moved below itself.
     CategoryCycle,
     /// The parent has as many categories within it as it may have.
     CategoryFull,
-    /// Another category beside it has this name.
+    /// A category beside it has this name already.
     CategoryNameTaken,
-    /// There is no category with this id, or it is archived.
+    /// No category in use has this id.
     CategoryNotFound,
     /// The tree of categories would become too deep.
     CategoryTooDeep,
@@ -33,7 +33,7 @@ pub enum CatalogErrorCode {
     CurrencyMismatch,
     /// The text is not an ISBN, or its check digit does not match.
     IsbnInvalid,
-    /// Another book has this ISBN.
+    /// A book with this ISBN exists already.
     IsbnTaken,
     /// The text is not a language tag.
     LanguageInvalid,
@@ -41,7 +41,7 @@ pub enum CatalogErrorCode {
     NameInvalid,
     /// The price is not an amount that the currency has.
     PriceInvalid,
-    /// The date is not one.
+    /// The date does not exist.
     PublishedOnInvalid,
     /// The stock is below zero or too large.
     StockInvalid,

@@ -19,9 +19,9 @@ pub enum NamedOrder {
 /// How a list of named things is sorted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct NamedSort {
-    /// By what.
+    /// The field to sort by.
     pub order: NamedOrder,
-    /// From the greatest to the least.
+    /// Descending: from the greatest to the least.
     pub descending: bool,
 }
 

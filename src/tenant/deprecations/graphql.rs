@@ -19,7 +19,7 @@ use crate::kernel::deprecation::Part;
 use crate::kernel::ids::ApiKeyId;
 use crate::tenant::identity::api_keys::graphql::ApiKeyNode;
 
-/// What a program has shown that used something.
+/// The kind of credential that a program used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "CredentialKind", remote = "CredentialKind")]
 pub enum CredentialKindValue {
@@ -39,17 +39,17 @@ pub struct DeprecationNode(Arc<Part>);
 /// A part of the API that goes away.
 #[Object(name = "Deprecation")]
 impl DeprecationNode {
-    /// Its schema coordinate: `Type.field`, `Type.field(argument:)`, `Input.field` or `Enum.VALUE`.
+    /// The part's schema coordinate: `Type.field`, `Type.field(argument:)`, `Input.field` or `Enum.VALUE`.
     async fn part(&self) -> &str {
         &self.0.coordinate
     }
 
-    /// What to use in its place.
+    /// The part to use in its place.
     async fn instead(&self) -> &str {
         &self.0.reason.instead
     }
 
-    /// When that was announced.
+    /// The day on which the deprecation was announced.
     async fn deprecated_on(&self) -> Date {
         Date(self.0.reason.deprecated_on)
     }
@@ -71,7 +71,7 @@ impl DeprecatedUsageNode {
         &self.0.key.part
     }
 
-    /// What is known of the part; null once it is gone from the API for everybody.
+    /// The deprecation of the part; null once it is gone from the API for everybody.
     async fn deprecation(&self, ctx: &Context<'_>) -> ApiResult<Option<DeprecationNode>> {
         let deprecations = &Request::of(ctx)?.services().deprecations;
         Ok(deprecations.part(&self.0.key.part).map(|part| DeprecationNode(Arc::clone(part))))
@@ -82,13 +82,13 @@ impl DeprecatedUsageNode {
         Some(self.0.key.operation.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// What the program calls itself, by the header `GraphQL-Client-Name` or else `User-Agent`; null where it does not say,
-    /// and `(other)` where there were too many to tell them apart.
+    /// The program's name, by the header `GraphQL-Client-Name` or else `User-Agent`; null if it gives none, and
+    /// `(other)` if there were too many to tell them apart.
     async fn client_name(&self) -> Option<&str> {
         Some(self.0.key.client.as_str()).filter(|name| !name.is_empty())
     }
 
-    /// What the program has shown.
+    /// The kind of credential that the program used.
     async fn credential(&self) -> CredentialKindValue {
         credential_of(&self.0.key.credential).0.into()
     }
@@ -102,30 +102,30 @@ impl DeprecatedUsageNode {
         }
     }
 
-    /// How many operations, about: they are counted beside the requests, and written down every few seconds.
+    /// The approximate number of operations: they are counted beside the requests, and written down every few seconds.
     async fn operation_count(&self) -> i64 {
         self.0.count
     }
 
-    /// When the first of them was.
+    /// The time of the first of them.
     async fn first_used_at(&self) -> DateTime<Utc> {
         self.0.first_used_at
     }
 
-    /// When the last of them was.
+    /// The time of the last of them.
     async fn last_used_at(&self) -> DateTime<Utc> {
         self.0.last_used_at
     }
 }
 
-/// Which use is wanted. Fields that are given all apply.
+/// A filter of the use of deprecated parts. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct DeprecatedUsageFilterInput {
-    /// That of the part with this schema coordinate.
+    /// The part's schema coordinate.
     part: Option<String>,
-    /// That by this API key.
+    /// The API key that was used.
     api_key_id: Option<ID>,
-    /// That which went on then or later.
+    /// The start of the time range: use at or after this time.
     used_since: Option<DateTime<Utc>>,
 }
 
@@ -167,8 +167,8 @@ pub struct DeprecationQuery;
 
 #[Object]
 impl DeprecationQuery {
-    /// All parts of the API that go away, in the order of their coordinates. What is past its day is refused, and is listed
-    /// until it is gone from the schema.
+    /// Lists the parts of the API that go away, in the order of their coordinates. What is past its day is refused, and
+    /// is listed until it is gone from the schema.
     #[graphql(directive = access::apply(signed_in()))]
     async fn deprecations(&self, ctx: &Context<'_>) -> ApiResult<Vec<DeprecationNode>> {
         let request = Request::of(ctx)?;
@@ -176,7 +176,8 @@ impl DeprecationQuery {
         Ok(request.services().deprecations.parts().iter().map(|part| DeprecationNode(Arc::clone(part))).collect())
     }
 
-    /// What the shop's programs use of the API that goes away, in the order of the parts. It is a few seconds old.
+    /// Lists the use of deprecated parts of the API by the shop's programs, in the order of the parts. It is a few
+    /// seconds old.
     #[graphql(directive = access::apply(needs(Permission::EventsRead)))]
     async fn deprecated_usage(
         &self,
@@ -185,7 +186,7 @@ impl DeprecationQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which use to list.")] filter: Option<DeprecatedUsageFilterInput>,
+        #[graphql(desc = "The use to list.")] filter: Option<DeprecatedUsageFilterInput>,
     ) -> ApiResult<Connection<UsageCursor, DeprecatedUsageNode>> {
         let shop = Shop::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<UsageCursor>()?.map(|cursor| cursor.0);

@@ -19,7 +19,7 @@ const TYPES_MAX: usize = 50;
 /// Something that has happened in the shop.
 pub struct EventNode(StoredEvent);
 
-/// Something that has happened in the shop: what a webhook tells, to be asked for.
+/// An event that has happened in the shop, as webhooks tell it too.
 #[Object(name = "Event")]
 impl EventNode {
     /// The event's id: the one that a webhook shows as `webhook-id`.
@@ -27,12 +27,12 @@ impl EventNode {
         ID(self.0.id.to_string())
     }
 
-    /// Its place in the order of commits; a text, for it may outgrow `Int`.
+    /// The event's place in the order of commits; a text, for it may outgrow `Int`.
     async fn position(&self) -> String {
         self.0.position.to_string()
     }
 
-    /// What happened, as `order.placed`.
+    /// The type of the event, as `order.placed`.
     #[graphql(name = "type")]
     async fn kind(&self) -> &str {
         &self.0.kind
@@ -48,12 +48,12 @@ impl EventNode {
         ID(self.0.entity.clone())
     }
 
-    /// What is told of it, an object whose fields depend on the type: ids and numbers, nothing personal.
+    /// The data of the event, an object whose fields depend on the type: ids and numbers, nothing personal.
     async fn data(&self) -> Json<&Value> {
         Json(&self.0.data)
     }
 
-    /// When.
+    /// The time when it happened.
     async fn at(&self) -> DateTime<Utc> {
         self.0.at
     }
@@ -62,20 +62,20 @@ impl EventNode {
 /// A type of events.
 #[derive(SimpleObject)]
 pub struct EventType {
-    /// What it is called, as `order.placed`.
+    /// The name of the type, as `order.placed`.
     name: &'static str,
-    /// When it happens.
+    /// The occasion on which it happens.
     description: &'static str,
 }
 
-/// Which events.
+/// A filter of events. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct EventFilterInput {
-    /// Those of these types.
+    /// The types of the events.
     types: Option<Vec<String>>,
-    /// Those about the object with this id, of whichever type.
+    /// The id of the object that they are about, of whichever type.
     entity_id: Option<ID>,
-    /// Those behind this position, as a webhook's body tells it.
+    /// The position after which events are listed, as a webhook's body tells it.
     after_position: Option<String>,
 }
 
@@ -123,8 +123,9 @@ pub struct EventQuery;
 
 #[Object]
 impl EventQuery {
-    /// What has happened in the shop, the oldest first, in the order of commits: who pages on from where they were misses
-    /// nothing, as long as events are kept. Where `hasNextPage` is false, ask again with the last cursor later.
+    /// Lists what has happened in the shop, the oldest first, in the order of commits: whoever pages on from the last
+    /// cursor misses nothing, as long as events are kept. If `hasNextPage` is false, ask again with the last cursor
+    /// later.
     #[graphql(directive = access::apply(needs(Permission::EventsRead)))]
     async fn events(
         &self,
@@ -133,7 +134,7 @@ impl EventQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which events; all where it is absent.")] filter: Option<EventFilterInput>,
+        #[graphql(desc = "The events to list; all if it is absent.")] filter: Option<EventFilterInput>,
     ) -> ApiResult<Connection<EventCursor, EventNode>> {
         let shop = Shop::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<EventCursor>()?.map(|cursor| cursor.0);
@@ -143,7 +144,7 @@ impl EventQuery {
         Ok(connection(page, EmptyFields, |event| (EventCursor(event.position), EventNode(event))))
     }
 
-    /// What events are called, and what an endpoint may ask for.
+    /// Lists the types of events, which are what an endpoint may ask for.
     #[graphql(directive = access::apply(needs(Permission::EventsRead)))]
     async fn event_types(&self, ctx: &Context<'_>) -> ApiResult<Vec<EventType>> {
         let actor = Shop::of(ctx)?.actor();

@@ -2,24 +2,24 @@
 
 use crate::failure::{Failure, Refusal};
 
-/// What is wrong with a request about the shop's people.
+/// An error of a request about the shop's people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum IdentityErrorCode {
     /// The shop has as many API keys as it may have.
     ApiKeyLimitReached,
-    /// There is no API key with this id, or it is revoked.
+    /// No API key in use has this id.
     ApiKeyNotFound,
     /// The e-mail address, the password or both are wrong, or the account cannot log in.
     CredentialsInvalid,
     /// The text is not an e-mail address.
     EmailInvalid,
-    /// Another user has this e-mail address.
+    /// A user with this e-mail address exists already.
     EmailTaken,
-    /// The time lies in the past, or too far in the future.
+    /// The time is in the past or too far in the future, or missing where one is needed.
     ExpiryInvalid,
     /// The identity provider cannot be used: its addresses are malformed or not allowed.
     IdentityProviderInvalid,
-    /// There is no identity provider with this id.
+    /// The shop has no identity provider.
     IdentityProviderNotFound,
     /// The shop's last active owner cannot be disabled or lose the role.
     LastOwner,
@@ -29,25 +29,25 @@ pub enum IdentityErrorCode {
     PasswordInvalid,
     /// The call would give, change or take permissions that the caller does not have.
     PermissionsExceeded,
-    /// No permission is named.
+    /// The list of permissions is empty.
     PermissionsMissing,
     /// A default role cannot be changed or deleted.
     RoleIsDefault,
-    /// Users have this role; take it from them first.
+    /// The role is given to users; take it from them first.
     RoleInUse,
     /// The shop has as many roles as it may have.
     RoleLimitReached,
-    /// Another role has this name.
+    /// A role with this name exists already.
     RoleNameTaken,
-    /// There is no role with this id.
+    /// No role has this id.
     RoleNotFound,
-    /// A user has at least one role.
+    /// The list of roles is empty, and a user has at least one.
     RolesMissing,
     /// The token is malformed, expired, used or revoked.
     TokenInvalid,
-    /// Too many failed attempts; wait before the next one.
+    /// The limit of failed attempts is reached; wait before the next one.
     TooManyAttempts,
-    /// There is no user with this id.
+    /// No user has this id.
     UserNotFound,
     /// The user's status does not allow this.
     UserStatusConflict,

@@ -2,38 +2,38 @@
 
 use crate::failure::{Failure, Refusal};
 
-/// What is wrong with a request about orders.
+/// An error of a request about orders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum OrderErrorCode {
     /// The postal address is too long.
     AddressInvalid,
     /// The book has no price, or is archived.
     BookNotForSale,
-    /// There is no book with this id.
+    /// No book has this id.
     BookNotFound,
     /// No customer has this e-mail address.
     CustomerNotFound,
     /// The text is not an e-mail address.
     EmailInvalid,
-    /// There are fewer copies in stock than are ordered; `bookId` and `available` tell of which and how many.
+    /// The stock has fewer copies than are ordered; `bookId` and `available` tell of which book and how many are left.
     InsufficientStock,
     /// The order has as many lines as one may have.
     LineLimitReached,
-    /// The order cannot be moved so from where it is; `allowedMoves` tells what it can.
+    /// The order's status does not allow this; `allowedMoves` tells what it allows.
     MoveNotAllowed,
     /// The name is blank or too long.
     NameInvalid,
     /// The order has no lines.
     OrderEmpty,
-    /// There is no order with this id.
+    /// No order has this id.
     OrderNotFound,
     /// A payment is under way already.
     PaymentInProgress,
-    /// Nobody takes payments here.
+    /// No payment provider is configured.
     PaymentUnavailable,
-    /// The quantity is below zero or too large, or a book is named twice.
+    /// The quantity is too small or too large, or a book is named twice.
     QuantityInvalid,
-    /// The order was handed over longer ago than the shop pays back.
+    /// The order was handed over longer ago than `orders.refund_days` allows.
     RefundPeriodOver,
     /// The total is more than an amount can be.
     TotalTooLarge,

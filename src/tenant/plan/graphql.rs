@@ -12,10 +12,10 @@ use crate::limits::Caller;
 use crate::tenant::catalog::books::service::stored_count;
 use crate::tenant::webhooks::endpoints::service::endpoint_count;
 
-/// What the shop pays for.
+/// The plan that the shop pays for.
 pub struct PlanNode;
 
-/// What the shop pays for.
+/// The plan that the shop pays for.
 #[Object(name = "Plan")]
 impl PlanNode {
     /// The name for programs.
@@ -23,30 +23,30 @@ impl PlanNode {
         Ok(&Shop::of(ctx)?.tenant().plan)
     }
 
-    /// What it gives, with what was agreed for the shop alone in its place.
+    /// The limits of the plan, or what was agreed for the shop alone in their place.
     async fn limits(&self) -> Vec<PlanLimit> {
         LimitKind::ALL.into_iter().map(PlanLimit).collect()
     }
 }
 
-/// One of the limits of the shop.
+/// A limit of the shop.
 pub struct PlanLimit(LimitKind);
 
-/// One of the limits of the shop.
+/// A limit of the shop.
 #[Object]
 impl PlanLimit {
-    /// Which it is.
+    /// The kind of the limit.
     async fn kind(&self) -> LimitKindValue {
         self.0.into()
     }
 
-    /// How much the shop may use.
+    /// The amount that the shop may use.
     async fn limit(&self, ctx: &Context<'_>) -> ApiResult<i32> {
         Ok(number(Shop::of(ctx)?.tenant().limits.get(self.0)))
     }
 
-    /// How much of it is in use: of rates what has not flowed back yet, of operations those on the server that answers. Null
-    /// where nothing is counted, or where the caller may not see what is.
+    /// The amount in use: of rates what has not flowed back yet, of operations those on the server that answers. Null
+    /// if nothing is counted, or if the caller may not see it.
     async fn used(&self, ctx: &Context<'_>) -> ApiResult<Option<i32>> {
         let shop = Shop::of(ctx)?;
         let (actor, tenant) = (shop.actor(), shop.tenant());
@@ -80,7 +80,7 @@ pub struct PlanQuery;
 
 #[Object]
 impl PlanQuery {
-    /// What the shop may use, and how much of it is in use.
+    /// The shop's plan: what the shop may use, and how much of it is in use.
     #[graphql(directive = access::apply(signed_in()))]
     async fn plan(&self, ctx: &Context<'_>) -> ApiResult<PlanNode> {
         Shop::of(ctx)?.actor().require(Access::SignedIn).map_err(|_| ApiError::unauthenticated())?;

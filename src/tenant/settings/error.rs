@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Refusal};
 
-/// What is wrong with a request about settings.
+/// An error of a request about settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum SettingErrorCode {
     /// The setting is the platform's to change.

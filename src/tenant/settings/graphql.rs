@@ -26,11 +26,11 @@ pub struct SettingNode(SettingFacts, OwnFacts);
 /// What the shop itself is told of a setting.
 #[derive(SimpleObject)]
 pub struct OwnFacts {
-    /// Whether the shop has set it itself: by `settingReset` it is again what it is without.
+    /// Tells whether the shop has set a value itself; `settingReset` removes it.
     is_own: bool,
-    /// When the shop has set it; null where it has not.
+    /// The time when the shop set it; null if it has not.
     updated_at: Option<DateTime<Utc>>,
-    /// Whether the caller can change it. What cannot be changed is the platform's.
+    /// Tells whether the caller can change it. What cannot be changed is the platform's.
     viewer_can_change: bool,
 }
 
@@ -55,7 +55,7 @@ pub struct SettingQuery;
 
 #[Object]
 impl SettingQuery {
-    /// All settings of the shop in the order of their names, with what they are and why.
+    /// Lists the settings of the shop by name, with their values and where these come from.
     #[graphql(directive = access::apply(needs(Permission::SettingsManage)))]
     async fn settings(&self, ctx: &Context<'_>) -> ApiResult<Vec<SettingNode>> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
@@ -66,7 +66,7 @@ impl SettingQuery {
 }
 
 payload!(
-    /// What `settingUpdate` answers.
+    /// The answer to `settingUpdate`.
     SettingUpdatePayload {
         /// The setting as it is now.
         setting: SettingNode(SettingNode)
@@ -74,7 +74,7 @@ payload!(
     SettingUserError(SettingErrorCode)
 );
 payload!(
-    /// What `settingReset` answers.
+    /// The answer to `settingReset`.
     SettingResetPayload {
         /// The setting as it is now.
         setting: SettingNode(SettingNode)
@@ -88,13 +88,13 @@ pub struct SettingMutation;
 
 #[Object]
 impl SettingMutation {
-    /// Sets a setting of the shop, within a second everywhere. A secret's key of idempotency is not
-    /// kept, for it would keep something of the secret: setting one twice is setting it once.
+    /// Sets a setting of the shop, within a second everywhere. For secrets `idempotencyKey` is ignored: a repeated call
+    /// sets the same value.
     #[graphql(directive = access::apply(needs(Permission::SettingsManage)))]
     async fn setting_update(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] name: SettingName,
+        #[graphql(desc = "The setting.")] name: SettingName,
         #[graphql(desc = "The value: a number or a string, as the setting's type says.")] value: Json<Value>,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<SettingUpdatePayload> {
@@ -111,12 +111,12 @@ impl SettingMutation {
         SettingUpdatePayload::new(result, call.actor())
     }
 
-    /// Takes back what the shop has set: the setting is again what its operators, its plan, the installation or nobody has set.
+    /// Removes the shop's own value; the next source applies (see `SettingSource`).
     #[graphql(directive = access::apply(needs(Permission::SettingsManage)))]
     async fn setting_reset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which one.")] name: SettingName,
+        #[graphql(desc = "The setting.")] name: SettingName,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<SettingResetPayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;

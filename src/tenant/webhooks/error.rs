@@ -2,12 +2,12 @@
 
 use crate::failure::{Failure, Refusal};
 
-/// What is wrong with a request about webhooks.
+/// An error of a request about webhooks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum WebhookErrorCode {
-    /// There is no delivery with this id.
+    /// No delivery has this id.
     DeliveryNotFound,
-    /// The delivery is on its way already.
+    /// The delivery is on its way already, so it is not sent once more.
     DeliveryPending,
     /// The description is too long.
     DescriptionInvalid,
@@ -15,9 +15,9 @@ pub enum WebhookErrorCode {
     EndpointLimitReached,
     /// The endpoint is not active; resume it first.
     EndpointNotActive,
-    /// There is no endpoint with this id.
+    /// No endpoint has this id.
     EndpointNotFound,
-    /// There is no such type of event.
+    /// No type of event has this name.
     EventTypeUnknown,
     /// A header's name or value is malformed, or not yours to set.
     HeaderInvalid,

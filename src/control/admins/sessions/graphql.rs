@@ -24,14 +24,14 @@ use crate::kernel::password::Password;
 /// A log-in: the tokens that prove it.
 #[derive(SimpleObject)]
 pub struct AdminSession {
-    /// Who is in.
+    /// The user who is logged in.
     admin: AdminNode,
     /// The bearer token of requests.
     access_token: String,
-    /// When it stops working. Refresh before.
+    /// The time when the access token stops working. Refresh before.
     access_token_expires_at: DateTime<Utc>,
-    /// What the next `tokenRefresh` takes, once and within an hour: it is answered with its successor. A log-in lasts
-    /// twelve hours at most.
+    /// The refresh token, which `tokenRefresh` takes once and within an hour, and answers with its successor. A log-in
+    /// lasts twelve hours at most.
     refresh_token: String,
 }
 
@@ -54,7 +54,7 @@ impl AdminSession {
     }
 }
 
-/// A try to get in.
+/// An e-mail address and a password.
 #[derive(InputObject)]
 pub struct LoginInput {
     /// The e-mail address.
@@ -63,14 +63,14 @@ pub struct LoginInput {
     password: String,
 }
 
-/// The successor of an access token.
+/// A refresh token to exchange for new tokens.
 #[derive(InputObject)]
 pub struct TokenRefreshInput {
     /// The refresh token of the log-in, which has not been used yet.
     refresh_token: String,
 }
 
-/// A change of one's password.
+/// The password so far and the new one.
 #[derive(InputObject)]
 pub struct PasswordChangeInput {
     /// The password so far.
@@ -79,7 +79,7 @@ pub struct PasswordChangeInput {
     new_password: String,
 }
 
-/// The use of an invitation.
+/// An invitation's token, and what the user chooses.
 #[derive(InputObject)]
 pub struct InvitationAcceptInput {
     /// The invitation's token.
@@ -89,7 +89,7 @@ pub struct InvitationAcceptInput {
 }
 
 payload!(
-    /// What `login` answers.
+    /// The answer to `login`.
     LoginPayload {
         /// The log-in.
         session: AdminSession(AdminSession)
@@ -97,7 +97,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `tokenRefresh` answers.
+    /// The answer to `tokenRefresh`.
     TokenRefreshPayload {
         /// The log-in, with new tokens.
         session: AdminSession(AdminSession)
@@ -105,7 +105,7 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `invitationAccept` answers.
+    /// The answer to `invitationAccept`.
     InvitationAcceptPayload {
         /// A log-in.
         session: AdminSession(AdminSession)
@@ -113,12 +113,12 @@ payload!(
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `logout` answers.
+    /// The answer to `logout`.
     LogoutPayload,
     ControlUserError(ControlErrorCode)
 );
 payload!(
-    /// What `passwordChange` answers.
+    /// The answer to `passwordChange`.
     PasswordChangePayload,
     ControlUserError(ControlErrorCode)
 );

@@ -17,7 +17,7 @@ use crate::tenant::catalog::error::CatalogErrorCode;
 use crate::tenant::catalog::named::NamedSort;
 use crate::tenant::catalog::named::graphql::{NamedCursor, NamedSortInput, named_request};
 
-/// Somebody who wrote books.
+/// An author of books.
 #[derive(Clone)]
 pub struct AuthorNode(pub Author);
 
@@ -27,7 +27,7 @@ impl From<Author> for AuthorNode {
     }
 }
 
-/// Somebody who wrote books.
+/// An author of books.
 #[Object(name = "Author")]
 impl AuthorNode {
     /// The author's id.
@@ -40,38 +40,38 @@ impl AuthorNode {
         &self.0.name
     }
 
-    /// Counts the changes; an update names the version that it was made for.
+    /// The number of the present version; an update names the version that it was made for.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// Since when the author is archived; null for one in use.
+    /// The time when the author was archived; null for one in use.
     async fn archived_at(&self) -> Option<DateTime<Utc>> {
         self.0.archived_at
     }
 
-    /// When the author was entered.
+    /// The time when the author was entered.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the author was last changed.
+    /// The time when the author was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// Whether the caller may change and archive this author.
+    /// Tells whether the caller may change and archive this author.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         Ok(Shop::of(ctx)?.actor().may(Permission::CatalogWrite))
     }
 }
 
-/// Which authors to list. Fields that are given all apply.
+/// A filter of authors. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct AuthorFilterInput {
-    /// Those whose name contains this text, whatever its case and accents.
+    /// A text that the name contains, whatever its case and accents.
     name_contains: Option<String>,
-    /// True for archived ones alone; otherwise those in use.
+    /// Lists archived authors alone if true, and those in use otherwise.
     is_archived: Option<bool>,
 }
 
@@ -96,7 +96,7 @@ pub enum Counted {
 
 #[Object]
 impl AuthorTotal {
-    /// How many authors the list has in all; counted when it is asked for.
+    /// The number of authors in the list; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         match &self.counted {
             Counted::Known(count) => Ok(i64::try_from(*count).ok()),
@@ -140,7 +140,7 @@ impl AuthorQuery {
         author.map(|author| author.map(AuthorNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Authors, in the order of their names unless another is asked for.
+    /// Lists authors, by name unless another order is asked for.
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn authors(
@@ -150,8 +150,8 @@ impl AuthorQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which authors to list.")] filter: Option<AuthorFilterInput>,
-        #[graphql(desc = "How to sort; by name where it is not said.")] sort: Option<NamedSortInput>,
+        #[graphql(desc = "The authors to list.")] filter: Option<AuthorFilterInput>,
+        #[graphql(desc = "The order of the list; by name if it is not given.")] sort: Option<NamedSortInput>,
     ) -> ApiResult<AuthorConnection> {
         let shop = Shop::of(ctx)?;
         let filter = AuthorFilter::from(filter.unwrap_or_default());
@@ -178,7 +178,7 @@ pub struct AuthorUpdateInput {
 }
 
 payload!(
-    /// What `authorCreate` answers.
+    /// The answer to `authorCreate`.
     AuthorCreatePayload {
         /// The new author.
         author: AuthorNode(Author)
@@ -186,7 +186,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `authorUpdate` answers.
+    /// The answer to `authorUpdate`.
     AuthorUpdatePayload {
         /// The author as it is now.
         author: AuthorNode(Author)
@@ -194,7 +194,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `authorArchive` answers.
+    /// The answer to `authorArchive`.
     AuthorArchivePayload {
         /// The author as it is now.
         author: AuthorNode(Author)
@@ -202,7 +202,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `authorUnarchive` answers.
+    /// The answer to `authorUnarchive`.
     AuthorUnarchivePayload {
         /// The author as it is now.
         author: AuthorNode(Author)

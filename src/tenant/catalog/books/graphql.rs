@@ -25,7 +25,7 @@ use crate::kernel::money;
 use crate::tenant::catalog::authors::graphql::{AuthorConnection, authors_of};
 use crate::tenant::catalog::categories::graphql::{CategoryNode, category};
 
-/// What the shop sells, or means to.
+/// A book that the shop sells or means to sell.
 #[derive(Clone)]
 pub struct BookNode(pub Book);
 
@@ -46,7 +46,7 @@ pub struct PublishedOn {
     day: Option<u8>,
 }
 
-/// What the shop sells, or means to.
+/// A book that the shop sells or means to sell.
 #[Object(name = "Book")]
 impl BookNode {
     /// The book's id.
@@ -110,32 +110,32 @@ impl BookNode {
         Some(PublishedOn { year: date.year(), month: date.month(), day: date.day() })
     }
 
-    /// Copies in stock.
+    /// The number of copies in stock.
     async fn stock(&self) -> i32 {
         self.0.stock
     }
 
-    /// Counts the changes; an update names the version that it was made for.
+    /// The number of the present version; an update names the version that it was made for.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// Since when the book is archived; null for one in use.
+    /// The time when the book was archived; null for one in use.
     async fn archived_at(&self) -> Option<DateTime<Utc>> {
         self.0.archived_at
     }
 
-    /// When the book was entered.
+    /// The time when the book was entered.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the book was last changed.
+    /// The time when the book was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// Whether the caller may change and archive this book.
+    /// Tells whether the caller may change and archive this book.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         Ok(Shop::of(ctx)?.actor().may(Permission::CatalogWrite))
     }

@@ -19,7 +19,7 @@ use crate::tenant::catalog::error::CatalogErrorCode;
 use crate::tenant::catalog::named::NamedSort;
 use crate::tenant::catalog::named::graphql::{NamedCursor, NamedSortInput, named_request};
 
-/// A shelf of the shop, perhaps within another.
+/// A category of books, perhaps within another.
 #[derive(Clone)]
 pub struct CategoryNode(pub Category);
 
@@ -29,7 +29,7 @@ impl From<Category> for CategoryNode {
     }
 }
 
-/// A shelf of the shop, perhaps within another.
+/// A category of books, perhaps within another.
 #[Object(name = "Category")]
 impl CategoryNode {
     /// The category's id.
@@ -60,32 +60,32 @@ impl CategoryNode {
         Ok(children.iter().cloned().map(CategoryNode).collect())
     }
 
-    /// How many levels are above this one.
+    /// The number of levels above this category.
     async fn depth(&self) -> usize {
         self.0.path.len() - 1
     }
 
-    /// Counts the changes; an update names the version that it was made for.
+    /// The number of the present version; an update names the version that it was made for.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// Since when the category is archived; null for one in use.
+    /// The time when the category was archived; null for one in use.
     async fn archived_at(&self) -> Option<DateTime<Utc>> {
         self.0.archived_at
     }
 
-    /// When the category was entered.
+    /// The time when the category was entered.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the category was last changed.
+    /// The time when the category was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// Whether the caller may change and archive this category.
+    /// Tells whether the caller may change and archive this category.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         Ok(Shop::of(ctx)?.actor().may(Permission::CatalogWrite))
     }
@@ -104,14 +104,14 @@ pub async fn category(ctx: &Context<'_>, id: CategoryId) -> ApiResult<Option<Cat
     Ok(found.map(|category| CategoryNode((*category).clone())))
 }
 
-/// Which categories to list. Fields that are given all apply.
+/// A filter of categories. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct CategoryFilterInput {
-    /// Those within this category at any depth, and the category itself.
+    /// The category that they are within, at any depth; it is listed itself too.
     within_id: Option<ID>,
-    /// True for those that are within no other.
+    /// Lists only categories that are within no other, if true.
     is_root: Option<bool>,
-    /// True for archived ones alone; otherwise those in use.
+    /// Lists archived categories alone if true, and those in use otherwise.
     is_archived: Option<bool>,
 }
 
@@ -132,7 +132,7 @@ pub struct CategoryTotal {
 
 #[Object]
 impl CategoryTotal {
-    /// How many categories the list has in all; counted when it is asked for.
+    /// The number of categories in the list; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         let shop = Shop::of(ctx)?;
         let count = service::category_count(&shop.read().await?, shop.actor(), &self.filter).await;
@@ -161,7 +161,7 @@ impl CategoryQuery {
         category.map(|category| category.map(CategoryNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Categories, in the order of their names unless another is asked for.
+    /// Lists categories, by name unless another order is asked for.
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn categories(
@@ -171,8 +171,8 @@ impl CategoryQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which categories to list.")] filter: Option<CategoryFilterInput>,
-        #[graphql(desc = "How to sort; by name where it is not said.")] sort: Option<NamedSortInput>,
+        #[graphql(desc = "The categories to list.")] filter: Option<CategoryFilterInput>,
+        #[graphql(desc = "The order of the list; by name if it is not given.")] sort: Option<NamedSortInput>,
     ) -> ApiResult<CategoryConnection> {
         let shop = Shop::of(ctx)?;
         let filter = filter.unwrap_or_default().parse()?;
@@ -203,7 +203,7 @@ pub struct CategoryUpdateInput {
 }
 
 payload!(
-    /// What `categoryCreate` answers.
+    /// The answer to `categoryCreate`.
     CategoryCreatePayload {
         /// The new category.
         category: CategoryNode(Category)
@@ -211,7 +211,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `categoryUpdate` answers.
+    /// The answer to `categoryUpdate`.
     CategoryUpdatePayload {
         /// The category as it is now.
         category: CategoryNode(Category)
@@ -219,7 +219,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `categoryArchive` answers.
+    /// The answer to `categoryArchive`.
     CategoryArchivePayload {
         /// The category as it is now.
         category: CategoryNode(Category)
@@ -227,7 +227,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `categoryUnarchive` answers.
+    /// The answer to `categoryUnarchive`.
     CategoryUnarchivePayload {
         /// The category as it is now.
         category: CategoryNode(Category)

@@ -1,9 +1,9 @@
 //! What can be wrong with a record of an imported file: one variant for each code of the API.
 
-/// What can be wrong with a record.
+/// An error of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, async_graphql::Enum)]
 pub enum RowErrorCode {
-    /// Too many authors, or a name that is too long.
+    /// The record names too many authors, or one whose name is too long.
     AuthorsInvalid,
     /// The shop has as many books as its plan allows.
     BookLimitReached,
@@ -11,19 +11,19 @@ pub enum RowErrorCode {
     CategoryNotFound,
     /// The price is not in the shop's currency.
     CurrencyMismatch,
-    /// Not an ISBN, or its check digit does not match.
+    /// The text is not an ISBN, or its check digit does not match.
     IsbnInvalid,
-    /// Not a language.
+    /// The text is not a language.
     LanguageInvalid,
-    /// Not an amount that the currency has.
+    /// The price is not an amount that the currency has.
     PriceInvalid,
-    /// Not a year.
+    /// The text is not a year.
     PublishedOnInvalid,
-    /// More or fewer cells than the header has.
+    /// The record has more or fewer cells than the header.
     RowMalformed,
-    /// Not a number of copies.
+    /// The text is not a number of copies.
     StockInvalid,
-    /// No title, or one that is too long.
+    /// The title is missing or too long.
     TitleInvalid,
 }
 

@@ -24,7 +24,7 @@ use crate::kernel::actor::Permission;
 use crate::kernel::ids::ImportId;
 use crate::tenant::catalog::error::CatalogErrorCode;
 
-/// One run of the catalogue import, with its report.
+/// An import of a catalogue, with its report.
 #[derive(Clone)]
 pub struct ImportNode(pub Import);
 
@@ -34,42 +34,42 @@ impl From<Import> for ImportNode {
     }
 }
 
-/// How far an import has come.
+/// The state of an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum ImportStatus {
-    /// It was broken off; nothing was imported.
+    /// The import was broken off; nothing was imported.
     Failed,
-    /// It is done.
+    /// The import is done.
     Completed,
-    /// It is going on.
+    /// The import is going on.
     Running,
 }
 
-/// How many rows an import found, and what became of them: `rows` is the sum of the other four.
+/// The numbers of rows of an import: `rows` is the sum of the other four.
 #[derive(SimpleObject)]
 pub struct ImportCounts {
-    /// Records in the file.
+    /// The number of records in the file.
     rows: i32,
-    /// Books that were made.
+    /// The number of books that were made.
     created: i32,
-    /// Books that were changed.
+    /// The number of books that were changed.
     updated: i32,
-    /// Records whose book was there already and stayed as it was.
+    /// The number of records whose book existed already and stayed as it was.
     unchanged: i32,
-    /// Records that were rejected; each has a row error.
+    /// The number of records that were rejected; each has a row error.
     rejected: i32,
 }
 
-/// Why a record was rejected.
+/// A record that was rejected, and the reason.
 #[derive(SimpleObject)]
 pub struct ImportRowError {
     /// The line of the file on which the record starts; the header is line 1.
     line: i64,
     /// The column of the cell that is wrong; null where the record as a whole is.
     column: Option<String>,
-    /// What is wrong, for programs.
+    /// The code of the error, for programs.
     code: RowErrorCode,
-    /// What is wrong, for people.
+    /// The error in words, for people.
     message: String,
 }
 
@@ -80,7 +80,7 @@ impl From<RowError> for ImportRowError {
     }
 }
 
-/// One run of the catalogue import, with its report.
+/// An import of a catalogue, with its report.
 #[Object(name = "Import")]
 impl ImportNode {
     /// The import's id.
@@ -88,7 +88,7 @@ impl ImportNode {
         ID(self.0.id.to_string())
     }
 
-    /// How far it has come.
+    /// The state of the import.
     async fn status(&self, ctx: &Context<'_>) -> ApiResult<ImportStatus> {
         let is_running = self.0.lost_in(Request::of(ctx)?.clock().now()).is_some();
         Ok(match self.0.status.as_str() {
@@ -98,7 +98,7 @@ impl ImportNode {
         })
     }
 
-    /// How many rows, and what became of them.
+    /// The numbers of rows, and what became of them.
     async fn counts(&self) -> ImportCounts {
         ImportCounts {
             rows: self.0.row_count,
@@ -125,12 +125,12 @@ impl ImportNode {
         Ok(connection(page, EmptyFields, |(position, error)| (position, error.into())))
     }
 
-    /// When it began.
+    /// The time when the import began.
     async fn started_at(&self) -> DateTime<Utc> {
         self.0.started_at
     }
 
-    /// When it ended; null while it is going on, and where it died with its server.
+    /// The time when it ended; null while it is going on, and if it died with its server.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }
@@ -151,7 +151,7 @@ impl ImportQuery {
     }
 }
 
-/// What becomes of a row whose book exists already.
+/// The treatment of a row whose book exists already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
 #[graphql(remote = "OnConflict")]
 pub enum ImportOnConflict {
@@ -162,7 +162,7 @@ pub enum ImportOnConflict {
     Update,
 }
 
-/// What becomes of a row whose ISBN is not one.
+/// The treatment of a row whose ISBN is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum, Default)]
 #[graphql(remote = "OnInvalidIsbn")]
 pub enum ImportOnInvalidIsbn {
@@ -180,16 +180,16 @@ pub struct BookImportInput {
     /// `original_title`, `authors`, `isbn`, `isbn13`, `original_publication_year`, `language_code`, `category`, `price`,
     /// `currency` and `stock`; others are passed over.
     csv: String,
-    /// What becomes of a row whose book exists already.
+    /// The treatment of a row whose book exists already.
     #[graphql(default)]
     on_conflict: ImportOnConflict,
-    /// What becomes of a row whose ISBN is not one.
+    /// The treatment of a row whose ISBN is invalid.
     #[graphql(default)]
     on_invalid_isbn: ImportOnInvalidIsbn,
 }
 
 payload!(
-    /// What `bookImport` answers.
+    /// The answer to `bookImport`.
     BookImportPayload {
         /// The import with its report.
         import: ImportNode(Import)

@@ -9,21 +9,21 @@ use crate::graphql::connection::{PageArgs, SortDirection, decode_parts, encode_p
 use crate::graphql::{ApiError, ApiResult};
 use crate::kernel::page::PageRequest;
 
-/// What a list of authors or categories is sorted by.
+/// The field that a list of authors or categories is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum NamedSortField {
-    /// When it was entered.
+    /// The time of entry.
     CreatedAt,
     /// The name, without regard to case and accents.
     Name,
 }
 
-/// How a list of authors or categories is sorted. Equal ones are in the order of their ids.
+/// The order of a list of authors or categories. Equal ones are in the order of their ids.
 #[derive(Debug, Clone, Copy, InputObject)]
 pub struct NamedSortInput {
-    /// By what.
+    /// The field to sort by.
     field: NamedSortField,
-    /// Which way.
+    /// The direction.
     #[graphql(default)]
     direction: SortDirection,
 }

@@ -38,17 +38,17 @@ impl ApiKeyNode {
         ID(self.0.id.to_string())
     }
 
-    /// What it is for.
+    /// The purpose of the key, for people.
     async fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// What it allows, if its maker may it too at the time.
+    /// The permissions of the key; of those that its maker has lost it allows none.
     async fn permissions(&self) -> Vec<PermissionValue> {
         permission_values(self.0.permissions())
     }
 
-    /// Who made it, and for whom it acts; null for who may not see the shop's people.
+    /// The user who made the key, and for whom it acts; null if the caller may not see the shop's people.
     async fn user(&self, ctx: &Context<'_>) -> ApiResult<Option<UserNode>> {
         let actor = Shop::of(ctx)?.actor();
         let is_own = actor.principal().is_some_and(|principal| principal.user == self.0.user_id);
@@ -58,32 +58,32 @@ impl ApiKeyNode {
         Ok(load(&Shop::of(ctx)?.loaders().user_by_id, self.0.user_id).await?.map(UserNode))
     }
 
-    /// When it stops working; null: never.
+    /// The time when the key stops working; null if it never does.
     async fn expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.expires_at
     }
 
-    /// Until when the secret before the last rotation works.
+    /// The time until which the secret before the last rotation works.
     async fn previous_expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.previous_expires_at
     }
 
-    /// When it was last used, to the minute; null: never.
+    /// The time when the key was last used, to the minute; null if it never was.
     async fn last_used_at(&self) -> Option<DateTime<Utc>> {
         self.0.last_used_at
     }
 
-    /// Since when it does not work any more.
+    /// The time when the key was revoked; null for one in use.
     async fn revoked_at(&self) -> Option<DateTime<Utc>> {
         self.0.revoked_at
     }
 
-    /// When it was made.
+    /// The time when the key was made.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// Whether the caller may rotate and revoke it.
+    /// Tells whether the caller may revoke the key. Only its maker may rotate it, and not by an API key.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         let actor = Shop::of(ctx)?.actor();
         Ok(actor.may(Permission::ApiKeysWrite) && actor.permissions().covers(self.0.permissions()))
@@ -104,7 +104,7 @@ impl ApiKeyQuery {
         api_key.map(|api_key| api_key.map(ApiKeyNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// All API keys that are not revoked, the newest first; a shop has at most 100.
+    /// Lists the API keys that are not revoked, the newest first; a shop has at most 100 that have not expired.
     #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
     async fn api_keys(&self, ctx: &Context<'_>) -> ApiResult<Vec<ApiKeyNode>> {
         let shop = Shop::of(ctx)?;
@@ -117,11 +117,12 @@ impl ApiKeyQuery {
 /// A new API key.
 #[derive(InputObject)]
 pub struct ApiKeyCreateInput {
-    /// What it is for.
+    /// The purpose of the key, for people.
     name: String,
-    /// What it allows: at least one permission, and no more than the caller has.
+    /// The permissions of the key: at least one, and no more than the caller has.
     permissions: Vec<PermissionValue>,
-    /// When it stops working, within a year; never where it is not given.
+    /// The time when the key stops working, within a year. Required where the shop's `api_keys.lifetime_days` is set;
+    /// otherwise a key without it never stops.
     expires_at: Option<DateTime<Utc>>,
 }
 
@@ -133,9 +134,10 @@ macro_rules! shown_payload {
         pub struct $name {
             /// The key.
             api_key: Option<ApiKeyNode>,
-            /// What the program shows as its bearer token. It is never shown again, to a repeated request neither.
+            /// The secret that the program sends as its bearer token. It is never shown again, not even in the answer
+            /// to a repeated request.
             secret: Option<String>,
-            /// Why nothing was done; empty on success.
+            /// The reasons why nothing was done; empty on success.
             user_errors: Vec<IdentityUserError>,
         }
 
@@ -151,15 +153,15 @@ macro_rules! shown_payload {
 }
 
 shown_payload!(
-    /// What `apiKeyCreate` answers.
+    /// The answer to `apiKeyCreate`.
     ApiKeyCreatePayload
 );
 shown_payload!(
-    /// What `apiKeyRotate` answers.
+    /// The answer to `apiKeyRotate`.
     ApiKeyRotatePayload
 );
 payload!(
-    /// What `apiKeyRevoke` answers.
+    /// The answer to `apiKeyRevoke`.
     ApiKeyRevokePayload {
         /// The key as it is now.
         api_key: ApiKeyNode(ApiKey)
@@ -197,7 +199,10 @@ impl ApiKeyMutation {
         &self,
         ctx: &Context<'_>,
         id: ID,
-        #[graphql(desc = "How long the old secret works, 0 to 604800 seconds.", default_with = "OVERLAP_DEFAULT_S")]
+        #[graphql(
+            desc = "The seconds for which the old secret goes on working, 0 to 604800.",
+            default_with = "OVERLAP_DEFAULT_S"
+        )]
         overlap_seconds: i32,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<ApiKeyRotatePayload> {

@@ -29,22 +29,22 @@ impl IdentityProviderNode {
         ID(self.0.id.to_string())
     }
 
-    /// What its tokens have as `iss`.
+    /// The `iss` of its tokens.
     async fn issuer(&self) -> &str {
         &self.0.issuer
     }
 
-    /// Where its public keys are (RFC 7517).
+    /// The address of its public keys (RFC 7517).
     async fn jwks_url(&self) -> &str {
         &self.0.jwks_url
     }
 
-    /// What its tokens for this shop have as `aud`.
+    /// The `aud` of its tokens for this shop.
     async fn audience(&self) -> &str {
         &self.0.audience
     }
 
-    /// When it was entered.
+    /// The time when the provider was entered.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
@@ -65,19 +65,19 @@ impl IdentityProviderQuery {
     }
 }
 
-/// An issuer that is to be trusted.
+/// An identity provider that is to be trusted.
 #[derive(InputObject)]
 pub struct IdentityProviderSetInput {
-    /// What its tokens have as `iss`, letter by letter.
+    /// The `iss` of its tokens, letter by letter.
     issuer: String,
-    /// Where its public keys are: an HTTPS address on the public internet.
+    /// The address of its public keys: HTTPS, on the public internet.
     jwks_url: String,
-    /// What its tokens for this shop have as `aud`.
+    /// The `aud` of its tokens for this shop.
     audience: String,
 }
 
 payload!(
-    /// What `identityProviderSet` answers.
+    /// The answer to `identityProviderSet`.
     IdentityProviderSetPayload {
         /// The provider.
         identity_provider: IdentityProviderNode(IdentityProvider)
@@ -85,7 +85,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `identityProviderRemove` answers.
+    /// The answer to `identityProviderRemove`.
     IdentityProviderRemovePayload,
     IdentityUserError(IdentityErrorCode)
 );
@@ -96,8 +96,8 @@ pub struct IdentityProviderMutation;
 
 #[Object]
 impl IdentityProviderMutation {
-    /// Trusts an issuer's tokens, in the place of another's. They log in users whom the shop has invited, by the
-    /// verified e-mail address, and make nobody.
+    /// Trusts an identity provider's tokens, in the place of another's. They log in users whom the shop has invited, by
+    /// the verified e-mail address; they create no users.
     #[graphql(directive = access::apply(needs(Permission::IdentityProviderWrite)))]
     async fn identity_provider_set(
         &self,
@@ -114,7 +114,7 @@ impl IdentityProviderMutation {
         IdentityProviderSetPayload::new(result, call.actor())
     }
 
-    /// Trusts nobody's tokens but our own, within a second everywhere.
+    /// Removes the identity provider: its tokens stop working within a second.
     #[graphql(directive = access::apply(needs(Permission::IdentityProviderWrite)))]
     async fn identity_provider_remove(
         &self,

@@ -13,41 +13,41 @@ use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::{Permission, Permissions};
 use crate::tenant::identity::error::IdentityErrorCode;
 
-/// Something that a role may allow.
+/// A permission that a role may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "Permission", remote = "Permission")]
 pub enum PermissionValue {
-    /// `api_keys.write`: see, make, rotate and revoke API keys.
+    /// See, make, rotate and revoke API keys (`api_keys.write`).
     ApiKeysWrite,
-    /// `audit.read`: see who changed what.
+    /// See who changed what (`audit.read`).
     AuditRead,
-    /// `catalog.import`: import a catalogue and see the reports of imports.
+    /// Import a catalogue and see the reports of imports (`catalog.import`).
     CatalogImport,
-    /// `catalog.read`: see books, authors and categories.
+    /// See books, authors and categories (`catalog.read`).
     CatalogRead,
-    /// `catalog.write`: create, change and archive books, authors and categories.
+    /// Create, change and archive books, authors and categories (`catalog.write`).
     CatalogWrite,
-    /// `events.read`: see what has happened in the shop, event by event.
+    /// See what has happened in the shop, event by event (`events.read`).
     EventsRead,
-    /// `identity_provider.write`: say whose tokens log the shop's people in.
+    /// Choose the identity provider whose tokens log the shop's people in (`identity_provider.write`).
     IdentityProviderWrite,
-    /// `orders.read`: see orders, their customers and what was sold.
+    /// See orders, their customers and what was sold (`orders.read`).
     OrdersRead,
-    /// `orders.refund`: pay orders back, and erase customers.
+    /// Refund orders, and erase customers (`orders.refund`).
     OrdersRefund,
-    /// `orders.write`: enter, place and move orders, and take payments.
+    /// Enter, place and move orders, and take payments (`orders.write`).
     OrdersWrite,
-    /// `roles.write`: make, change and delete the shop's own roles.
+    /// Make, change and delete the shop's own roles (`roles.write`).
     RolesWrite,
-    /// `settings.manage`: see and change the shop's settings.
+    /// See and change the shop's settings (`settings.manage`).
     SettingsManage,
-    /// `users.read`: see the shop's people and roles.
+    /// See the shop's people and roles (`users.read`).
     UsersRead,
-    /// `users.write`: invite, change and disable the shop's people.
+    /// Invite, change and disable the shop's people (`users.write`).
     UsersWrite,
-    /// `webhooks.read`: see where events are sent, and what became of each.
+    /// See where events are sent, and what became of each (`webhooks.read`).
     WebhooksRead,
-    /// `webhooks.write`: say where events are sent, and send them once more.
+    /// Choose where events are sent, and send them once more (`webhooks.write`).
     WebhooksWrite,
 }
 
@@ -63,7 +63,7 @@ pub fn permission_set(values: &[PermissionValue]) -> Permissions {
     values.iter().copied().map(Permission::from).collect()
 }
 
-/// What some of the shop's people may do.
+/// A role: a set of permissions that users have by it.
 #[derive(Clone)]
 pub struct RoleNode(pub RoleRow);
 
@@ -73,7 +73,7 @@ impl From<RoleRow> for RoleNode {
     }
 }
 
-/// What some of the shop's people may do.
+/// A role: a set of permissions that users have by it.
 #[Object(name = "Role")]
 impl RoleNode {
     /// The role's id.
@@ -86,39 +86,39 @@ impl RoleNode {
         &self.0.name
     }
 
-    /// Whether every shop has this role, and none can change it.
+    /// Tells whether every shop has this role, and none can change it.
     async fn is_default(&self) -> bool {
         self.0.key.is_some()
     }
 
-    /// What the role allows.
+    /// The permissions of the role.
     async fn permissions(&self) -> Vec<PermissionValue> {
         permission_values(self.0.permissions())
     }
 
-    /// Counts the changes; an update names the version that it was made for.
+    /// The number of the present version; an update names the version that it was made for.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When the role was made.
+    /// The time when the role was made.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the role was last changed.
+    /// The time when the role was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// Whether the caller may change and delete this role.
+    /// Tells whether the caller may change and delete this role.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         let actor = Shop::of(ctx)?.actor();
         let may = actor.may(Permission::RolesWrite) && actor.permissions().covers(self.0.permissions());
         Ok(may && self.0.key.is_none())
     }
 
-    /// Whether the caller may give this role to others.
+    /// Tells whether the caller may give this role to others.
     async fn viewer_can_grant(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         let actor = Shop::of(ctx)?.actor();
         Ok(actor.may(Permission::UsersWrite) && actor.permissions().covers(self.0.permissions()))
@@ -139,7 +139,7 @@ impl RoleQuery {
         role.map(|role| role.map(RoleNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Every role of the shop, by name; a shop has at most 100.
+    /// Lists the roles of the shop, by name; a shop has at most 100.
     #[graphql(directive = access::apply(needs(Permission::UsersRead)))]
     async fn roles(&self, ctx: &Context<'_>) -> ApiResult<Vec<RoleNode>> {
         let shop = Shop::of(ctx)?;
@@ -154,7 +154,7 @@ impl RoleQuery {
 pub struct RoleCreateInput {
     /// The name for people.
     name: String,
-    /// What it allows: at least one permission, and no more than the caller has.
+    /// The permissions of the role: at least one, and no more than the caller has.
     permissions: Vec<PermissionValue>,
 }
 
@@ -163,12 +163,12 @@ pub struct RoleCreateInput {
 pub struct RoleUpdateInput {
     /// The name for people.
     name: Option<String>,
-    /// What it allows: these permissions and no others.
+    /// The permissions of the role: these and no others.
     permissions: Option<Vec<PermissionValue>>,
 }
 
 payload!(
-    /// What `roleCreate` answers.
+    /// The answer to `roleCreate`.
     RoleCreatePayload {
         /// The new role.
         role: RoleNode(RoleRow)
@@ -176,7 +176,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `roleUpdate` answers.
+    /// The answer to `roleUpdate`.
     RoleUpdatePayload {
         /// The role as it is now.
         role: RoleNode(RoleRow)
@@ -184,7 +184,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `roleDelete` answers.
+    /// The answer to `roleDelete`.
     RoleDeletePayload {
         /// The role as it was.
         role: RoleNode(RoleRow)

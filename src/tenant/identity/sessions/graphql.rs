@@ -15,13 +15,14 @@ use crate::tenant::identity::users::graphql::UserNode;
 #[derive(SimpleObject)]
 #[graphql(name = "Session")]
 pub struct SessionGrant {
-    /// Who is in.
+    /// The user who is logged in.
     user: UserNode,
     /// The bearer token of requests.
     access_token: String,
-    /// When it stops working. Refresh before.
+    /// The time when the access token stops working. Refresh before.
     access_token_expires_at: DateTime<Utc>,
-    /// What the next `tokenRefresh` takes, once: it is answered with its successor. Keep it where no script reads it.
+    /// The refresh token, which `tokenRefresh` takes once and answers with its successor. Keep it where no script reads
+    /// it.
     refresh_token: String,
 }
 

@@ -24,15 +24,15 @@ use crate::tenant::identity::roles::model::permissions_of;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "UserStatus", remote = "UserStatus")]
 pub enum UserStatusValue {
-    /// Can log in.
+    /// The account can log in.
     Active,
-    /// Cannot log in, until enabled again.
+    /// The account cannot log in until it is enabled again.
     Disabled,
-    /// Has not yet accepted the invitation.
+    /// The invitation has not been accepted yet.
     Invited,
 }
 
-/// One of the shop's people.
+/// A user: one of the shop's people.
 #[derive(Clone)]
 pub struct UserNode(pub User);
 
@@ -42,7 +42,7 @@ impl From<User> for UserNode {
     }
 }
 
-/// One of the shop's people.
+/// A user: one of the shop's people.
 #[Object(name = "User")]
 impl UserNode {
     /// The user's id.
@@ -50,7 +50,7 @@ impl UserNode {
         ID(self.0.id.to_string())
     }
 
-    /// Where mail for the user goes, and what the user logs in by.
+    /// The e-mail address, by which the user logs in too.
     async fn email(&self) -> &str {
         &self.0.email
     }
@@ -65,28 +65,28 @@ impl UserNode {
         self.0.status().into()
     }
 
-    /// What the user may do, by name.
+    /// The roles of the user, by name.
     async fn roles(&self, ctx: &Context<'_>) -> ApiResult<Vec<RoleNode>> {
         let roles = load(&Shop::of(ctx)?.loaders().roles_by_user, self.0.id).await?;
         Ok(roles.iter().cloned().map(RoleNode).collect())
     }
 
-    /// Counts the changes; an update names the version that it was made for.
+    /// The number of the present version; an update names the version that it was made for.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When the user was invited.
+    /// The time when the user was invited.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When the user was last changed.
+    /// The time when the user was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// Whether the caller may change, disable and enable this user.
+    /// Tells whether the caller may change, disable and enable this user.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         let shop = Shop::of(ctx)?;
         if !shop.actor().may(Permission::UsersWrite) {
@@ -119,7 +119,7 @@ pub struct UserTotal;
 
 #[Object]
 impl UserTotal {
-    /// How many users the shop has; counted when it is asked for.
+    /// The number of users that the shop has; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         let shop = Shop::of(ctx)?;
         let count = service::user_count(&shop.read().await?, shop.actor()).await;
@@ -161,14 +161,14 @@ impl UserQuery {
     }
 }
 
-/// Somebody who is to join the shop.
+/// A user who is to join the shop.
 #[derive(InputObject)]
 pub struct UserInviteInput {
-    /// Where the invitation goes.
+    /// The e-mail address that the invitation goes to.
     email: String,
     /// The name for people.
     name: String,
-    /// What the user may do: at least one role, and no more than the caller may.
+    /// The roles of the user: at least one, and no more permissions than the caller has.
     role_ids: Vec<ID>,
 }
 
@@ -177,12 +177,12 @@ pub struct UserInviteInput {
 pub struct UserUpdateInput {
     /// The name for people.
     name: Option<String>,
-    /// What the user may do: these roles and no others.
+    /// The roles of the user: these and no others.
     role_ids: Option<Vec<ID>>,
 }
 
 payload!(
-    /// What `userInvite` answers.
+    /// The answer to `userInvite`.
     UserInvitePayload {
         /// The invited user.
         user: UserNode(User)
@@ -190,7 +190,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `userReinvite` answers.
+    /// The answer to `userReinvite`.
     UserReinvitePayload {
         /// The invited user.
         user: UserNode(User)
@@ -198,7 +198,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `userUpdate` answers.
+    /// The answer to `userUpdate`.
     UserUpdatePayload {
         /// The user as it is now.
         user: UserNode(User)
@@ -206,7 +206,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `userDisable` answers.
+    /// The answer to `userDisable`.
     UserDisablePayload {
         /// The user as it is now.
         user: UserNode(User)
@@ -214,7 +214,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `userEnable` answers.
+    /// The answer to `userEnable`.
     UserEnablePayload {
         /// The user as it is now.
         user: UserNode(User)
@@ -244,7 +244,7 @@ impl UserMutation {
         UserInvitePayload::new(call.write("user.invite", Permission::UsersWrite, work).await, call.actor())
     }
 
-    /// Mails the invitation of a user who has not accepted it again.
+    /// Mails the invitation again to a user who has not accepted it yet.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
     async fn user_reinvite(
         &self,
@@ -277,7 +277,7 @@ impl UserMutation {
         UserUpdatePayload::new(call.write("user.update", Permission::UsersWrite, work).await, call.actor())
     }
 
-    /// Shuts a user out, within a second everywhere: log-ins end, and the user's API keys stop working.
+    /// Disables a user, within a second everywhere: log-ins end, and the user's API keys stop working.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
     async fn user_disable(
         &self,
@@ -291,7 +291,7 @@ impl UserMutation {
         UserDisablePayload::new(call.write("user.disable", Permission::UsersWrite, work).await, call.actor())
     }
 
-    /// Lets a disabled user in again.
+    /// Enables a disabled user again.
     #[graphql(directive = access::apply(needs(Permission::UsersWrite)))]
     async fn user_enable(
         &self,

@@ -12,7 +12,7 @@ use crate::kernel::actor::Permission;
 use crate::tenant::orders::error::OrderErrorCode;
 use crate::tenant::orders::order::graphql::desk;
 
-/// Who buys.
+/// A customer who buys.
 #[derive(InputObject)]
 pub struct CustomerInput {
     /// The name.
@@ -29,7 +29,7 @@ impl From<CustomerInput> for NewCustomer {
     }
 }
 
-/// Who buys, as it was given for the order.
+/// A customer, as given for the order.
 #[derive(SimpleObject, Default)]
 pub struct Customer {
     /// The name; null where it was erased.
@@ -38,7 +38,7 @@ pub struct Customer {
     email: Option<String>,
     /// The postal address, in lines; null where none was given, and where it was erased.
     address: Option<String>,
-    /// Whether all that was known of the customer was erased.
+    /// Tells whether the customer's personal data was erased.
     is_erased: bool,
 }
 
@@ -54,7 +54,7 @@ impl From<Option<Contact>> for Customer {
 }
 
 payload!(
-    /// What `customerErase` answers.
+    /// The answer to `customerErase`.
     CustomerErasePayload,
     OrderUserError(OrderErrorCode)
 );
@@ -65,8 +65,8 @@ pub struct CustomerMutation;
 
 #[Object]
 impl CustomerMutation {
-    /// Erases all that is known of the customer with an e-mail address, in all orders at once and for good, by destroying
-    /// the key that it is encrypted with. The orders stay.
+    /// Erases the personal data of the customer with an e-mail address, in all orders at once and for good, by
+    /// destroying the key that it is encrypted with. The orders stay.
     #[graphql(directive = access::apply(needs(Permission::OrdersRefund)))]
     async fn customer_erase(
         &self,

@@ -30,7 +30,7 @@ use crate::tenant::orders::payments::graphql::PaymentNode;
 use crate::tenant::orders::status::{OrderMove, OrderStatus};
 use line::{LineConnection, lines_of};
 
-/// What a customer wants, and what becomes of it.
+/// An order of a customer.
 #[derive(Clone)]
 pub struct OrderNode(pub Order);
 
@@ -40,47 +40,47 @@ impl From<Order> for OrderNode {
     }
 }
 
-/// Where an order is.
+/// The status of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "OrderStatus", remote = "OrderStatus")]
 pub enum OrderStatusValue {
-    /// Given up before it was paid.
+    /// The order was cancelled before it was paid.
     Canceled,
-    /// At the customer's.
+    /// The order has arrived at the customer's.
     Delivered,
-    /// Being put together; nothing is promised.
+    /// The order is being put together; nothing is promised.
     Draft,
-    /// Handed over to whoever delivers.
+    /// The order was handed over to whoever delivers.
     Fulfilled,
-    /// Paid for.
+    /// The order is paid.
     Paid,
-    /// Promised: copies are reserved and prices are frozen.
+    /// The order is promised: copies are reserved and prices are frozen.
     Placed,
-    /// Paid back.
+    /// The order is to be paid back; the money follows, as `payment` tells.
     Refunded,
 }
 
-/// What can be done with an order.
+/// A move of an order from one status to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "OrderMove", remote = "OrderMove")]
 pub enum OrderMoveValue {
-    /// `orderCancel`.
+    /// Cancel the order: `orderCancel`.
     Cancel,
-    /// `orderDeliver`.
+    /// Note that the order has arrived: `orderDeliver`.
     Deliver,
-    /// `orderLineSet`.
+    /// Change the order's lines: `orderLineSet`.
     Edit,
-    /// `orderFulfill`.
+    /// Hand the order over: `orderFulfill`.
     Fulfill,
-    /// `orderPay`.
+    /// Ask for the order to be paid: `orderPay`.
     Pay,
-    /// `orderPlace`.
+    /// Place the order: `orderPlace`.
     Place,
-    /// `orderRefund`.
+    /// Refund the order: `orderRefund`.
     Refund,
 }
 
-/// What a customer wants, and what becomes of it.
+/// An order of a customer.
 #[Object(name = "Order")]
 impl OrderNode {
     /// The order's id.
@@ -88,22 +88,22 @@ impl OrderNode {
         ID(self.0.id.to_string())
     }
 
-    /// What people call it: counted up within the shop, without gaps.
+    /// The order's number, for people: counted up within the shop, without gaps.
     async fn number(&self) -> String {
         self.0.number.to_string()
     }
 
-    /// Where it is.
+    /// The status of the order.
     async fn status(&self) -> OrderStatusValue {
         self.0.status().into()
     }
 
-    /// What can be done with it from where it is.
+    /// The moves that the order's status allows. A refund may still be refused for `orders.refund_days`.
     async fn allowed_moves(&self) -> Vec<OrderMoveValue> {
         self.0.status().moves().map(OrderMoveValue::from).collect()
     }
 
-    /// Who buys; null where the caller may not see orders, and its fields where the customer was erased.
+    /// The customer; null if the caller may not see orders. Its fields are null if the customer was erased.
     async fn customer(&self, ctx: &Context<'_>) -> ApiResult<Option<Customer>> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         if !shop.actor().may(Permission::OrdersRead) {
@@ -115,7 +115,7 @@ impl OrderNode {
         Ok(Some(contact.map_err(ApiError::from)?.into()))
     }
 
-    /// What is ordered.
+    /// The lines of the order, in the order of the books' ids.
     async fn lines(
         &self,
         ctx: &Context<'_>,
@@ -128,12 +128,12 @@ impl OrderNode {
         lines_of(&self.0, &all, PageArgs::new(after, before, first, last))
     }
 
-    /// What the lines come to: as of the last change in a draft, frozen in what is placed.
+    /// The total of the lines: in a draft as of its last change, frozen when the order is placed.
     async fn total_price(&self) -> ApiResult<Money> {
         self.0.money(self.0.total_minor).map(Money::from).ok_or_else(ApiError::internal)
     }
 
-    /// What the lines come to, as a binary fraction: the nearest that there is, and no currency.
+    /// The total of the lines as a binary fraction: the nearest that there is, without currency.
     #[graphql(
         deprecation = "Use `totalPrice`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
         visible = "visible::order_total"
@@ -147,12 +147,12 @@ impl OrderNode {
         Ok(load(&Shop::of(ctx)?.loaders().payment_by_order, self.0.id).await?.map(PaymentNode))
     }
 
-    /// Why it was given up.
+    /// The reason why the order was cancelled.
     async fn cancel_reason(&self) -> Option<input::OrderCancelReason> {
         input::OrderCancelReason::of(self.0.cancel_reason.as_deref()?)
     }
 
-    /// Who entered it; null for the platform, and where the caller may not see the shop's people.
+    /// The user who entered the order; null for the platform, and if the caller may not see the shop's people.
     async fn created_by(&self, ctx: &Context<'_>) -> ApiResult<Option<UserNode>> {
         let shop = Shop::of(ctx)?;
         let Some(user) = self.0.created_by.map(UserId).filter(|_| shop.actor().may(Permission::UsersRead)) else {
@@ -161,58 +161,59 @@ impl OrderNode {
         Ok(load(&shop.loaders().user_by_id, user).await?.map(UserNode))
     }
 
-    /// Counts the changes; a mutation may name the version that it was made for.
+    /// The number of the present version; a mutation may name the version that it was made for.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was entered.
+    /// The time when the order was entered.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it was last changed.
+    /// The time when the order was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// When it was placed.
+    /// The time when the order was placed.
     async fn placed_at(&self) -> Option<DateTime<Utc>> {
         self.0.placed_at
     }
 
-    /// When it was paid.
+    /// The time when the order was paid.
     async fn paid_at(&self) -> Option<DateTime<Utc>> {
         self.0.paid_at
     }
 
-    /// When it was handed over.
+    /// The time when the order was handed over.
     async fn fulfilled_at(&self) -> Option<DateTime<Utc>> {
         self.0.fulfilled_at
     }
 
-    /// When it arrived.
+    /// The time when the order arrived.
     async fn delivered_at(&self) -> Option<DateTime<Utc>> {
         self.0.delivered_at
     }
 
-    /// When it was given up.
+    /// The time when the order was cancelled.
     async fn canceled_at(&self) -> Option<DateTime<Utc>> {
         self.0.canceled_at
     }
 
-    /// When it was paid back.
+    /// The time when the refund was decided; the money follows, as `payment` tells.
     async fn refunded_at(&self) -> Option<DateTime<Utc>> {
         self.0.refunded_at
     }
 
-    /// Whether the caller may give it up as it is.
+    /// Tells whether the caller may cancel the order as it is.
     async fn viewer_can_cancel(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         let is_allowed = self.0.status().after(OrderMove::Cancel).is_some();
         Ok(is_allowed && Shop::of(ctx)?.actor().may(Permission::OrdersWrite))
     }
 
-    /// Whether the caller may pay it back as it is.
+    /// Tells whether the caller may refund the order in its present status. It may still be refused for
+    /// `orders.refund_days`.
     async fn viewer_can_refund(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         let is_allowed = self.0.status().after(OrderMove::Refund).is_some();
         Ok(is_allowed && Shop::of(ctx)?.actor().may(Permission::OrdersRefund))

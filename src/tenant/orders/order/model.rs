@@ -97,9 +97,9 @@ pub struct Line {
     pub book_id: BookId,
     /// Copies.
     pub quantity: i32,
-    /// The title: of now in a draft, frozen in what is placed.
+    /// The book's title when the line was last set; placing the order brings it up to date and freezes it.
     pub title: String,
-    /// The price of a copy in minor units: of now in a draft, frozen in what is placed.
+    /// The price of a copy in minor units when the line was last set; placing the order brings it up to date and freezes it.
     pub unit_price_minor: i64,
 }
 

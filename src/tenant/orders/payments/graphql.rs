@@ -9,10 +9,10 @@ use super::model::{Payment, PaymentStatus};
 use crate::graphql::scalars::Money;
 use crate::graphql::{ApiError, ApiResult};
 
-/// An attempt to be paid for an order.
+/// A payment for an order: an attempt to take the money.
 pub struct PaymentNode(pub Arc<Payment>);
 
-/// How far a payment is.
+/// The status of a payment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(name = "PaymentStatus", remote = "PaymentStatus")]
 pub enum PaymentStatusValue {
@@ -22,22 +22,22 @@ pub enum PaymentStatusValue {
     Captured,
     /// The order is paid.
     Confirmed,
-    /// It did not come about; `failure` says why, and another may be asked for.
+    /// The payment failed; `failure` says why, and another may be asked for.
     Failed,
-    /// Asked for.
+    /// The payment is asked for.
     Pending,
     /// The money is given back.
     Refunded,
     /// The money is about to be given back.
     Refunding,
-    /// The order was given up, and what was reserved is free again.
+    /// The order was cancelled, and the reserved money is free again.
     Voided,
 }
 
-/// An attempt to be paid for an order.
+/// A payment for an order: an attempt to take the money.
 #[Object(name = "Payment")]
 impl PaymentNode {
-    /// How far it is.
+    /// The status of the payment.
     async fn status(&self) -> ApiResult<PaymentStatusValue> {
         self.0.status().map(PaymentStatusValue::from).ok_or_else(ApiError::internal)
     }
@@ -47,17 +47,17 @@ impl PaymentNode {
         self.0.amount().map(Money::from)
     }
 
-    /// Why it failed.
+    /// The reason why the payment failed.
     async fn failure(&self) -> Option<&str> {
         self.0.failure.as_deref()
     }
 
-    /// When it was asked for.
+    /// The time when the payment was asked for.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it last went on.
+    /// The time of its last progress.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }

@@ -16,7 +16,7 @@ use crate::kernel::money;
 use crate::tenant::catalog::books::graphql::BookNode;
 use crate::tenant::catalog::categories::graphql::{CategoryNode, category};
 
-/// What the rows of a report are.
+/// The meaning of the rows of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "SalesBy")]
 pub enum SalesGroup {
@@ -28,13 +28,13 @@ pub enum SalesGroup {
     Day,
 }
 
-/// Sums over the paid orders of a day, a book or a category.
+/// A row of the report: sums over the paid orders of a day, a book or a category.
 pub struct SalesReportRow {
     row: SalesRow,
     revenue: Option<money::Money>,
 }
 
-/// Sums over the paid orders of a day, a book or a category.
+/// A row of the report: sums over the paid orders of a day, a book or a category.
 #[Object]
 impl SalesReportRow {
     /// The day, in UTC, of a report by day.
@@ -63,17 +63,17 @@ impl SalesReportRow {
         }
     }
 
-    /// Paid orders.
+    /// The number of paid orders.
     async fn order_count(&self) -> i64 {
         self.row.orders
     }
 
-    /// Copies in them.
+    /// The number of copies in these orders.
     async fn copy_count(&self) -> i64 {
         self.row.copies
     }
 
-    /// What they come to.
+    /// The sum of what these orders were paid for.
     async fn revenue(&self) -> ApiResult<Money> {
         self.revenue.map(Money::from).ok_or_else(ApiError::internal)
     }
@@ -85,14 +85,14 @@ pub struct SalesQuery;
 
 #[Object]
 impl SalesQuery {
-    /// What was sold in a range of days, by the time of payment in UTC. What was paid back does not count.
+    /// Sums up what was sold in a range of days, by the time of payment in UTC. Refunded orders do not count.
     #[graphql(directive = access::apply(needs(Permission::OrdersRead)))]
     async fn sales_report(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The first day.")] from: Date,
         #[graphql(desc = "The last day, at most a year after the first.")] to: Date,
-        #[graphql(desc = "What the rows are.")] by: SalesGroup,
+        #[graphql(desc = "The meaning of the rows.")] by: SalesGroup,
         #[graphql(desc = "Rows from the start, 1 to 366 on every plan; 100 by default.")] first: Option<i32>,
     ) -> ApiResult<Vec<SalesReportRow>> {
         let (shop, range) = (Shop::of(ctx)?, SalesRange { from: from.0, to: to.0 });

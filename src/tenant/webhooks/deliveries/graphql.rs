@@ -21,15 +21,15 @@ use crate::tenant::webhooks::endpoints::graphql::WebhookEndpointNode;
 use crate::tenant::webhooks::endpoints::model::Endpoint;
 use crate::tenant::webhooks::{WebhookError, WebhookErrorCode};
 
-/// How far a delivery has come.
+/// The state of a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "DeliveryState")]
 pub enum WebhookDeliveryState {
-    /// It was given up after its last attempt: a dead letter. It can be replayed.
+    /// A dead letter: given up after its last attempt. It can be replayed.
     Dead,
     /// The endpoint has accepted it.
     Delivered,
-    /// It is to be sent, or to be sent once more.
+    /// The delivery is to be sent, or to be sent once more.
     Pending,
 }
 
@@ -42,18 +42,18 @@ impl From<Delivery> for WebhookDeliveryNode {
     }
 }
 
-/// One attempt to deliver.
+/// An attempt to deliver.
 pub struct WebhookAttemptNode(Attempt);
 
-/// One attempt to deliver.
+/// An attempt to deliver.
 #[Object(name = "WebhookAttempt")]
 impl WebhookAttemptNode {
-    /// Which it was, from 1 up.
+    /// The number of the attempt, from 1 up.
     async fn number(&self) -> i32 {
         self.0.number
     }
 
-    /// When it began.
+    /// The time when the attempt began.
     async fn at(&self) -> DateTime<Utc> {
         self.0.at
     }
@@ -63,12 +63,12 @@ impl WebhookAttemptNode {
         self.0.status.map(Into::into)
     }
 
-    /// Why nothing was answered.
+    /// The reason why there was no answer.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
 
-    /// How long it took, in milliseconds.
+    /// The duration of the attempt, in milliseconds.
     async fn latency_ms(&self) -> i32 {
         self.0.latency_ms
     }
@@ -87,7 +87,8 @@ impl WebhookDeliveryNode {
         ID(self.0.id.to_string())
     }
 
-    /// Where it goes; null where that is deleted.
+    /// The endpoint that it goes to. A deleted endpoint takes its deliveries along, so it is null only while that
+    /// happens.
     async fn endpoint(&self, ctx: &Context<'_>) -> ApiResult<Option<WebhookEndpointNode>> {
         let endpoint = load(&Shop::of(ctx)?.loaders().endpoint_by_id, self.0.endpoint_id).await?;
         Ok(endpoint.map(WebhookEndpointNode))
@@ -98,27 +99,27 @@ impl WebhookDeliveryNode {
         ID(self.0.event_id.to_string())
     }
 
-    /// What happened, as `order.placed`.
+    /// The type of the event, as `order.placed`.
     async fn event_type(&self) -> &str {
         &self.0.kind
     }
 
-    /// What is sent, byte by byte.
+    /// The body that is sent, byte by byte.
     async fn body(&self) -> String {
         String::from_utf8_lossy(&self.0.body).into_owned()
     }
 
-    /// How far it has come.
+    /// The state of the delivery.
     async fn state(&self) -> WebhookDeliveryState {
         self.0.state().into()
     }
 
-    /// How often it has been tried.
+    /// The number of attempts so far.
     async fn attempt_count(&self) -> i32 {
         self.0.attempts_total
     }
 
-    /// When it is tried next, if nothing holds it up.
+    /// The time of the next attempt, if nothing holds it up.
     async fn next_attempt_at(&self) -> Option<DateTime<Utc>> {
         self.0.next_attempt_at
     }
@@ -128,12 +129,12 @@ impl WebhookDeliveryNode {
         self.0.status.map(Into::into)
     }
 
-    /// Why the last attempt was not answered.
+    /// The reason why the last attempt had no answer.
     async fn error(&self) -> Option<&str> {
         self.0.error.as_deref()
     }
 
-    /// How long the last attempt took, in milliseconds.
+    /// The duration of the last attempt, in milliseconds.
     async fn latency_ms(&self) -> Option<i32> {
         self.0.latency_ms
     }
@@ -144,30 +145,30 @@ impl WebhookDeliveryNode {
         Ok(attempts.iter().cloned().map(WebhookAttemptNode).collect())
     }
 
-    /// When the event became a delivery.
+    /// The time when the event became a delivery.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it was accepted or given up.
+    /// The time when it was accepted or given up.
     async fn finished_at(&self) -> Option<DateTime<Utc>> {
         self.0.finished_at
     }
 }
 
-/// Which deliveries.
+/// A filter of deliveries. Fields that are given all apply.
 #[derive(InputObject, Default)]
 #[graphql(name = "WebhookDeliveryFilter")]
 pub struct WebhookDeliveryFilterInput {
-    /// Those to this endpoint.
+    /// The endpoint of the deliveries.
     endpoint_id: Option<ID>,
-    /// Those that have come so far.
+    /// The state of the deliveries.
     state: Option<WebhookDeliveryState>,
-    /// Those of events of this type.
+    /// The type of the events.
     event_type: Option<String>,
-    /// Those that were made then or later.
+    /// The start of the time range: deliveries that were made at or after this time.
     from: Option<DateTime<Utc>>,
-    /// Those that were made before.
+    /// The end of the time range: deliveries that were made before this time.
     to: Option<DateTime<Utc>>,
 }
 
@@ -183,18 +184,18 @@ impl WebhookDeliveryFilterInput {
     }
 }
 
-/// Which deliveries are sent once more.
+/// A choice of deliveries to send once more. Fields that are given all apply.
 #[derive(InputObject)]
 pub struct WebhookDeliveriesReplayInput {
-    /// Those to this endpoint.
+    /// The endpoint of the deliveries.
     endpoint_id: ID,
-    /// Those that have come so far: `DEAD` or `DELIVERED`; both where it is not given.
+    /// The state of the deliveries: `DEAD` or `DELIVERED`; both if it is not given. `PENDING` is refused.
     state: Option<WebhookDeliveryState>,
-    /// Those of events of this type.
+    /// The type of the events.
     event_type: Option<String>,
-    /// Those that were made then or later.
+    /// The start of the time range: deliveries that were made at or after this time.
     from: Option<DateTime<Utc>>,
-    /// Those that were made before.
+    /// The end of the time range: deliveries that were made before this time.
     to: Option<DateTime<Utc>>,
 }
 
@@ -230,7 +231,8 @@ impl WebhookDeliveryQuery {
         Ok(delivery.map(WebhookDeliveryNode))
     }
 
-    /// Deliveries, the newest first. What has not been taken up yet is counted by the endpoint's backlog.
+    /// Lists deliveries, the newest first. Events that have not been taken up yet are counted by the endpoint's
+    /// backlog.
     #[graphql(directive = access::apply(needs(Permission::WebhooksRead)))]
     async fn webhook_deliveries(
         &self,
@@ -239,7 +241,7 @@ impl WebhookDeliveryQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which deliveries; all where it is absent.")] filter: Option<WebhookDeliveryFilterInput>,
+        #[graphql(desc = "The deliveries to list; all if it is absent.")] filter: Option<WebhookDeliveryFilterInput>,
     ) -> ApiResult<Connection<DeliveryCursor, WebhookDeliveryNode>> {
         let shop = Shop::of(ctx)?;
         let page = PageArgs::new(after, before, first, last).parse::<DeliveryCursor>()?.map(|cursor| cursor.0);
@@ -251,7 +253,7 @@ impl WebhookDeliveryQuery {
 }
 
 payload!(
-    /// What `webhookDeliveryReplay` answers.
+    /// The answer to `webhookDeliveryReplay`.
     WebhookDeliveryReplayPayload {
         /// The delivery as it is now.
         webhook_delivery: WebhookDeliveryNode(Delivery)
@@ -259,14 +261,15 @@ payload!(
     WebhookUserError(WebhookErrorCode)
 );
 
-/// What `webhookDeliveriesReplay` answers.
+/// The answer to `webhookDeliveriesReplay`.
 #[derive(SimpleObject)]
 pub struct WebhookDeliveriesReplayPayload {
     /// The endpoint that they go to.
     webhook_endpoint: Option<WebhookEndpointNode>,
-    /// How many are sent once more; where it is 10,000 there may be others. Null for a repeated request.
+    /// The number of deliveries that are sent once more; if it is 10,000 there may be others. Null in the answer to a
+    /// repeated request.
     count: Option<i32>,
-    /// Why nothing was done; empty on success.
+    /// The reasons why nothing was done; empty on success.
     user_errors: Vec<WebhookUserError>,
 }
 

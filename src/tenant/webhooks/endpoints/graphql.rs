@@ -16,7 +16,7 @@ use crate::kernel::actor::Permission;
 use crate::tenant::webhooks::breaker::BreakerState;
 use crate::tenant::webhooks::endpoints::sealed::Sealing;
 
-/// Where the shop has events sent.
+/// A webhook endpoint: an address that the shop has events sent to.
 #[derive(Clone)]
 pub struct WebhookEndpointNode(pub Endpoint);
 
@@ -26,54 +26,54 @@ impl From<Endpoint> for WebhookEndpointNode {
     }
 }
 
-/// Whether an endpoint gets events.
+/// The status of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "EndpointStatus")]
 pub enum WebhookEndpointStatus {
-    /// It gets them.
+    /// The endpoint gets events.
     Active,
-    /// Events pass it by.
+    /// The endpoint gets no events: they pass it by.
     Disabled,
-    /// Events wait for it, until it is resumed.
+    /// The endpoint gets no events: they wait for it until it is resumed.
     Suspended,
 }
 
-/// What must arrive in order.
+/// The order in which deliveries must arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "Ordering")]
 pub enum WebhookOrdering {
-    /// Everything: one delivery at a time, and one that fails holds up all others.
+    /// Deliveries arrive in order: one at a time, and one that fails holds up all others.
     Endpoint,
-    /// What happened to one object; what happened to others goes on meanwhile.
+    /// Events about one object arrive in order; those about others go on meanwhile.
     Entity,
-    /// Nothing.
+    /// Deliveries arrive in any order.
     None,
 }
 
-/// Whether anything is sent to an endpoint that is active.
+/// The state of an endpoint's circuit breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "BreakerState")]
 pub enum WebhookBreakerState {
-    /// Everything that is due.
+    /// Sends everything that is due.
     Closed,
-    /// One delivery, as a probe.
+    /// Sends one delivery, as a probe.
     HalfOpen,
-    /// Nothing: it failed too often, and rests.
+    /// Sends nothing: the endpoint failed too often, and rests.
     Open,
 }
 
-/// How an endpoint's deliveries have gone lately.
+/// The circuit breaker of an endpoint: how its deliveries have gone lately.
 #[derive(SimpleObject)]
 pub struct WebhookBreaker {
-    /// Whether anything is sent.
+    /// The state of the breaker.
     state: WebhookBreakerState,
-    /// Failures in a row. Five open the breaker, ten suspend the endpoint.
+    /// The number of failures in a row. Five open the breaker, ten suspend the endpoint.
     failure_count: i32,
-    /// Until when nothing is sent: because the breaker is open, or because the endpoint asked for it by `Retry-After`.
+    /// The time until which nothing is sent, because the breaker is open or the endpoint asked for it by `Retry-After`.
     rests_until: Option<DateTime<Utc>>,
 }
 
-/// Where the shop has events sent.
+/// A webhook endpoint: an address that the shop has events sent to.
 #[Object(name = "WebhookEndpoint")]
 impl WebhookEndpointNode {
     /// The endpoint's id.
@@ -81,23 +81,23 @@ impl WebhookEndpointNode {
         ID(self.0.id.to_string())
     }
 
-    /// The address. Null for who may not change it: it may hold a password.
+    /// The address. Null if the caller may not change the endpoint: it may hold a password.
     async fn url(&self, ctx: &Context<'_>) -> ApiResult<Option<&str>> {
         let may = Shop::of(ctx)?.actor().may(Permission::WebhooksWrite);
         Ok(may.then_some(self.0.url.as_str()))
     }
 
-    /// What it is for.
+    /// The purpose of the endpoint, for people.
     async fn description(&self) -> &str {
         &self.0.description
     }
 
-    /// The types of events that it gets; none: all.
+    /// The types of events that it gets; all types if it is empty.
     async fn event_types(&self) -> &[String] {
         &self.0.kinds
     }
 
-    /// What must arrive in order.
+    /// The order in which deliveries must arrive.
     async fn ordering(&self) -> WebhookOrdering {
         self.0.ordering().into()
     }
@@ -108,22 +108,22 @@ impl WebhookEndpointNode {
         Ok(sealing.headers_open(&self.0)?.into_iter().map(|(name, _)| name).collect())
     }
 
-    /// Whether it gets events.
+    /// The status of the endpoint.
     async fn status(&self) -> WebhookEndpointStatus {
         self.0.status().into()
     }
 
-    /// Why it is suspended or disabled.
+    /// The reason why it is suspended or disabled.
     async fn suspension_reason(&self) -> Option<&str> {
         self.0.status_reason.as_deref()
     }
 
-    /// Since when it is what it is.
+    /// The time since which it has this status.
     async fn status_changed_at(&self) -> DateTime<Utc> {
         self.0.status_at
     }
 
-    /// How its deliveries have gone lately.
+    /// The circuit breaker: how its deliveries have gone lately.
     async fn breaker(&self) -> WebhookBreaker {
         let breaker = self.0.breaker();
         WebhookBreaker {
@@ -133,32 +133,33 @@ impl WebhookEndpointNode {
         }
     }
 
-    /// How many events wait for it, of the next 10,000 that have happened in the shop: where many wait there may be more.
+    /// The number of events that wait for it, of the next 10,000 that have happened in the shop: if many wait there may
+    /// be more.
     async fn backlog_count(&self, ctx: &Context<'_>) -> ApiResult<i64> {
         load(&Shop::of(ctx)?.loaders().backlog_by_endpoint, self.0.id).await
     }
 
-    /// Until when the secret before the last rotation signs too.
+    /// The time until which the secret before the last rotation signs too.
     async fn previous_secret_expires_at(&self) -> Option<DateTime<Utc>> {
         self.0.previous_expires_at
     }
 
-    /// The version: it goes up with each change.
+    /// The number of the present version.
     async fn version(&self) -> i32 {
         self.0.version
     }
 
-    /// When it was made.
+    /// The time when the endpoint was made.
     async fn created_at(&self) -> DateTime<Utc> {
         self.0.created_at
     }
 
-    /// When it was last changed.
+    /// The time when the endpoint was last changed.
     async fn updated_at(&self) -> DateTime<Utc> {
         self.0.updated_at
     }
 
-    /// Whether the caller may change it.
+    /// Tells whether the caller may change the endpoint.
     async fn viewer_can_update(&self, ctx: &Context<'_>) -> ApiResult<bool> {
         Ok(Shop::of(ctx)?.actor().may(Permission::WebhooksWrite))
     }
@@ -179,7 +180,7 @@ impl WebhookEndpointQuery {
         Ok(endpoint.map(WebhookEndpointNode))
     }
 
-    /// All endpoints, the oldest first; a shop has at most 20.
+    /// Lists all endpoints, the oldest first; a shop has as many as its plan allows, at most 1,000.
     #[graphql(directive = access::apply(needs(Permission::WebhooksRead)))]
     async fn webhook_endpoints(&self, ctx: &Context<'_>) -> ApiResult<Vec<WebhookEndpointNode>> {
         let shop = Shop::of(ctx)?;

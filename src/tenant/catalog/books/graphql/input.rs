@@ -9,22 +9,22 @@ use crate::graphql::{ApiError, ApiResult};
 use crate::kernel::money::{Currency, Money};
 use crate::tenant::catalog::books::model::{BookFilter, BookPatch, NewBook, PriceInput, PublishedOnInput};
 
-/// Which books to list. Fields that are given all apply.
+/// A filter of books. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct BookFilterInput {
-    /// Those in this category, or in one within it.
+    /// The category of the books; those in categories within it are listed too.
     category_id: Option<ID>,
-    /// Those by this author.
+    /// The author of the books.
     author_id: Option<ID>,
-    /// Those in this language; `en` takes `en-GB` as well.
+    /// The language of the books; `en` takes `en-GB` as well.
     language: Option<String>,
-    /// Those that cost at least so much, in the shop's currency.
+    /// The lowest price, in the shop's currency.
     price_min: Option<Decimal>,
-    /// Those that cost at most so much, in the shop's currency.
+    /// The highest price, in the shop's currency.
     price_max: Option<Decimal>,
-    /// Those with copies in stock, or those without.
+    /// Lists books with copies in stock if true, and those without if false.
     is_in_stock: Option<bool>,
-    /// True for archived ones alone; otherwise those in use.
+    /// Lists archived books alone if true, and those in use otherwise.
     is_archived: Option<bool>,
 }
 
@@ -118,7 +118,7 @@ pub struct BookCreateInput {
     language: Option<String>,
     /// The date of publication.
     published_on: Option<PublishedOnDateInput>,
-    /// Copies in stock.
+    /// The number of copies in stock.
     #[graphql(default)]
     stock: i32,
 }
@@ -165,7 +165,7 @@ pub struct BookUpdateInput {
     language: MaybeUndefined<String>,
     /// The date of publication.
     published_on: MaybeUndefined<PublishedOnDateInput>,
-    /// Copies in stock.
+    /// The number of copies in stock.
     stock: Option<i32>,
 }
 

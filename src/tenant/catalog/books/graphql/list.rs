@@ -17,27 +17,27 @@ use crate::tenant::catalog::books::model::{BookFilter, BookKey, BookOrder, BookP
 use crate::tenant::catalog::books::search::Words;
 use crate::tenant::catalog::books::service;
 
-/// What a list of books is sorted by.
+/// The field that a list of books is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum BookSortField {
-    /// When the book was entered.
+    /// The time when the book was entered.
     CreatedAt,
     /// The price; books that are not for sale come after every price.
     Price,
     /// The date of publication; books whose date is unknown come before every date.
     PublishedOn,
-    /// How well the book matches the search; only together with `search`.
+    /// The quality of the match; only together with `search`.
     Relevance,
     /// The title, without regard to case and accents.
     Title,
 }
 
-/// How a list of books is sorted. Equal ones are in the order of their ids.
+/// The order of a list of books. Equal ones are in the order of their ids.
 #[derive(Debug, Clone, Copy, InputObject)]
 pub struct BookSortInput {
-    /// By what.
+    /// The field to sort by.
     field: BookSortField,
-    /// Which way.
+    /// The direction.
     #[graphql(default)]
     direction: SortDirection,
 }
@@ -97,7 +97,7 @@ pub struct BookTotal {
 
 #[Object]
 impl BookTotal {
-    /// How many books the list has in all; counted when it is asked for.
+    /// The number of books in the list; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         if self.is_empty {
             return Ok(Some(0));
@@ -133,7 +133,7 @@ impl BookQuery {
         book.map(|book| book.map(BookNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Books, in the order of entry, or the best match first where there is a search.
+    /// Lists books, in the order of entry, or the best match first if there is a search.
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn books(
@@ -143,7 +143,7 @@ impl BookQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which books to list.")] filter: Option<BookFilterInput>,
+        #[graphql(desc = "The books to list.")] filter: Option<BookFilterInput>,
         #[graphql(
             desc = "Words of the title or of authors' names, as `search` has them.",
             deprecation = "Use `search`. Deprecated 2026-11-28. Removal on 2027-10-01 UTC.",
@@ -152,7 +152,7 @@ impl BookQuery {
         query: Option<String>,
         #[graphql(desc = "Words of the title or of authors' names; all must match, the last one as a beginning.")]
         search: Option<String>,
-        #[graphql(desc = "How to sort.")] sort: Option<BookSortInput>,
+        #[graphql(desc = "The order of the list.")] sort: Option<BookSortInput>,
     ) -> ApiResult<BookConnection> {
         let shop = Shop::of(ctx)?;
         let request = PageArgs::new(after, before, first, last).parse::<BookCursor>()?.map(|cursor| cursor.0);

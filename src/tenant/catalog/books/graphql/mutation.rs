@@ -18,7 +18,7 @@ use crate::tenant::catalog::books::service::{self, Terms};
 use crate::tenant::catalog::error::CatalogErrorCode;
 
 payload!(
-    /// What `bookCreate` answers.
+    /// The answer to `bookCreate`.
     BookCreatePayload {
         /// The new book.
         book: BookNode(Book)
@@ -26,7 +26,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `bookUpdate` answers.
+    /// The answer to `bookUpdate`.
     BookUpdatePayload {
         /// The book as it is now.
         book: BookNode(Book)
@@ -34,7 +34,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `bookArchive` answers.
+    /// The answer to `bookArchive`.
     BookArchivePayload {
         /// The book as it is now.
         book: BookNode(Book)
@@ -42,7 +42,7 @@ payload!(
     CatalogUserError(CatalogErrorCode)
 );
 payload!(
-    /// What `bookUnarchive` answers.
+    /// The answer to `bookUnarchive`.
     BookUnarchivePayload {
         /// The book as it is now.
         book: BookNode(Book)

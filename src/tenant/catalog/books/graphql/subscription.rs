@@ -18,24 +18,24 @@ use crate::tenant::catalog::books::service::book_by_id;
 #[derive(Default)]
 pub struct StockSubscription;
 
-/// Copies of a book were bought, sold, reserved or counted anew.
+/// A change of a book's copies in stock: bought, sold, reserved or counted anew.
 #[derive(SimpleObject)]
 pub struct StockChange {
-    /// The book as it is now; null where more books have changed than are told one by one, or the book is gone: read anew what
-    /// you show.
+    /// The book as it is now; null if more books have changed than are told one by one, or the book is gone: read anew
+    /// what you show.
     book: Option<BookNode>,
 }
 
 #[Object]
 impl StockSubscription {
-    /// Books whose copies in stock have changed. Of several changes of a book in a moment the last is told. For one book, it
-    /// begins with the book as it is.
+    /// Tells of books whose copies in stock have changed. Of several changes of a book in a moment the last is told.
+    /// For one book, it begins with the book as it is.
     #[graphql(directive = access::apply(needs(Permission::CatalogRead)))]
     async fn stock_changed(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The book; without it, any book.")] book_id: Option<ID>,
-        #[graphql(desc = "Only where so many copies are left, or fewer.")] threshold: Option<i32>,
+        #[graphql(desc = "Tells only of books with so many copies left, or fewer.")] threshold: Option<i32>,
     ) -> ApiResult<Option<StockChange>> {
         let (watch, shop) = (Watch::of(ctx)?, Shop::of(ctx)?);
         let wanted: Option<BookId> = book_id.as_ref().map(parse_id).transpose()?;

@@ -25,8 +25,8 @@ pub struct ImportSubscription;
 
 #[Object]
 impl ImportSubscription {
-    /// Imports as they go on. For one import, it begins with the import as it is and ends when the import has; with null where the
-    /// shop has no such import.
+    /// Tells of imports as they go on. For one import, it begins with the import as it is and ends when the import has;
+    /// with null if the shop has no such import.
     #[graphql(directive = access::apply(needs(Permission::CatalogImport)))]
     async fn import_progress(
         &self,

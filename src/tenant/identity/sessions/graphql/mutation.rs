@@ -19,7 +19,7 @@ use crate::tenant::identity::links::service::{Purpose, token_invalid};
 use crate::tenant::identity::sessions::model::{Grant, Lifetimes};
 use crate::tenant::identity::sessions::service::{self, chosen_password, credentials_invalid};
 
-/// A try to get in.
+/// An e-mail address and a password.
 #[derive(InputObject)]
 pub struct LoginInput {
     /// The e-mail address.
@@ -28,14 +28,14 @@ pub struct LoginInput {
     password: String,
 }
 
-/// The successor of an access token.
+/// A refresh token to exchange for new tokens.
 #[derive(InputObject)]
 pub struct TokenRefreshInput {
     /// The refresh token of the log-in, which has not been used yet.
     refresh_token: String,
 }
 
-/// A change of one's password.
+/// The password so far and the new one.
 #[derive(InputObject)]
 pub struct PasswordChangeInput {
     /// The password so far.
@@ -51,7 +51,7 @@ pub struct PasswordResetRequestInput {
     email: String,
 }
 
-/// The use of such a link.
+/// A new password, authorised by a mailed link.
 #[derive(InputObject)]
 pub struct PasswordResetConfirmInput {
     /// The link's token.
@@ -60,7 +60,7 @@ pub struct PasswordResetConfirmInput {
     password: String,
 }
 
-/// The use of an invitation.
+/// An invitation's token, and what the user chooses.
 #[derive(InputObject)]
 pub struct InvitationAcceptInput {
     /// The invitation's token.
@@ -72,7 +72,7 @@ pub struct InvitationAcceptInput {
 }
 
 payload!(
-    /// What `login` answers.
+    /// The answer to `login`.
     LoginPayload {
         /// The log-in.
         session: SessionGrant(SessionGrant)
@@ -80,7 +80,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `tokenRefresh` answers.
+    /// The answer to `tokenRefresh`.
     TokenRefreshPayload {
         /// The log-in, with new tokens.
         session: SessionGrant(SessionGrant)
@@ -88,7 +88,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `invitationAccept` answers.
+    /// The answer to `invitationAccept`.
     InvitationAcceptPayload {
         /// A log-in.
         session: SessionGrant(SessionGrant)
@@ -96,7 +96,7 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `passwordResetConfirm` answers.
+    /// The answer to `passwordResetConfirm`.
     PasswordResetConfirmPayload {
         /// A log-in.
         session: SessionGrant(SessionGrant)
@@ -104,17 +104,17 @@ payload!(
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `logout` answers.
+    /// The answer to `logout`.
     LogoutPayload,
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `passwordChange` answers.
+    /// The answer to `passwordChange`.
     PasswordChangePayload,
     IdentityUserError(IdentityErrorCode)
 );
 payload!(
-    /// What `passwordResetRequest` answers: the same, whether somebody has the address or not.
+    /// The answer to `passwordResetRequest`: the same, whether a user has the address or not.
     PasswordResetRequestPayload,
     IdentityUserError(IdentityErrorCode)
 );
@@ -156,7 +156,7 @@ impl SessionMutation {
         PasswordChangePayload::new(password_change(request, shop, input).await, shop.actor())
     }
 
-    /// Mails a link by which another password can be chosen, if somebody has the address. It works for an hour.
+    /// Mails a link by which another password can be chosen, if a user has the address. It works for an hour.
     #[graphql(directive = access::apply(public()))]
     async fn password_reset_request(
         &self,

@@ -28,7 +28,7 @@ pub struct ViewerTenant {
 /// The caller.
 #[Object]
 impl Viewer {
-    /// The user, or for whom the program acts.
+    /// The user who calls, or for whom the program acts.
     async fn user(&self, ctx: &Context<'_>) -> ApiResult<Option<UserNode>> {
         Ok(load(&Shop::of(ctx)?.loaders().user_by_id, self.0.user).await?.map(UserNode))
     }
@@ -39,7 +39,7 @@ impl Viewer {
         Ok(roles.iter().cloned().map(RoleNode).collect())
     }
 
-    /// What the credential allows: for an API key less than what the roles do.
+    /// The permissions that the credential gives; an API key may give fewer than the roles do.
     async fn permissions(&self) -> Vec<PermissionValue> {
         permission_values(self.0.permissions)
     }

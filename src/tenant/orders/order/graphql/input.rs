@@ -15,18 +15,18 @@ use crate::tenant::orders::order::service::{CancelReason, Desk};
 use crate::tenant::orders::status::OrderStatus;
 use crate::vault::{KeyError, Vault};
 
-/// Which orders to list. Fields that are given all apply.
+/// A filter of orders. Fields that are given all apply.
 #[derive(InputObject, Default)]
 pub struct OrderFilterInput {
-    /// Those in one of these states.
+    /// The statuses of the orders.
     status: Option<Vec<OrderStatusValue>>,
-    /// Those placed at this time or later.
+    /// The start of the time range: orders placed at or after this time.
     placed_from: Option<DateTime<Utc>>,
-    /// Those placed before this time.
+    /// The end of the time range: orders placed before this time.
     placed_to: Option<DateTime<Utc>>,
-    /// Those of the customer with this e-mail address.
+    /// The e-mail address of the customer.
     customer_email: Option<String>,
-    /// Those that have this book.
+    /// The book that the orders contain.
     book_id: Option<ID>,
 }
 
@@ -56,7 +56,7 @@ impl OrderFilterInput {
 pub struct OrderLineInput {
     /// The book.
     book_id: ID,
-    /// Copies, 1 to 10000, or to what the shop's `orders.quantity_max` says.
+    /// The number of copies, 1 to 10000, or to what the shop's `orders.quantity_max` says.
     quantity: i32,
 }
 
@@ -73,24 +73,24 @@ impl OrderLineInput {
 /// A new order.
 #[derive(InputObject)]
 pub struct OrderCreateInput {
-    /// Who buys.
+    /// A customer who buys.
     pub customer: CustomerInput,
-    /// What is ordered, at most 100 lines; more can be set while it is a draft.
+    /// The lines of the order, at most 100.
     #[graphql(default)]
     pub lines: Vec<OrderLineInput>,
 }
 
-/// Why an order is given up.
+/// A reason why an order is cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "CancelReason")]
 pub enum OrderCancelReason {
-    /// The customer wants it no more.
+    /// The customer no longer wants it.
     CustomerRequest,
     /// The order is not what it pretends to be.
     Fraud,
-    /// Something else.
+    /// Another reason.
     Other,
-    /// What is ordered cannot be had.
+    /// The books cannot be had.
     OutOfStock,
 }
 

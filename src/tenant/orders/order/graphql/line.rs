@@ -63,22 +63,22 @@ impl OrderLine {
         Ok(load(&shop.loaders().book_by_id, self.line.book_id).await?.map(|book| Prompt(BookNode((*book).clone()))))
     }
 
-    /// The title: of now in a draft, frozen in what is placed.
+    /// The book's title when the line was last set; when the order is placed, it is brought up to date and frozen.
     async fn title(&self) -> &str {
         &self.line.title
     }
 
-    /// Copies.
+    /// The number of copies.
     async fn quantity(&self) -> i32 {
         self.line.quantity
     }
 
-    /// The price of a copy: of now in a draft, frozen in what is placed.
+    /// The price of a copy when the line was last set; when the order is placed, it is brought up to date and frozen.
     async fn unit_price(&self) -> ApiResult<Money> {
         self.unit_price.map(Money::from).ok_or_else(ApiError::internal)
     }
 
-    /// What the line comes to.
+    /// The total of the line.
     async fn total_price(&self) -> ApiResult<Money> {
         self.total_price.map(Money::from).ok_or_else(ApiError::internal)
     }

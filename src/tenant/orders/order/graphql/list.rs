@@ -15,27 +15,27 @@ use crate::kernel::actor::Permission;
 use crate::tenant::orders::order::model::{OrderFilter, OrderOrder, OrderPosition, OrderSort};
 use crate::tenant::orders::order::service;
 
-/// What a list of orders is sorted by.
+/// The field that a list of orders is sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 pub enum OrderSortField {
-    /// When the order was entered.
+    /// The time when the order was entered.
     CreatedAt,
-    /// What the order comes to.
+    /// The total of the order.
     #[graphql(
         deprecation = "Use `TOTAL_PRICE`. Deprecated 2026-11-28. Removal on 2027-07-01 UTC.",
         visible = "visible::order_sort_field_total"
     )]
     Total,
-    /// What the order comes to.
+    /// The total of the order.
     TotalPrice,
 }
 
-/// How a list of orders is sorted. Equal ones are in the order of their ids.
+/// The order of a list of orders. Equal ones are in the order of their ids.
 #[derive(Debug, Clone, Copy, InputObject)]
 pub struct OrderSortInput {
-    /// By what.
+    /// The field to sort by.
     field: OrderSortField,
-    /// Which way.
+    /// The direction.
     #[graphql(default)]
     direction: SortDirection,
 }
@@ -87,7 +87,7 @@ pub struct OrderTotal {
 
 #[Object]
 impl OrderTotal {
-    /// How many orders the list has in all; counted when it is asked for.
+    /// The number of orders in the list; counted when it is asked for.
     async fn total_count(&self, ctx: &Context<'_>) -> ApiResult<Option<i64>> {
         let shop = Shop::of(ctx)?;
         let count = service::order_count(&shop.read().await?, shop.actor(), &self.filter).await;
@@ -109,7 +109,7 @@ impl OrderQuery {
         order.map(|order| order.map(OrderNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Orders, the newest first unless another sort is asked for.
+    /// Lists orders, the newest first unless another order is asked for.
     #[graphql(directive = access::apply(needs(Permission::OrdersRead)))]
     #[expect(clippy::too_many_arguments, reason = "they are the field's arguments in the API")]
     async fn orders(
@@ -119,8 +119,8 @@ impl OrderQuery {
         #[graphql(desc = "End before the item with this cursor.")] before: Option<String>,
         #[graphql(desc = "Items from the start, 1 to 100; 20 by default.")] first: Option<i32>,
         #[graphql(desc = "Items from the end, 1 to 100.")] last: Option<i32>,
-        #[graphql(desc = "Which orders to list.")] filter: Option<OrderFilterInput>,
-        #[graphql(desc = "How to sort.")] sort: Option<OrderSortInput>,
+        #[graphql(desc = "The orders to list.")] filter: Option<OrderFilterInput>,
+        #[graphql(desc = "The order of the list.")] sort: Option<OrderSortInput>,
     ) -> ApiResult<Connection<OrderCursor, OrderNode, OrderTotal>> {
         let (request, shop) = (Request::of(ctx)?, Shop::of(ctx)?);
         let page = PageArgs::new(after, before, first, last).parse::<OrderCursor>()?.map(|cursor| cursor.0);

@@ -17,7 +17,7 @@ use crate::tenant::orders::order::service;
 use crate::tenant::orders::payments::service::order_pay;
 
 payload!(
-    /// What `orderCreate` answers.
+    /// The answer to `orderCreate`.
     OrderCreatePayload {
         /// The new order.
         order: OrderNode(Order)
@@ -25,7 +25,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderLineSet` answers.
+    /// The answer to `orderLineSet`.
     OrderLineSetPayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -33,7 +33,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderPlace` answers.
+    /// The answer to `orderPlace`.
     OrderPlacePayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -41,7 +41,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderPay` answers.
+    /// The answer to `orderPay`.
     OrderPayPayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -49,7 +49,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderFulfill` answers.
+    /// The answer to `orderFulfill`.
     OrderFulfillPayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -57,7 +57,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderDeliver` answers.
+    /// The answer to `orderDeliver`.
     OrderDeliverPayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -65,7 +65,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderCancel` answers.
+    /// The answer to `orderCancel`.
     OrderCancelPayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -73,7 +73,7 @@ payload!(
     OrderUserError(OrderErrorCode)
 );
 payload!(
-    /// What `orderRefund` answers.
+    /// The answer to `orderRefund`.
     OrderRefundPayload {
         /// The order as it is now.
         order: OrderNode(Order)
@@ -87,7 +87,7 @@ pub struct OrderMutation;
 
 #[Object]
 impl OrderMutation {
-    /// Enters a draft. Nothing is reserved and no price is promised until it is placed.
+    /// Enters a draft of an order. Nothing is reserved and no price is promised until it is placed.
     #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
     async fn order_create(
         &self,
@@ -112,7 +112,8 @@ impl OrderMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(desc = "The book.")] book_id: ID,
-        #[graphql(desc = "Copies, 0 to 10000, or to what the shop's `orders.quantity_max` says.")] quantity: i32,
+        #[graphql(desc = "The number of copies, 0 to 10000, or to what the shop's `orders.quantity_max` says.")]
+        quantity: i32,
         #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<OrderLineSetPayload> {
@@ -161,7 +162,7 @@ impl OrderMutation {
         OrderPayPayload::new(call.write("order.pay", Permission::OrdersWrite, work).await, call.actor())
     }
 
-    /// Hands a paid order over: what was reserved is sold.
+    /// Hands a paid order over to whoever delivers: what was reserved is sold.
     #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
     async fn order_fulfill(
         &self,
@@ -176,7 +177,7 @@ impl OrderMutation {
         OrderFulfillPayload::new(call.write("order.fulfill", Permission::OrdersWrite, work).await, call.actor())
     }
 
-    /// Notes that an order which was handed over has arrived.
+    /// Notes that an order has arrived at the customer's.
     #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
     async fn order_deliver(
         &self,
@@ -191,13 +192,13 @@ impl OrderMutation {
         OrderDeliverPayload::new(call.write("order.deliver", Permission::OrdersWrite, work).await, call.actor())
     }
 
-    /// Gives an order up that is not paid: what was reserved is free again. A payment under way is taken back.
+    /// Cancels an order that is not paid: what was reserved is free again. A payment under way is taken back.
     #[graphql(directive = access::apply(needs(Permission::OrdersWrite)))]
     async fn order_cancel(
         &self,
         ctx: &Context<'_>,
         id: ID,
-        #[graphql(desc = "Why.")] reason: OrderCancelReason,
+        #[graphql(desc = "The reason.")] reason: OrderCancelReason,
         #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<OrderCancelPayload> {
@@ -207,14 +208,14 @@ impl OrderMutation {
         OrderCancelPayload::new(call.write("order.cancel", Permission::OrdersWrite, work).await, call.actor())
     }
 
-    /// Pays an order back. What is still reserved is free again. One that was handed over longer ago than the shop's
-    /// `orders.refund_days` is refused.
+    /// Refunds an order; the money follows, as `payment` tells. What is still reserved is free again. An order that was
+    /// handed over longer ago than the shop's `orders.refund_days` is refused.
     #[graphql(directive = access::apply(needs(Permission::OrdersRefund)))]
     async fn order_refund(
         &self,
         ctx: &Context<'_>,
         id: ID,
-        #[graphql(desc = "Whether the books came back, and are in stock again.", default)] is_returned: bool,
+        #[graphql(desc = "Puts the books in stock again, because they came back.", default)] is_returned: bool,
         #[graphql(desc = "Refuse if the order has another version than this.")] version: Option<i32>,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<OrderRefundPayload> {

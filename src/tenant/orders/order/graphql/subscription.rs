@@ -20,8 +20,9 @@ pub struct OrderSubscription;
 
 #[Object]
 impl OrderSubscription {
-    /// An order as it is when the subscription begins, and again whenever its status is another. Of several changes in a moment
-    /// the last is told. It ends when the order can move no further; with null where the shop has no such order.
+    /// Tells of an order as it is when the subscription begins, and again whenever its status changes. Of several
+    /// changes in a moment the last is told. It ends when the order can move no further; with null if the shop has no
+    /// such order.
     #[graphql(directive = access::apply(needs(Permission::OrdersRead)))]
     async fn order_status_changed(
         &self,

@@ -22,9 +22,9 @@ const OVERLAP_DEFAULT_S: i32 = 86_400;
 /// A header that is sent along with each delivery.
 #[derive(InputObject)]
 pub struct WebhookHeaderInput {
-    /// Its name; not one that is the protocol's, `webhook-…` or `content-…`.
+    /// The header's name; not one that is the protocol's, `webhook-…` or `content-…`.
     name: String,
-    /// Its value, of plain ASCII. It is kept encrypted and never shown.
+    /// The header's value, in plain ASCII. It is kept encrypted and never shown.
     value: String,
 }
 
@@ -33,28 +33,28 @@ pub struct WebhookHeaderInput {
 pub struct WebhookEndpointCreateInput {
     /// The address, `https://…` with port 443 or one from 1024 up, on the public internet.
     url: String,
-    /// What it is for, at most 500 characters.
+    /// The purpose of the endpoint, in at most 500 characters.
     description: Option<String>,
-    /// The types of events that it gets, as `eventTypes` lists them; none: all.
+    /// The types of events that it gets, as `eventTypes` lists them; all types if it is absent or empty.
     event_types: Option<Vec<String>>,
-    /// What must arrive in order: `ENTITY` where it is not given.
+    /// The order in which deliveries must arrive; `ENTITY` if it is not given.
     ordering: Option<WebhookOrdering>,
-    /// Headers that are sent along, at most ten.
+    /// The headers that are sent along, at most ten.
     headers: Option<Vec<WebhookHeaderInput>>,
 }
 
-/// What is to be changed of an endpoint; what is absent stays as it is.
+/// Changes of an endpoint. A field that is not given stays.
 #[derive(InputObject)]
 pub struct WebhookEndpointUpdateInput {
     /// The address.
     url: Option<String>,
-    /// What it is for; null: nothing.
+    /// The purpose of the endpoint; null empties it.
     description: MaybeUndefined<String>,
-    /// The types of events that it gets; null or none: all.
+    /// The types of events that it gets; all types if it is null or empty.
     event_types: MaybeUndefined<Vec<String>>,
-    /// What must arrive in order.
+    /// The order in which deliveries must arrive.
     ordering: Option<WebhookOrdering>,
-    /// Headers that are sent along, in place of those before; null: none.
+    /// The headers that are sent along, in place of those before; null for none.
     headers: MaybeUndefined<Vec<WebhookHeaderInput>>,
 }
 
@@ -99,9 +99,10 @@ macro_rules! shown_payload {
         pub struct $name {
             /// The endpoint.
             webhook_endpoint: Option<WebhookEndpointNode>,
-            /// What deliveries are signed with, `whsec_…`. It is never shown again, to a repeated request neither.
+            /// The secret that deliveries are signed with, `whsec_…`. It is never shown again, not even in the answer
+            /// to a repeated request.
             secret: Option<String>,
-            /// Why nothing was done; empty on success.
+            /// The reasons why nothing was done; empty on success.
             user_errors: Vec<WebhookUserError>,
         }
 
@@ -118,15 +119,15 @@ macro_rules! shown_payload {
 }
 
 shown_payload!(
-    /// What `webhookEndpointCreate` answers.
+    /// The answer to `webhookEndpointCreate`.
     WebhookEndpointCreatePayload
 );
 shown_payload!(
-    /// What `webhookEndpointRotateSecret` answers.
+    /// The answer to `webhookEndpointRotateSecret`.
     WebhookEndpointRotateSecretPayload
 );
 payload!(
-    /// What `webhookEndpointUpdate` answers.
+    /// The answer to `webhookEndpointUpdate`.
     WebhookEndpointUpdatePayload {
         /// The endpoint as it is now.
         webhook_endpoint: WebhookEndpointNode(Endpoint)
@@ -134,7 +135,7 @@ payload!(
     WebhookUserError(WebhookErrorCode)
 );
 payload!(
-    /// What `webhookEndpointSuspend` answers.
+    /// The answer to `webhookEndpointSuspend`.
     WebhookEndpointSuspendPayload {
         /// The endpoint as it is now.
         webhook_endpoint: WebhookEndpointNode(Endpoint)
@@ -142,7 +143,7 @@ payload!(
     WebhookUserError(WebhookErrorCode)
 );
 payload!(
-    /// What `webhookEndpointDisable` answers.
+    /// The answer to `webhookEndpointDisable`.
     WebhookEndpointDisablePayload {
         /// The endpoint as it is now.
         webhook_endpoint: WebhookEndpointNode(Endpoint)
@@ -150,7 +151,7 @@ payload!(
     WebhookUserError(WebhookErrorCode)
 );
 payload!(
-    /// What `webhookEndpointResume` answers.
+    /// The answer to `webhookEndpointResume`.
     WebhookEndpointResumePayload {
         /// The endpoint as it is now.
         webhook_endpoint: WebhookEndpointNode(Endpoint)
@@ -158,7 +159,7 @@ payload!(
     WebhookUserError(WebhookErrorCode)
 );
 payload!(
-    /// What `webhookEndpointTest` answers.
+    /// The answer to `webhookEndpointTest`.
     WebhookEndpointTestPayload {
         /// The endpoint to which the event is on its way.
         webhook_endpoint: WebhookEndpointNode(Endpoint)
@@ -166,7 +167,7 @@ payload!(
     WebhookUserError(WebhookErrorCode)
 );
 payload!(
-    /// What `webhookEndpointDelete` answers.
+    /// The answer to `webhookEndpointDelete`.
     WebhookEndpointDeletePayload,
     WebhookUserError(WebhookErrorCode)
 );
@@ -222,7 +223,7 @@ impl WebhookEndpointMutation {
         ctx: &Context<'_>,
         id: ID,
         #[graphql(
-            desc = "How long the old secret signs too, 0 to 604800 seconds.",
+            desc = "The seconds for which the old secret goes on signing too, 0 to 604800.",
             default_with = "OVERLAP_DEFAULT_S"
         )]
         overlap_seconds: i32,
@@ -241,7 +242,7 @@ impl WebhookEndpointMutation {
         &self,
         ctx: &Context<'_>,
         id: ID,
-        #[graphql(desc = "Why, in 1 to 500 characters.")] reason: String,
+        #[graphql(desc = "The reason, in 1 to 500 characters.")] reason: String,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<WebhookEndpointSuspendPayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
@@ -257,7 +258,7 @@ impl WebhookEndpointMutation {
         &self,
         ctx: &Context<'_>,
         id: ID,
-        #[graphql(desc = "Why, in 1 to 500 characters.")] reason: String,
+        #[graphql(desc = "The reason, in 1 to 500 characters.")] reason: String,
         idempotency_key: Option<IdempotencyKey>,
     ) -> ApiResult<WebhookEndpointDisablePayload> {
         let call = Call::of(ctx, idempotency_key.as_ref())?;
@@ -283,7 +284,8 @@ impl WebhookEndpointMutation {
         WebhookEndpointResumePayload::new(resumed, call.actor())
     }
 
-    /// Sends an endpoint an event of type `webhook.test`, whatever types it asks for. What came of it is a delivery.
+    /// Sends an endpoint an event of type `webhook.test`, whatever types it asks for. Its delivery tells what came of
+    /// it.
     #[graphql(directive = access::apply(needs(Permission::WebhooksWrite)))]
     async fn webhook_endpoint_test(
         &self,
