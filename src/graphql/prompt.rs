@@ -15,12 +15,11 @@ use async_graphql::{
 /// Selections of an object that are looked at one by one; whoever asks for more is answered as the library does it.
 const FIELDS_MAX: usize = 32;
 
-/// An object whose fields without selections are at hand: they are answered where they stand, one after another, and the others
-/// together, so that their loads meet in a batch.
+/// An object whose fields without selections are mostly at hand: each is asked where it stands, one after another, and who has to
+/// wait waits together with the fields that have selections, so that their loads meet in a batch.
 ///
-/// The library makes a future of each field on the heap, in a set that wakes each by itself: for a title that is in memory, many
-/// times what it costs to copy it. The answer is the same, in the order in which it was asked for. A field that is not at hand
-/// after all is answered with the others, and begins anew; so this is not for a root of mutations.
+/// The library puts a future of each field into a set that wakes each by itself: for a title that is in memory, many times what
+/// it costs to copy it. The answer is the same, in the order in which it was asked for.
 #[derive(Debug, Clone)]
 pub struct Prompt<T>(pub T);
 
@@ -50,10 +49,12 @@ impl<T: ObjectType> OutputType for Prompt<T> {
         let mut answers = Vec::with_capacity(fields.len());
         let mut waiting = Vec::new();
         for (place, field) in fields.iter().enumerate() {
+            let mut asked = async move { self.0.resolve_field(&ctx.with_field(field)).await }.boxed();
             let is_leaf = field.node.selection_set.node.items.is_empty();
-            let answer = if is_leaf { self.0.resolve_field(&ctx.with_field(field)).now_or_never() } else { None };
+            // With a waker that wakes nobody, for whoever is not ready is asked again below.
+            let answer = if is_leaf { (&mut asked).now_or_never() } else { None };
             if answer.is_none() {
-                waiting.push(async move { (place, self.0.resolve_field(&ctx.with_field(field)).await) }.boxed());
+                waiting.push(asked.map(move |answer| (place, answer)));
             }
             answers.push(answer);
         }
@@ -91,6 +92,8 @@ fn plain_fields(selections: &[Positioned<Selection>]) -> Option<Vec<&Positioned<
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 
     use super::*;
@@ -108,7 +111,8 @@ mod tests {
             of
         }
 
-        async fn slow(&self) -> i32 {
+        async fn slow(&self, ctx: &Context<'_>) -> i32 {
+            ctx.data_unchecked::<AtomicUsize>().fetch_add(1, Ordering::Relaxed);
             tokio::task::yield_now().await;
             1
         }
@@ -148,8 +152,12 @@ mod tests {
         }
     }
 
+    fn schema() -> Schema<Root, EmptyMutation, EmptySubscription> {
+        Schema::build(Root, EmptyMutation, EmptySubscription).data(AtomicUsize::new(0)).finish()
+    }
+
     async fn answers(selection: &str) -> [(serde_json::Value, Vec<String>); 2] {
-        let schema = Schema::new(Root, EmptyMutation, EmptySubscription);
+        let schema = schema();
         let answer = async |root: &str| {
             let response =
                 schema.execute(format!("{{ it: {root} {selection} }} fragment F on Thing {{ number }}")).await;
@@ -186,9 +194,17 @@ mod tests {
 
     #[tokio::test]
     async fn answers_come_in_the_order_in_which_they_were_asked_for() {
-        let schema = Schema::new(Root, EmptyMutation, EmptySubscription);
+        let schema = schema();
         let response = schema.execute("{ prompt { within { slow name } slow name number } }").await;
         let text = serde_json::to_string(&response.data).unwrap();
         assert_eq!(text, r#"{"prompt":{"within":{"slow":1,"name":"thing"},"slow":1,"name":"thing","number":7}}"#);
+    }
+
+    #[tokio::test]
+    async fn a_field_that_has_to_wait_is_asked_once() {
+        let schema = schema();
+        let response = schema.execute("{ prompt { slow several { slow } } }").await;
+        assert!(response.is_ok());
+        assert_eq!(schema.data::<AtomicUsize>().unwrap().load(Ordering::Relaxed), 3);
     }
 }
