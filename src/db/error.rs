@@ -25,6 +25,9 @@ pub enum DbError {
     /// The role may not do this.
     #[error("{0}")]
     Denied(String),
+    /// The backend did not let the login enter the tenant's role. Its connection is gone.
+    #[error("the tenant's role cannot be entered: {0}")]
+    Barred(String),
     /// The transaction stood in another schema than it was opened for. Its connection is gone.
     #[error("the transaction stood in another schema than it was opened for")]
     Misplaced,
@@ -52,7 +55,11 @@ impl DbError {
     /// Whether the database, rather than the request, is to blame, and trying later may help.
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Self::Busy | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Conflict(_))
+        match self {
+            Self::Busy | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Conflict(_) | Self::Barred(_) => true,
+            Self::Unique(_) | Self::ForeignKey(_) | Self::Check(_) | Self::Text(_) | Self::Denied(_) => false,
+            Self::Misplaced | Self::Cancelled(_) | Self::Other(_) => false,
+        }
     }
 
     /// The kind of failure in a word, for traces: no message is told there, which may quote a value.
@@ -65,6 +72,7 @@ impl DbError {
             Self::Conflict(_) => "conflict",
             Self::Text(_) => "text",
             Self::Denied(_) => "denied",
+            Self::Barred(_) => "barred",
             Self::Misplaced => "misplaced",
             Self::Busy => "busy",
             Self::Overloaded { .. } => "overloaded",

@@ -56,13 +56,13 @@ pub async fn probe(tenants: &TenantDb, tenant: &Arc<TenantCtx>, other: &SchemaNa
         let session = tenants.session(Arc::clone(tenant));
         let work = async |tx: &mut TenantTx| {
             // The outcome travels as an error, so that even an attempt that succeeds is rolled back.
-            Err::<(), _>(Outcome(tx.execute(statement).await))
+            Err::<(), _>(Outcome::Tried(tx.execute(statement).await))
         };
         let outcome = match session.write(work).await {
-            Ok(()) | Err(Outcome(Ok(_))) => "it succeeded".to_owned(),
-            Err(Outcome(Err(DbError::Denied(_)))) => continue,
-            Err(Outcome(Err(error))) if error.is_unavailable() => return Err(error),
-            Err(Outcome(Err(error))) => error.to_string(),
+            Ok(()) | Err(Outcome::Tried(Ok(_))) => "it succeeded".to_owned(),
+            Err(Outcome::Tried(Err(DbError::Denied(_)))) => continue,
+            Err(Outcome::Tried(Err(error))) if !error.is_unavailable() => error.to_string(),
+            Err(Outcome::Tried(Err(error)) | Outcome::NotTried(error)) => return Err(error),
         };
         breaches.push(Breach { attempt, outcome });
     }
@@ -70,10 +70,15 @@ pub async fn probe(tenants: &TenantDb, tenant: &Arc<TenantCtx>, other: &SchemaNa
 }
 
 /// The outcome of an attempt.
-struct Outcome(Result<usize, DbError>);
+enum Outcome {
+    /// It was made.
+    Tried(Result<usize, DbError>),
+    /// It was not: who could not even enter their own schema proves nothing of the wall.
+    NotTried(DbError),
+}
 
 impl From<DbError> for Outcome {
     fn from(error: DbError) -> Self {
-        Self(Err(error))
+        Self::NotTried(error)
     }
 }

@@ -149,7 +149,7 @@ impl Held {
         // Behind a pooler the backend may have statements of others, named as ours will be.
         let emptied = (!self.target.keeps_statements).then(|| format!("{opening}; DEALLOCATE ALL"));
         let opening = emptied.as_deref().unwrap_or(opening);
-        let opened = async { Ok(self.pg().batch_execute(opening).await?) };
+        let opened = async { self.pg().batch_execute(opening).await.map_err(|error| self.barred(error.into())) };
         let Some(tenant) = tenant.filter(|_| !cfg!(without_wall)) else { return opened.await };
         let stamp = AsyncConnectionCore::load(&mut pg, tenant_stamp::table.select(tenant_stamp::tenant_id));
         let ((), stamp) = try_join(opened, rows::<Uuid, SqlUuid, _>(stamp)).await?;
@@ -163,6 +163,19 @@ impl Held {
             "A transaction stood in another schema than it was opened for; its connection is closed"
         );
         Err(DbError::Misplaced)
+    }
+
+    /// What a failed opening means. Where the role was denied, the connection is given up: a backend keeps a list of the roles that
+    /// its login is a member of, and one that was told of a new role while it made the list keeps it without that role until
+    /// the next is made (`roles_is_member_of` in PostgreSQL's `acl.c`). Another backend's list is most likely right.
+    fn barred(&self, error: DbError) -> DbError {
+        let DbError::Denied(message) = error else { return error };
+        self.connection().poison();
+        tracing::error!(
+            error = message,
+            "A tenant's role could not be entered; the connection is closed. If it goes on: is the role granted to the login?"
+        );
+        DbError::Barred(message)
     }
 
     /// Ends a transaction and waits for it. Only then is the connection clean.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use diesel::sql_types::{Integer, Text};
 use serde_json::json;
+use shelfwise::db::probe::probe;
 use shelfwise::db::{DbError, TenantTx};
 
 use crate::graphql_helpers::book;
 use crate::harness::World;
+use crate::harness::cluster::psql;
 use crate::harness::world::world_with;
 
 #[derive(diesel::QueryableByName)]
@@ -81,7 +83,7 @@ async fn errors_and_rollbacks_leave_nothing_behind() {
 /// other one again.
 pub async fn one_id_in_both(world: &World) -> (String, tokio_postgres::Client) {
     let id = book(&world.owner(), json!({ "title": "Mine" })).await;
-    let psql = crate::harness::cluster::psql().await;
+    let psql = psql().await;
     let copy = format!(
         r#"INSERT INTO "{}".books (id, title, title_key, authors_key, created_at, updated_at)
            SELECT id, 'Theirs', 'theirs', '', created_at, updated_at FROM "{}".books"#,
@@ -102,6 +104,31 @@ async fn the_same_id_is_two_books_in_two_shops() {
             assert_eq!((&a["book"]["title"], &b["book"]["title"]), (&json!("Mine"), &json!("Theirs")));
         }
         psql.execute(&format!(r#"DELETE FROM "{}".books"#, world.b.schema), &[]).await.unwrap();
+    })
+    .await;
+}
+
+/// PostgreSQL's own lists of members can be behind, which cannot be brought about here: that the role is not granted looks the same.
+#[tokio::test]
+async fn a_backend_that_lets_a_shop_not_in_serves_nobody_any_more() {
+    world_with(ONE_CONNECTION, async |world| {
+        let (query, tenants) = ("{ books { totalCount } }", &world.app.services.tenants);
+        for client in [world.owner(), world.other_owner()] {
+            client.data(query, json!({})).await;
+        }
+        assert_eq!(tenants.connections_created(), 1);
+        let psql = psql().await;
+        psql.batch_execute(&format!(r#"REVOKE "{}" FROM shelfwise"#, world.a.schema)).await.unwrap();
+        assert_eq!(world.owner().gql(query, json!({})).await.code(), "SERVICE_UNAVAILABLE");
+        world.other_owner().data(query, json!({})).await;
+        assert_eq!(tenants.connections_created(), 2);
+        // Who is not let in at all has not tried to break out.
+        let tried = probe(tenants, &world.a, &world.b.schema).await;
+        assert!(matches!(tried, Err(DbError::Barred(_))), "{tried:?}");
+
+        psql.batch_execute(&format!(r#"GRANT "{}" TO shelfwise"#, world.a.schema)).await.unwrap();
+        world.owner().data(query, json!({})).await;
+        assert_eq!(probe(tenants, &world.a, &world.b.schema).await.unwrap(), []);
     })
     .await;
 }
