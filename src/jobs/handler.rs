@@ -57,7 +57,12 @@ pub trait Handler: Send + Sync + 'static {
 
 impl From<DbError> for Setback {
     fn from(error: DbError) -> Self {
-        if error.is_unavailable() { Self::Unavailable } else { Self::Retry(error.to_string()) }
+        match error {
+            // Of one that is given up again and again somebody should hear.
+            DbError::Conflict(_) => Self::Retry(error.to_string()),
+            _ if error.is_unavailable() => Self::Unavailable,
+            _ => Self::Retry(error.to_string()),
+        }
     }
 }
 

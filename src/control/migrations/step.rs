@@ -132,8 +132,12 @@ impl Steps<'_> {
         built: Option<&str>,
     ) -> Result<Next, DbError> {
         let Some(standing) = &found.standing else { return Ok(Next::End(Attempt::Stopped)) };
-        if !standing.is_led || standing.status != "pending" {
+        if !standing.is_led {
             return Ok(Next::End(Attempt::Stopped));
+        }
+        // Who led before may have done it while this one waited for the row.
+        if standing.status != "pending" {
+            return Ok(Next::End(Attempt::Done));
         }
         if !found.is_there {
             return Ok(Next::End(Attempt::Gone));
