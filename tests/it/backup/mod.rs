@@ -1,7 +1,7 @@
 //! A cluster is copied, goes on, is lost, and comes back as it was at a moment, by the scripts of `deploy/backup`.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -30,6 +30,9 @@ const BACKUP_LOGIN: &str = "CREATE ROLE shelfwise_backup LOGIN REPLICATION";
 /// How long a segment may take to be kept, and a cluster to replay what was kept.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
+/// What is beside the copies and none of them.
+const NO_COPIES: [&str; 2] = ["lost+found", "set-aside-2025"];
+
 /// Where everything is, readable for the user that PostgreSQL runs as.
 struct Site {
     folder: TempDir,
@@ -46,7 +49,9 @@ impl Site {
     fn new() -> Self {
         let folder = tempfile::Builder::new().prefix("shelfwise-backup").tempdir_in("/var/tmp").unwrap();
         let (backups, scripts) = (folder.path().join("backups"), folder.path().join("scripts"));
-        for path in [folder.path(), &backups, &backups.join("base"), &backups.join("wal"), &scripts] {
+        // What a disk of its own has, and what somebody has put aside, are no copies.
+        let [found, aside] = NO_COPIES.map(|name| backups.join("base").join(name));
+        for path in [folder.path(), &backups, &backups.join("base"), &backups.join("wal"), &scripts, &found, &aside] {
             fs::create_dir_all(path).unwrap();
             // The server's user writes there, and it is not ours where we are root.
             fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
@@ -350,12 +355,18 @@ async fn old_copies_go_with_the_segments_that_only_they_needed_and_the_newest_st
         names
     };
     let oldest = segments()[0].clone();
+    // What was broken off, too.
+    fs::create_dir(backups.join("base/4711.partial")).unwrap();
 
     let second = site.done(&archived.cluster, "base-backup", &[folder]);
     archived.archive().await;
 
-    let copies: Vec<PathBuf> = fs::read_dir(backups.join("base")).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(copies, [PathBuf::from(second)]);
+    let mut copies: Vec<PathBuf> =
+        fs::read_dir(backups.join("base")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    copies.sort();
+    let [found, aside] = NO_COPIES.map(|name| backups.join("base").join(name));
+    assert_eq!(copies, [PathBuf::from(&second), found, aside]);
+    assert_eq!(site.done(&archived.cluster, "check", &[folder]), second);
     assert!(segments()[0] > oldest, "{:?} begins with {oldest}", segments());
 
     // What is kept under a name stays what it is.
@@ -367,4 +378,39 @@ async fn old_copies_go_with_the_segments_that_only_they_needed_and_the_newest_st
     let again = site.run(&archived.cluster, "archive-wal", &[folder, kept.to_str().unwrap(), &name]);
     assert_eq!(again.status.code(), Some(0), "the same again is no failure");
     assert_eq!(fs::metadata(kept).unwrap().len(), 16 << 20);
+}
+
+#[tokio::test]
+async fn a_copy_is_checked_by_the_programs_of_its_own_version() {
+    let site = Site::new();
+    let archived = site.cluster().await;
+    let query = "SELECT (current_setting('server_version_num')::int / 10000)::text, setting
+        FROM pg_config WHERE name = 'BINDIR'";
+    let row = archived.psql().await.query_one(query, &[]).await.unwrap();
+    let (version, own): (String, PathBuf) = (row.get(0), row.get::<_, String>(1).into());
+    let versions = site.path("postgresql");
+    let later = versions.join("99/bin");
+    for folder in [&later, &versions.join(&version)] {
+        fs::create_dir_all(folder).unwrap();
+    }
+    symlink(&own, versions.join(&version).join("bin")).unwrap();
+    // A later version's copy servers of earlier ones, and cannot read what these wrote.
+    symlink(own.join("pg_basebackup"), later.join("pg_basebackup")).unwrap();
+    for program in ["pg_verifybackup", "pg_archivecleanup"] {
+        fs::write(later.join(program), "#!/bin/sh\necho \"$0 cannot read this\" >&2\nexit 1\n").unwrap();
+        fs::set_permissions(later.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    let common = site.path("scripts/common.sh");
+    let text = fs::read_to_string(&common).unwrap().replace("/usr/lib/postgresql", versions.to_str().unwrap());
+    fs::write(common, text).unwrap();
+
+    let backups = site.path("backups");
+    let copy = site.done(&archived.cluster, "base-backup", &[backups.to_str().unwrap()]);
+
+    assert_eq!(fs::read_to_string(Path::new(&copy).join("PG_VERSION")).unwrap().trim(), version);
+    // Whoever names programs gets these.
+    let named =
+        site.command(&archived.cluster, "base-backup", &[backups.to_str().unwrap()]).env("PG_BIN", &later).output();
+    let named = String::from_utf8(named.unwrap().stderr).unwrap();
+    assert!(named.contains("99/bin/pg_verifybackup cannot read this"), "{named}");
 }
