@@ -1,5 +1,7 @@
 //! A cluster is copied, goes on, is lost, and comes back as it was at a moment, by the scripts of `deploy/backup`.
 
+mod timelines;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::os::unix::process::CommandExt as _;
@@ -69,14 +71,31 @@ impl Site {
 
     /// Starts a cluster that keeps its log as the runbook has it.
     async fn cluster(&self) -> Archived {
-        let keep = format!("{} {} %p %f", self.path("scripts/archive-wal").display(), self.path("backups").display());
-        let settings = [("archive_mode", "on"), ("archive_timeout", "60"), ("archive_command", keep.as_str())];
-        let cluster = Cluster::start(&self.path("cluster"), Durability::None, &settings).await.unwrap();
+        let cluster = self.start("cluster").await;
         let urls = prepare(&cluster, "shelfwise").await.unwrap();
         migrate_control(&owner(&urls).unwrap()).await.unwrap();
         let psql = connect(&cluster.superuser_url("shelfwise")).await;
         psql.batch_execute(&format!("{BACKUP_LOGIN} PASSWORD '{}'", cluster.password())).await.unwrap();
         Archived { cluster, urls }
+    }
+
+    /// Starts PostgreSQL in a folder, and has it keep its log.
+    async fn start(&self, folder: &str) -> Cluster {
+        let keep = format!("{} {} %p %f", self.path("scripts/archive-wal").display(), self.path("backups").display());
+        let settings = [("archive_mode", "on"), ("archive_timeout", "60"), ("archive_command", keep.as_str())];
+        Cluster::start(&self.path(folder), Durability::None, &settings).await.unwrap()
+    }
+
+    /// Restores into a folder, and answers how the script ended, and what it said.
+    fn restore(&self, folder: &str, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(self.path("scripts/restore"));
+        command.arg(self.path("backups")).arg(self.path(folder).join("data")).args(arguments);
+        if is_root() {
+            let (uid, gid) = self.server_user();
+            command.args(["--owner", &format!("{uid}:{gid}")]);
+        }
+        let Output { status, stdout, stderr } = command.output().unwrap();
+        (status.code(), String::from_utf8(stdout).unwrap() + &String::from_utf8(stderr).unwrap())
     }
 
     /// Runs a script as whoever runs the tests.
@@ -103,9 +122,10 @@ impl Site {
         String::from_utf8(output.stdout).unwrap().lines().next().unwrap_or_default().to_owned()
     }
 
-    /// The owner of the cluster's files, by number: the user that PostgreSQL runs as.
+    /// The owner of the segments, by number: the user that PostgreSQL runs as.
     fn server_user(&self) -> (u32, u32) {
-        let data = fs::metadata(self.path("cluster/data")).unwrap();
+        let wal = self.path("backups/wal");
+        let data = fs::metadata(wal.read_dir().unwrap().next().unwrap().unwrap().path()).unwrap();
         (data.uid(), data.gid())
     }
 }
@@ -134,19 +154,24 @@ impl Archived {
         self.psql().await.query_one(query, &[]).await.unwrap().get(0)
     }
 
-    /// Loses the cluster and all its files.
-    fn lose(self, site: &Site) {
-        let pid = fs::read_to_string(site.path("cluster/data/postmaster.pid")).unwrap();
+    /// Loses the cluster and all its files, which are in this folder.
+    fn lose(self, folder: &Path) {
+        let pid = fs::read_to_string(folder.join("data/postmaster.pid")).unwrap();
         let pid = pid.lines().next().unwrap();
         assert!(Command::new("kill").args(["-s", "KILL", pid]).status().unwrap().success());
         drop(self.cluster);
-        Cluster::remove(&site.path("cluster")).unwrap();
+        Cluster::remove(folder).unwrap();
     }
+}
+
+/// Whether the tests run as root, who may give files away.
+fn is_root() -> bool {
+    fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
 /// Starts the restored cluster, and waits until it takes connections that write.
 async fn start_restored(site: &Site) -> Cluster {
-    let cluster = Cluster::start(&site.path("restored"), Durability::None, &[]).await.unwrap();
+    let cluster = site.start("restored").await;
     let psql = connect(&cluster.superuser_url("shelfwise")).await;
     let recovered = async {
         while psql.query_one("SELECT pg_is_in_recovery()", &[]).await.unwrap().get(0) {
@@ -180,29 +205,18 @@ async fn a_lost_cluster_comes_back_as_it_was_at_a_moment_and_with_nothing_later(
     assert_eq!(site.done(&archived.cluster, "check", &[backups.to_str().unwrap()]), copy);
     let (a, b) = (std::sync::Arc::clone(&world.a), std::sync::Arc::clone(&world.b));
     world.end().await;
-    let user = site.server_user();
     let urls = archived.urls.clone();
     let port = archived.cluster.port();
-    archived.lose(&site);
+    archived.lose(&site.path("cluster"));
 
-    let restore = |arguments: &[&str]| {
-        let output = Command::new(site.path("scripts/restore")).args(arguments).output().unwrap();
-        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-    };
-    let (from, to) = (backups.to_str().unwrap(), site.path("restored/data"));
-    let to = to.to_str().unwrap();
-    let too_early = restore(&[from, to, "--until", "2026-01-01 00:00:00"]);
+    let too_early = site.restore("restored", &["--until", "2026-01-01 00:00:00"]);
     assert_eq!((too_early.0, too_early.1.contains("no copy was finished before")), (Some(1), true), "{too_early:?}");
-    let local = restore(&[from, to, "--until", "2026-01-01T00:00:00+02"]);
+    let local = site.restore("restored", &["--until", "2026-01-01T00:00:00+02"]);
     assert_eq!(local.0, Some(2), "a moment that may be misunderstood is refused");
-    assert!(!Path::new(to).exists(), "what was refused has made nothing");
-    let owner = format!("{}:{}", user.0, user.1);
-    let mut arguments = vec![from, to, "--until", &moment];
-    if fs::metadata("/proc/self").unwrap().uid() == 0 {
-        arguments.extend(["--owner", &owner]);
-    }
-    assert_eq!(restore(&arguments), (Some(0), String::new()));
-    let twice = restore(&arguments);
+    assert!(!site.path("restored").exists(), "what was refused has made nothing");
+    let restored = site.restore("restored", &["--until", &moment]);
+    assert_eq!(restored.0, Some(0), "{restored:?}");
+    let twice = site.restore("restored", &["--until", &moment]);
     assert_eq!((twice.0, twice.1.contains("is not empty")), (Some(1), true), "{twice:?}");
 
     asks_for_segments_as_postgresql_wants_it(&site);
@@ -274,6 +288,7 @@ fn the_page_says_what_is_run_here() {
         "deploy/backup/check /backups",
         "deploy/backup/base-backup /backups",
         "deploy/backup/restore /backups /var/lib/postgresql/15/main --until '2026-11-28 14:05:00' --owner postgres",
+        "deploy/backup/restore /backups /var/lib/postgresql/15/main --until '2026-11-28 14:20:00' --timeline 1 --owner postgres",
         "deploy/backup/drill /backups",
         "docker compose stop api worker",
         "docker compose start api worker",
@@ -312,15 +327,14 @@ async fn a_drill_restores_the_newest_backup_beside_everything_else_and_leaves_no
     fs::set_permissions(&scratch, fs::Permissions::from_mode(0o777)).unwrap();
     // The copy belongs to whoever made it; PostgreSQL's user is who restores here.
     let (uid, gid) = site.server_user();
-    let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
-    if is_root {
+    if is_root() {
         let owner = format!("{uid}:{gid}");
         assert!(Command::new("chown").args(["-R", &owner, backups]).status().unwrap().success());
         let refused = site.run(&archived.cluster, "drill", &[backups]);
         assert!(String::from_utf8_lossy(&refused.stderr).contains("does not run as root"));
     }
     let mut drill = site.command(&archived.cluster, "drill", &[backups, scratch.to_str().unwrap()]);
-    if is_root {
+    if is_root() {
         drill.uid(uid).gid(gid);
     }
     let output = drill.output().unwrap();
