@@ -290,6 +290,8 @@ fn the_page_says_what_is_run_here() {
         "deploy/backup/restore /backups /var/lib/postgresql/15/main --until '2026-11-28 14:05:00' --owner postgres",
         "deploy/backup/restore /backups /var/lib/postgresql/15/main --until '2026-11-28 14:20:00' --timeline 1 --owner postgres",
         "deploy/backup/drill /backups",
+        "docker compose exec postgres install -d -o postgres -g postgres /backups/base /backups/wal",
+        "docker compose exec -T --user postgres postgres /opt/shelfwise/backup/base-backup /backups",
         "docker compose stop api worker",
         "docker compose start api worker",
         "shelfwise migrate",

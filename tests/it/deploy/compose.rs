@@ -126,3 +126,16 @@ fn prometheus_looks_for_services_that_are_there() {
         assert!(host == "localhost" || services[&host] != Value::Null, "{host}");
     }
 }
+
+#[test]
+fn the_database_has_the_backups_and_their_scripts_where_the_runbook_has_them() {
+    let compose = document("docker-compose.yml");
+    let volumes: Vec<String> =
+        strings(&compose["services"]["postgres"]["volumes"]).into_iter().map(interpolated).collect();
+    for volume in ["backups:/backups", "./deploy/backup:/opt/shelfwise/backup:ro"] {
+        assert!(volumes.iter().any(|found| found == volume), "{volume}: {volumes:?}");
+    }
+    assert!(compose["volumes"].as_object().unwrap().contains_key("backups"));
+    let page = super::files::text("runbooks/backup-and-restore.md");
+    assert!(page.contains("'/opt/shelfwise/backup/archive-wal /backups \"%p\" \"%f\"'"));
+}
