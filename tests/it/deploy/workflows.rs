@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::files::{all, below, document, entries, items, path, string};
+use super::files::{all, below, document, entries, items, path, string, text};
 
 /// The jobs that a job waits for.
 fn needs(job: &Value) -> Vec<&str> {
@@ -63,5 +63,25 @@ fn production_comes_after_staging_was_smoked() {
         assert!(all(&job, "SMOKE_URL").len() == 1, "{environment} is not smoked");
         // Deploys of one environment wait for each other, and none is broken off.
         assert_eq!(job["concurrency"]["cancel-in-progress"], false);
+    }
+}
+
+#[test]
+fn a_deploy_waits_as_long_as_its_migration_may_take_and_can_still_go_back() {
+    // Runners of GitHub cut jobs at six hours, whatever a workflow says.
+    for file in below(".github/workflows", ".yml") {
+        for (name, job) in entries(&document(&file)["jobs"]) {
+            assert!(job["timeout-minutes"].as_u64().is_none_or(|minutes| minutes <= 360), "{file}: {name}");
+        }
+    }
+    let migration = document("deploy/kubernetes/base/migrate.yaml")["spec"]["activeDeadlineSeconds"].as_u64().unwrap();
+    let script = text("script/deploy");
+    let waits = script.split("DEPLOY_MIGRATE_SECONDS:-").nth(1).unwrap().split('}').next().unwrap();
+    let waits: u64 = waits.parse().unwrap();
+    assert!(migration < waits, "{migration} and {waits}");
+    for environment in ["staging", "production"] {
+        let minutes = document(".github/workflows/ci.yml")["jobs"][environment]["timeout-minutes"].as_u64().unwrap();
+        // Two workloads come up in ten minutes each, and two go back in as many.
+        assert!(waits + 40 * 60 < minutes * 60, "{environment} has {minutes} minutes");
     }
 }
