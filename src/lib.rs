@@ -177,6 +177,7 @@
 //!
 //! ```text
 //! telemetry::frames    a request, an operation of a socket, a job, an attempt: a span that is there whatever is logged
+//!                      what lasts once a request was answered has a frame without a span: each look is a trace, linked to it
 //!   telemetry::lines   a log line: its own fields, and what the frames around it have noted
 //!   telemetry::traces  spans → a bounded queue → a collector; jobs and events keep the Cause that their spans link to
 //! telemetry::families  figures, told from the start ─ deploy/prometheus/rules judges ─ deploy/grafana shows
@@ -274,7 +275,8 @@
 //!   away is an entry of the trail or holds up a request. No extension outlives its day.
 //! - No probe asks the database but through the one look of its interval, and none tells a stranger why. No connection that was opened
 //!   before the end is broken off unheard. No release is ready on a control plane that is older than it needs.
-//! - No line and no span holds a person, a secret or a value of SQL, and no request waits for a collector. No figure has a tenant as a
+//! - No line and no span holds a person, a secret or a value of SQL, whatever level is said, but for one that names the driver. No span
+//!   lasts for as long as somebody looks on, and no request waits for a collector. No figure has a tenant as a
 //!   label but ten at a time.
 //! - No statement outside of a transaction sets anything for a later one on the runtime's login, so a pooler may stand between. No
 //!   object of a shop's schema refers to another schema.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The longest wait.
+/// The longest wait, but for what is added by chance.
 const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// By how much a wait is shortened or lengthened at most, so that what failed together does not come back together.
@@ -11,7 +11,7 @@ const JITTER: f64 = 0.1;
 /// The wait after a failed attempt: its number to the fourth power in seconds, a tenth more or less.
 ///
 /// That is about 1 s, 16 s, 81 s, 4 min, 10 min, 22 min, 40 min, 68 min and 109 min after attempts 1 to 9, so that the ten
-/// attempts of a job take five hours; from the 18th on it is a day. `chance` lies between 0 and 1.
+/// attempts of a job take four and a quarter hours; from the 18th on it is a day. `chance` lies between 0 and 1.
 #[must_use]
 pub fn wait_after(attempt: i16, chance: f64) -> Duration {
     let seconds = f64::from(attempt.max(1)).powi(4).min(WAIT_MAX.as_secs_f64());

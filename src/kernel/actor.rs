@@ -362,6 +362,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_readme_tells_what_each_may_do() {
+        let row = |permission: Permission| {
+            let may = |role: Role| if role.permissions().allows(permission) { " yes |" } else { " |" };
+            Role::ALL.map(may).concat()
+        };
+        let readme = include_str!("../../README.md");
+        for permission in Permission::ALL {
+            let start = format!("| `{}` | ", permission.as_str());
+            let line = readme.lines().find_map(|line| line.strip_prefix(&start)).unwrap_or_else(|| panic!("{start}"));
+            assert_eq!(line.split_once(" |").unwrap().1, row(permission), "{start}");
+        }
+    }
+
+    #[test]
     fn each_role_allows_exactly_its_permissions() {
         let check = |role: &str, allowed: &str| {
             let role: Role = role.parse().unwrap();
