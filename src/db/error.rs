@@ -43,6 +43,9 @@ pub enum DbError {
     /// The connection is gone, or none could be made.
     #[error("the database is unreachable: {0}")]
     Unreachable(String),
+    /// The connection was lost when the transaction was to be kept: it may have been.
+    #[error("the database became unreachable at the COMMIT: {0}")]
+    InDoubt(String),
     /// The statement ran into a timeout or was cancelled.
     #[error("the statement was cancelled: {0}")]
     Cancelled(String),
@@ -56,7 +59,8 @@ impl DbError {
     #[must_use]
     pub fn is_unavailable(&self) -> bool {
         match self {
-            Self::Busy | Self::Overloaded { .. } | Self::Unreachable(_) | Self::Conflict(_) | Self::Barred(_) => true,
+            Self::Busy | Self::Overloaded { .. } | Self::Conflict(_) | Self::Barred(_) => true,
+            Self::Unreachable(_) | Self::InDoubt(_) => true,
             Self::Unique(_) | Self::ForeignKey(_) | Self::Check(_) | Self::Text(_) | Self::Denied(_) => false,
             Self::Misplaced | Self::Cancelled(_) | Self::Other(_) => false,
         }
@@ -77,6 +81,7 @@ impl DbError {
             Self::Busy => "busy",
             Self::Overloaded { .. } => "overloaded",
             Self::Unreachable(_) => "unreachable",
+            Self::InDoubt(_) => "in_doubt",
             Self::Cancelled(_) => "cancelled",
             Self::Other(_) => "other",
         }

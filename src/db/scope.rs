@@ -180,7 +180,11 @@ impl Held {
 
     /// Ends a transaction and waits for it. Only then is the connection clean.
     pub(super) async fn end(&self, closing: &str) -> Result<(), DbError> {
-        self.run(closing).instrument(trace::transaction(closing)).await?;
+        let ended = self.run(closing).instrument(trace::transaction(closing)).await;
+        ended.map_err(|error| match error {
+            DbError::Unreachable(message) if closing == "COMMIT" => DbError::InDoubt(message),
+            error => error,
+        })?;
         self.connection().set_dirty(self.meter.has_abandoned());
         Ok(())
     }

@@ -172,6 +172,11 @@ impl From<DbError> for ApiError {
             DbError::Overloaded { retry_after } => return Self::busy(*retry_after),
             DbError::Cancelled(_) => Self::new(ErrorCode::Timeout, "The operation took too long and was stopped."),
             DbError::Text(_) => Self::bad_request("A text holds a control character that cannot be stored."),
+            // Without a time to try again: what was done already would be done twice.
+            DbError::InDoubt(_) => Self::new(
+                ErrorCode::ServiceUnavailable,
+                "The database was lost at the last moment, and this may have been done or not. Look, or send it again under its key.",
+            ),
             error if error.is_unavailable() => Self::busy(Duration::ZERO),
             _ => Self::internal(),
         };

@@ -174,3 +174,31 @@ async fn a_killed_backend_costs_one_answer_and_no_more() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_a_mutation_whose_commit_is_not_answered_it_is_said_that_nobody_knows() {
+    world_with(&[], async |world| {
+        // What ends the backend at the COMMIT: of what was kept and could not be told the client sees as much.
+        let schema = world.a.schema.as_str();
+        let script = format!(
+            r#"CREATE FUNCTION "{schema}".die() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+                   'BEGIN PERFORM pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid()); RETURN NULL; END';
+               CREATE CONSTRAINT TRIGGER die AFTER INSERT ON "{schema}".authors DEFERRABLE INITIALLY DEFERRED
+                   FOR EACH ROW EXECUTE FUNCTION "{schema}".die()"#
+        );
+        psql().await.batch_execute(&script).await.unwrap();
+        let create = r#"mutation { authorCreate(input: { name: "Jane Austen" }) { author { id } } }"#;
+        let answer = world.owner().gql(create, serde_json::json!({})).await;
+        assert_eq!(answer.code(), "SERVICE_UNAVAILABLE", "{}", answer.body);
+        let error = &answer.body["errors"][0];
+        assert!(error["message"].as_str().unwrap().contains("may have been done or not"), "{error}");
+        assert_eq!(error["extensions"].get("retryAfterSeconds"), None, "{error}");
+        assert!(!answer.headers.contains_key("retry-after"));
+
+        psql().await.batch_execute(&format!(r#"DROP FUNCTION "{schema}".die CASCADE"#)).await.unwrap();
+        for client in [world.owner(), world.other_owner()] {
+            assert!(client.data(create, serde_json::json!({})).await["authorCreate"]["author"]["id"].is_string());
+        }
+    })
+    .await;
+}
