@@ -123,6 +123,12 @@ impl Money {
         if (0..=AMOUNT_MINOR_MAX).contains(&minor) { Ok(Self { minor, currency }) } else { Err(MoneyError::OutOfRange) }
     }
 
+    /// What amounts come to together, in minor units. One of them has a largest, their sum has none.
+    #[must_use]
+    pub fn of_sum(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
     /// Money from a decimal text such as `12.9` or `1200`.
     ///
     /// # Errors
@@ -211,6 +217,12 @@ mod tests {
         check("0.07", "EUR", "0.07");
         check("1200", "JPY", "1200");
         check("9999999999.99", "EUR", "9999999999.99");
+    }
+
+    #[test]
+    fn a_sum_may_be_more_than_an_amount() {
+        let sum = Money::of_sum(3 * AMOUNT_MINOR_MAX, "EUR".parse().unwrap());
+        assert_eq!(sum.to_string(), "29999999999.97 EUR");
     }
 
     #[test]

@@ -84,6 +84,30 @@ async fn what_was_paid_is_summed_by_day_book_and_category() {
 }
 
 #[tokio::test]
+async fn a_sum_may_be_more_than_an_amount() {
+    world(async |world| {
+        let owner = world.owner();
+        let price = json!({ "amount": "9999999999.99", "currency": "EUR" });
+        let atlas = book(&owner, json!({ "title": "Atlas", "stock": 9, "price": price })).await;
+        for number in 1..=3 {
+            let id = order(&owner, &[(&atlas, 1)]).await;
+            act(&owner, "orderPlace", &id, "").await;
+            make_paid(&world.a, &id).await;
+            let day = format!(
+                r#"UPDATE "{}".orders SET paid_at = '2026-03-01T12:00:00Z' WHERE number = {number}"#,
+                world.a.schema
+            );
+            psql().await.batch_execute(&day).await.unwrap();
+        }
+        for by in ["DAY", "BOOK", "CATEGORY"] {
+            let rows = report(&owner, &format!("from: \"2026-03-01\", to: \"2026-03-01\", by: {by}")).await;
+            assert_eq!(rows[0]["revenue"], json!({ "amount": "29999999999.97" }), "{by}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn ranges_out_of_bounds_and_strangers_to_orders_are_refused() {
     world(async |world| {
         let query = |range: &str| format!("{{ salesReport({range}, by: DAY) {{ orderCount }} }}");

@@ -31,7 +31,7 @@ pub enum SalesGroup {
 /// A row of the report: sums over the paid orders of a day, a book or a category.
 pub struct SalesReportRow {
     row: SalesRow,
-    revenue: Option<money::Money>,
+    revenue: money::Money,
 }
 
 /// A row of the report: sums over the paid orders of a day, a book or a category.
@@ -74,8 +74,8 @@ impl SalesReportRow {
     }
 
     /// The sum of what these orders were paid for.
-    async fn revenue(&self) -> ApiResult<Money> {
-        self.revenue.map(Money::from).ok_or_else(ApiError::internal)
+    async fn revenue(&self) -> Money {
+        self.revenue.into()
     }
 }
 
@@ -106,8 +106,7 @@ impl SalesQuery {
         let rows = service::sales_report(&shop.read().await?, shop.actor(), range, by.into(), rows_max).await;
         let rows = rows.map_err(|failure| into_error(failure, shop.actor()))?;
         let currency = shop.tenant().currency;
-        let row =
-            |row: SalesRow| SalesReportRow { revenue: money::Money::from_minor(row.revenue_minor, currency).ok(), row };
+        let row = |row: SalesRow| SalesReportRow { revenue: money::Money::of_sum(row.revenue_minor, currency), row };
         Ok(rows.into_iter().map(row).collect())
     }
 }
