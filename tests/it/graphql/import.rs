@@ -7,7 +7,7 @@ use crate::harness::{Client, world};
 
 const MESSY: &str = include_str!("messy.csv");
 
-async fn import(client: &Client<'_>, csv: &str, options: &str) -> Value {
+pub async fn import(client: &Client<'_>, csv: &str, options: &str) -> Value {
     let query = format!(
         "mutation($csv: String!) {{ bookImport(input: {{ csv: $csv, {options} }}) {{
             import {{ id status counts {{ rows created updated unchanged rejected }}
@@ -17,7 +17,7 @@ async fn import(client: &Client<'_>, csv: &str, options: &str) -> Value {
     client.data(&query, json!({ "csv": csv })).await["bookImport"].clone()
 }
 
-fn counts(payload: &Value) -> [i64; 5] {
+pub fn counts(payload: &Value) -> [i64; 5] {
     ["rows", "created", "updated", "unchanged", "rejected"]
         .map(|name| payload["import"]["counts"][name].as_i64().unwrap_or_else(|| panic!("{payload}")))
 }

@@ -8,6 +8,7 @@ mod categories;
 mod deprecated;
 mod idempotency;
 mod import;
+mod import_beside;
 mod import_real;
 mod query_counts;
 pub mod shelf;

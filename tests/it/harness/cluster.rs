@@ -70,6 +70,20 @@ pub async fn psql_of(database: &str) -> tokio_postgres::Client {
     connect(&shared().0.superuser_url(database)).await
 }
 
+/// Waits until a connection to the shared database holds up so many others: those that wait for it, and those that wait for these.
+pub async fn held_up(blocker: &tokio_postgres::Client, count: i64) {
+    let pid: i32 = blocker.query_one("SELECT pg_backend_pid()", &[]).await.unwrap().get(0);
+    let query = "WITH RECURSIVE waiting (pid) AS (
+            SELECT $1::integer
+            UNION SELECT activity.pid FROM waiting, pg_stat_activity AS activity
+            WHERE waiting.pid = ANY (pg_blocking_pids(activity.pid)))
+        SELECT count(*) - 1 FROM waiting";
+    let psql = psql().await;
+    while psql.query_one(query, &[&pid]).await.unwrap().get::<_, i64>(0) < count {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The port of the cluster, and the password of all of its logins, for programs that bring their own client.
 pub fn server() -> (u16, String) {
     (shared().0.port(), shared().0.password().to_owned())

@@ -71,7 +71,7 @@ async fn an_import_that_is_broken_off_is_told_to_have_failed() {
         let breaking = async {
             assert_eq!(socket.next_of("1").await["importProgress"]["status"], "RUNNING");
             let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                        WHERE query LIKE '%' AND pid IN (SELECT pid FROM pg_locks WHERE mode = 'ExclusiveLock'
+                        WHERE query LIKE '%' AND pid IN (SELECT pid FROM pg_locks WHERE mode = 'RowExclusiveLock'
                         AND relation = $1::text::regclass)";
             let books = format!("\"{}\".books", world.a.schema);
             psql().await.query(kill, &[&books]).await.unwrap();

@@ -32,7 +32,7 @@ pub async fn author_list_by_id(read: &TenantRead, ids: &[AuthorId]) -> Result<Ve
 }
 
 /// Authors by their ids, kept from being renamed until the transaction ends.
-pub async fn author_list_share(tx: &mut TenantTx, ids: &[AuthorId]) -> Result<Vec<Author>, DbError> {
+pub async fn author_list_share(tx: &TenantTx, ids: &[AuthorId]) -> Result<Vec<Author>, DbError> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let query = authors::table.filter(authors::id.eq_any(ids)).order(authors::id).select(Author::as_select());
     tx.load(query.for_share()).await

@@ -10,6 +10,7 @@ use crate::kernel::clock::Clock;
 use crate::kernel::ids::AuthorId;
 use crate::kernel::journal::Change;
 use crate::kernel::page::{Page, PageRequest};
+use crate::tenant::catalog::books::repo::identity_share;
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode, CatalogRefusal};
 use crate::tenant::catalog::named::{NamedPosition, NamedSort};
 use crate::tenant::catalog::names::valid_name;
@@ -79,6 +80,9 @@ pub async fn author_update(
 ) -> Result<Author, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
     let name = name.map(|name| valid_name(name, NAME_LEN_MAX)).transpose()?;
+    if name.is_some() {
+        identity_share(tx).await?;
+    }
     let mut author = locked(tx, id, Some(version)).await?;
     let Some((name, name_key)) = name else { return Ok(author) };
     let before = author.trail();

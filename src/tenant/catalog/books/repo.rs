@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use diesel::pg::Pg;
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Bool};
 use uuid::Uuid;
 
 use super::model::{Book, BookFields, BookFilter, BookKey, BookOrder, BookPosition, BookSort, Listed};
@@ -181,6 +181,26 @@ pub async fn stored_count(read: &TenantRead) -> Result<i64, DbError> {
 pub async fn stored_lock(tx: &mut TenantTx) -> Result<(), DbError> {
     let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
         pg_catalog.hashtextextended(pg_catalog.current_schema() || '.books', 0))";
+    tx.execute(diesel::sql_query(lock)).await.map(drop)
+}
+
+statement!(
+    /// Has whoever adds a book, or changes what books are known by, wait for an import, until the transaction ends.
+    IdentityShare {} -> Bool = "SELECT pg_catalog.pg_advisory_xact_lock_shared(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.books.identity', 0)) IS NULL"
+);
+
+/// Keeps imports away until the transaction ends. Whoever adds a book or changes what one is known by (its ISBN, its title,
+/// its authors and their names) begins with this; nothing else has to.
+pub async fn identity_share(tx: &TenantTx) -> Result<(), DbError> {
+    tx.one::<_, bool, _>(IdentityShare {}).await.map(drop)
+}
+
+/// Keeps everybody else from adding books, and from changing what they are known by, until the transaction ends: an import
+/// finds what is there, and counts on it.
+pub async fn identity_lock(tx: &mut TenantTx) -> Result<(), DbError> {
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.books.identity', 0))";
     tx.execute(diesel::sql_query(lock)).await.map(drop)
 }
 

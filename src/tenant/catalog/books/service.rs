@@ -1,5 +1,7 @@
 //! Decisions about books.
 
+use futures_util::future::join;
+
 use super::model::{
     AUTHORS_MAX, Book, BookFields, BookFilter, BookOrder, BookPatch, BookPosition, BookSort, Listed, NewBook,
 };
@@ -91,7 +93,10 @@ pub async fn book_create(
 ) -> Result<Book, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
     let fields = validate::new_book(new, tenant.currency).map_err(CatalogError::Refused)?;
-    let authors_key = authors_key(tx, &new.author_ids).await?;
+    // In one trip, and in this order.
+    let (shared, authors_key) = join(repo::identity_share(tx), authors_key(tx, &new.author_ids)).await;
+    shared?;
+    let authors_key = authors_key?;
     check_category(tx, fields.category_id).await?;
     let id = BookId(clock.new_id());
     let book = repo::book_insert(tx, id, &fields, &authors_key, clock.now()).await.map_err(taken)?;
@@ -149,6 +154,9 @@ pub async fn book_update(
     patch: &BookPatch,
 ) -> Result<Book, CatalogError> {
     actor.require(Permission::CatalogWrite)?;
+    if patch.title.is_some() || patch.isbn.is_some() || patch.author_ids.is_some() {
+        repo::identity_share(tx).await?;
+    }
     // Authors before the book, as a rename of an author has it, so that neither waits for the other.
     let new_authors_key = match &patch.author_ids {
         Some(authors) => Some(authors_key(tx, authors).await?),
@@ -234,7 +242,7 @@ fn patched(book: &Book, patch: &BookPatch, currency: Currency) -> Result<BookFie
 }
 
 /// The folded names of authors in their order; all must exist, and each once.
-async fn authors_key(tx: &mut TenantTx, ids: &[AuthorId]) -> Result<String, CatalogError> {
+async fn authors_key(tx: &TenantTx, ids: &[AuthorId]) -> Result<String, CatalogError> {
     const PATH: &[&str] = &["input", "authorIds"];
     let is_repeated = ids.iter().enumerate().any(|(index, id)| ids[..index].contains(id));
     if ids.len() > AUTHORS_MAX || is_repeated {

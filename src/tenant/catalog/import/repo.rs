@@ -39,12 +39,6 @@ pub struct Known {
     pub stock: i32,
 }
 
-/// Keeps everybody else from adding books until the transaction ends, so that what is looked up stays true. Readers are
-/// not kept.
-pub async fn books_lock(tx: &mut TenantTx) -> Result<(), DbError> {
-    tx.execute(diesel::sql_query("LOCK TABLE books IN EXCLUSIVE MODE")).await.map(drop)
-}
-
 /// Books by ISBN, and books by folded title; one that is both comes twice.
 pub async fn known_books(
     read: &TenantRead,
@@ -66,7 +60,7 @@ pub async fn category_names(read: &TenantRead) -> Result<Vec<(String, Vec<Uuid>)
 }
 
 /// A row on its way into a table: its book, its category and itself.
-pub type Placed<'a> = (Uuid, Option<Uuid>, &'a Row);
+pub type Placed = (Uuid, Option<Uuid>, Row);
 
 /// One array for each column: what `unnest` makes rows of.
 macro_rules! bind_columns {
@@ -99,7 +93,7 @@ macro_rules! bind_columns {
 }
 
 /// Adds books.
-pub async fn books_insert(tx: &mut TenantTx, rows: &[Placed<'_>], now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn books_insert(tx: &mut TenantTx, rows: &[Placed], now: DateTime<Utc>) -> Result<(), DbError> {
     let statement = "INSERT INTO books (id, category_id, title, title_key, authors_key, isbn13, price_minor,
                             price_currency, language, published_year, stock, created_at, updated_at)
          SELECT id, category_id, title, title_key, authors_key, isbn13, price_minor,
@@ -110,8 +104,14 @@ pub async fn books_insert(tx: &mut TenantTx, rows: &[Placed<'_>], now: DateTime<
     tx.execute(bind_columns!(statement, rows, now)).await.map(drop)
 }
 
+/// Locks books in the order of their ids, as orders do, until the transaction ends.
+pub async fn books_lock(tx: &mut TenantTx, ids: Vec<Uuid>) -> Result<(), DbError> {
+    let lock = diesel::sql_query("SELECT id FROM books WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE");
+    tx.execute(lock.bind::<Array<SqlUuid>, _>(ids)).await.map(drop)
+}
+
 /// Changes books: a NULL of the new row leaves the old value. A date keeps its month while the year stays.
-pub async fn books_update(tx: &mut TenantTx, rows: &[Placed<'_>], now: DateTime<Utc>) -> Result<(), DbError> {
+pub async fn books_update(tx: &mut TenantTx, rows: &[Placed], now: DateTime<Utc>) -> Result<(), DbError> {
     let statement = "UPDATE books SET
              category_id = coalesce(new.category_id, books.category_id),
              title = new.title, title_key = new.title_key,

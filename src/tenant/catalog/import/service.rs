@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::Read;
+use std::mem;
 
 use uuid::Uuid;
 
@@ -18,14 +19,14 @@ use crate::kernel::news::{Fact, Topic};
 use crate::kernel::page::{Page, PageRequest};
 use crate::kernel::tenant::TenantCtx;
 use crate::tenant::catalog::authors::repo::author_ids_by_name;
-use crate::tenant::catalog::books::repo::stored_count;
+use crate::tenant::catalog::books::repo::{identity_lock, stored_count};
 use crate::tenant::catalog::error::{CatalogError, CatalogErrorCode};
 
 /// Rows that go to the database together.
 const CHUNK_ROWS: usize = 1_000;
 
-/// What an import has done so far.
-#[derive(Debug, Clone, Default)]
+/// What an import has done so far, and what is left for its end.
+#[derive(Debug, Default)]
 struct Report {
     rows: i32,
     created: i32,
@@ -34,6 +35,9 @@ struct Report {
     errors: Vec<RowError>,
     /// Books that may still be added.
     room: i64,
+    /// Books that are to be changed, in the order of their ids. They are locked and changed when all else is done: those who
+    /// sell them wait no longer than that takes, and in no circle with those who lock books in the same order.
+    changed: BTreeMap<Uuid, Placed>,
 }
 
 /// Imports a file, row by row, and keeps the report. `on_progress` hears after each chunk how many rows are done.
@@ -53,12 +57,12 @@ pub async fn book_import(
     actor.require(Permission::CatalogImport)?;
     let started_at = clock.now();
     let mut rows = Rows::new(file, tenant.currency, options.on_invalid_isbn).map_err(unreadable)?;
-    repo::books_lock(tx).await?;
+    identity_lock(tx).await?;
     let categories = category_names(tx).await?;
     // Nobody else adds any meanwhile.
     let room = i64::from(tenant.limits.books) - stored_count(tx).await?;
     let mut report = Report { room, ..Report::default() };
-    let mut chunk = Vec::with_capacity(CHUNK_ROWS);
+    let mut chunk = Vec::new();
     // Of several rows for one book the first counts, wherever in the file the others are.
     let mut seen: HashSet<Identity> = HashSet::new();
     loop {
@@ -73,14 +77,14 @@ pub async fn book_import(
             }
         }
         if chunk.len() == CHUNK_ROWS || is_end {
-            import_chunk(tx, clock, options.on_conflict, &chunk, &mut report).await?;
-            chunk.clear();
+            import_chunk(tx, clock, options.on_conflict, mem::take(&mut chunk), &mut report).await?;
             on_progress(report.rows);
         }
         if is_end {
             break;
         }
     }
+    change_books(tx, clock, mem::take(&mut report.changed)).await?;
     // Those that were found chunk by chunk stand behind those that were found at once.
     report.errors.sort_by_key(|error| error.line);
     let import = Import {
@@ -174,13 +178,14 @@ struct KnownBooks {
 
 impl KnownBooks {
     /// The book that a row is about. An ISBN decides; a book or row that has none is known by title and authors, unless
-    /// several books have these.
-    fn of(&self, row: &Row) -> Option<&Known> {
+    /// several books have these. A book that an earlier row gives an ISBN is not another ISBN's.
+    fn of(&self, row: &Row, changed: &BTreeMap<Uuid, Placed>) -> Option<&Known> {
         let alike = self.by_title_and_authors.get(&(row.title_key.clone(), row.authors_key()));
         let alike = alike.map_or(&[][..], Vec::as_slice);
         let without_isbn = alike.iter().find(|book| book.isbn13.is_none());
+        let gains_isbn = |book: &Known| changed.get(&book.id).is_some_and(|(_, _, row)| row.isbn13.is_some());
         match &row.isbn13 {
-            Some(isbn13) => self.by_isbn.get(isbn13.as_str()).or(without_isbn),
+            Some(isbn13) => self.by_isbn.get(isbn13.as_str()).or(without_isbn.filter(|book| !gains_isbn(book))),
             None => without_isbn.or(if let [only] = alike { Some(only) } else { None }),
         }
     }
@@ -190,45 +195,59 @@ async fn import_chunk(
     tx: &mut TenantTx,
     clock: &dyn Clock,
     on_conflict: OnConflict,
-    chunk: &[RowAndCategory],
+    chunk: Vec<RowAndCategory>,
     report: &mut Report,
 ) -> Result<(), CatalogError> {
-    let known = known(tx, chunk).await?;
-    let mut new: Vec<Placed<'_>> = Vec::new();
-    let mut changed: Vec<Placed<'_>> = Vec::new();
+    let known = known(tx, &chunk).await?;
+    let mut new: Vec<Placed> = Vec::new();
     for (row, category) in chunk {
-        match known.of(row) {
+        match known.of(&row, &report.changed) {
             None if report.room > 0 => {
                 report.room -= 1;
-                new.push((clock.new_id(), *category, row));
+                new.push((clock.new_id(), category, row));
             }
             None => report.errors.push(no_room(row.line)),
-            // A book that an earlier row of this chunk changes is changed by that one.
-            Some(book) if changed.iter().any(|(id, _, _)| *id == book.id) => report.unchanged += 1,
-            Some(book) if on_conflict == OnConflict::Update && differs(book, row, *category) => {
-                changed.push((book.id, *category, row));
+            // A book that an earlier row changes is changed by that one.
+            Some(book) if report.changed.contains_key(&book.id) => report.unchanged += 1,
+            Some(book) if on_conflict == OnConflict::Update && differs(book, &row, category) => {
+                report.changed.insert(book.id, (book.id, category, row));
+                report.updated += 1;
             }
             Some(_) => report.unchanged += 1,
         }
     }
     report.created += i32::try_from(new.len()).unwrap_or(i32::MAX);
-    report.updated += i32::try_from(changed.len()).unwrap_or(i32::MAX);
-    for (book, _, row) in new.iter().chain(&changed) {
+    if new.is_empty() {
+        return Ok(());
+    }
+    tell(tx, &new);
+    repo::books_insert(tx, &new, clock.now()).await?;
+    write_authors(tx, clock, &new).await
+}
+
+/// Changes books, in the order of their ids.
+async fn change_books(
+    tx: &mut TenantTx,
+    clock: &dyn Clock,
+    changed: BTreeMap<Uuid, Placed>,
+) -> Result<(), CatalogError> {
+    let changed: Vec<Placed> = changed.into_values().collect();
+    for changed in changed.chunks(CHUNK_ROWS) {
+        tell(tx, changed);
+        repo::books_lock(tx, changed.iter().map(|(book, _, _)| *book).collect()).await?;
+        repo::books_update(tx, changed, clock.now()).await?;
+        write_authors(tx, clock, changed).await?;
+    }
+    Ok(())
+}
+
+fn tell(tx: &mut TenantTx, placed: &[Placed]) {
+    for (book, _, row) in placed {
         tx.tell(Fact::new(Topic::Book, *book));
         if row.stock.is_some() {
             tx.tell(Fact::new(Topic::Stock, *book));
         }
     }
-    let now = clock.now();
-    if !new.is_empty() {
-        repo::books_insert(tx, &new, now).await?;
-    }
-    if !changed.is_empty() {
-        repo::books_update(tx, &changed, now).await?;
-    }
-    // A row without authors leaves those that the book has.
-    let named: Vec<Placed<'_>> = new.into_iter().chain(changed).filter(|(_, _, row)| !row.authors.is_empty()).collect();
-    if named.is_empty() { Ok(()) } else { write_authors(tx, clock, &named).await }
 }
 
 /// The books of the catalogue that rows of the chunk may be about.
@@ -263,8 +282,13 @@ fn differs(book: &Known, row: &Row, category: Option<Uuid>) -> bool {
         || row.stock.is_some_and(|stock| stock != book.stock)
 }
 
-/// Gives every placed row's book its authors, adding those that the catalogue lacks.
-async fn write_authors(tx: &mut TenantTx, clock: &dyn Clock, placed: &[Placed<'_>]) -> Result<(), CatalogError> {
+/// Gives every placed row's book its authors, adding those that the catalogue lacks. A row without authors leaves those
+/// that the book has.
+async fn write_authors(tx: &mut TenantTx, clock: &dyn Clock, placed: &[Placed]) -> Result<(), CatalogError> {
+    let placed: Vec<&Placed> = placed.iter().filter(|(_, _, row)| !row.authors.is_empty()).collect();
+    if placed.is_empty() {
+        return Ok(());
+    }
     // In one order everywhere, so that two who add the same authors wait for each other and not in a circle.
     let mut names: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, key) in placed.iter().flat_map(|(_, _, row)| &row.authors) {
@@ -276,7 +300,7 @@ async fn write_authors(tx: &mut TenantTx, clock: &dyn Clock, placed: &[Placed<'_
     let ids: HashMap<String, Uuid> =
         author_ids_by_name(tx, ids, names, name_keys, clock.now()).await?.into_iter().collect();
     let mut links = Vec::new();
-    for (book, _, row) in placed {
+    for (book, _, row) in &placed {
         for ((_, key), position) in row.authors.iter().zip(1_i16..) {
             if let Some(author) = ids.get(key) {
                 links.push((*book, position, *author));
