@@ -3,17 +3,19 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use chrono::TimeDelta;
 use futures_util::future::{BoxFuture, FutureExt as _};
 use serde_json::json;
-use shelfwise::db::TenantSession;
-use shelfwise::kernel::clock::SystemClock;
+use shelfwise::db::{DbError, TenantSession, TenantTx};
+use shelfwise::kernel::clock::{Clock as _, SystemClock};
 use shelfwise::kernel::ids::{OrderId, PaymentId};
 use shelfwise::kernel::money::Money;
 use shelfwise::payments::{Account, PaymentError, PaymentProvider};
 use shelfwise::tenant::orders::payments::saga::{Cashier, SagaError, collect, refund};
+use shelfwise::tenant::orders::payments::service::stuck_enqueue;
 use uuid::Uuid;
 
-use super::{act, copies, events, order, stocked};
+use super::{act, copies, events, make_paid, order, stocked};
 use crate::graphql_helpers::codes;
 use crate::harness::chance::dropped_after;
 use crate::harness::cluster::psql;
@@ -403,6 +405,55 @@ async fn a_payment_that_an_older_release_began_goes_on_through_the_account_that_
         assert_eq!(psql().await.execute(&forget, &[]).await.unwrap(), 1);
         run(world, &provider, payment, claim).await.unwrap();
         assert_eq!(status(world, &id).await, "PAID");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn payments_of_an_account_that_is_gone_keep_no_others_from_being_taken_on() {
+    world(async |world| {
+        let owner = world.owner();
+        let emma = stocked(&owner, "Emma", 5).await;
+        let ids = [order(&owner, &[(&emma, 1)]).await, order(&owner, &[(&emma, 1)]).await];
+        for id in &ids {
+            act(&owner, "orderPlace", id, "").await;
+            make_paid(&world.a, id).await;
+        }
+        act(&owner, "orderRefund", &ids[0], "").await;
+        let more = format!(
+            r#"SET search_path TO "{}";
+               INSERT INTO orders (id, number, customer_id, customer_sealed, status, currency, created_at, updated_at, placed_at)
+               SELECT gen_random_uuid(), 1000 + n, customer_id, customer_sealed, 'placed', currency, created_at, updated_at, now()
+               FROM orders, generate_series(1, 151) AS n WHERE number = 1;
+               INSERT INTO payments (id, order_id, status, account, amount_minor, currency, created_at, updated_at)
+               SELECT gen_random_uuid(), id,
+                      CASE WHEN number < 1000 THEN 'confirmed' ELSE 'pending' END,
+                      CASE WHEN number BETWEEN 1001 AND 1150 THEN 'gone' END, 1000, currency, now(),
+                      now() - CASE WHEN number < 1151 THEN interval '3 days' ELSE interval '2 days' END
+               FROM orders"#,
+            world.a.schema
+        );
+        psql().await.batch_execute(&more).await.unwrap();
+        let session = world.app.services.tenants.session(Arc::clone(&world.a));
+        let an_hour_ago = SystemClock.now() - TimeDelta::hours(1);
+        let sweep = async |tx: &mut TenantTx| stuck_enqueue(tx, &SystemClock, an_hour_ago).await;
+        session.write::<_, DbError>(sweep).await.unwrap();
+        session.finish().await;
+
+        let psql = psql().await;
+        let jobs = "SELECT payload->>'payment' FROM control.jobs WHERE tenant_id = $1 AND kind = 'payment.collect'";
+        let numbers = format!(
+            r#"SELECT number FROM "{0}".payments JOIN "{0}".orders ON orders.id = order_id WHERE payments.id = $1"#,
+            world.a.schema
+        );
+        let mut found: Vec<i64> = Vec::new();
+        for row in psql.query(jobs, &[&world.a.id.0]).await.unwrap() {
+            let payment: PaymentId = row.get::<_, &str>(0).parse().unwrap();
+            found.push(psql.query_one(&numbers, &[&payment.0]).await.unwrap().get(0));
+        }
+        found.sort_unstable();
+        let (gone, others): (Vec<i64>, Vec<i64>) = found.into_iter().partition(|number| (1001..=1150).contains(number));
+        assert_eq!((gone.len(), others), (100, vec![1, 1151]), "one that is to be paid back, and none that is paid");
     })
     .await;
 }

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Timestamptz, Uuid as SqlUuid};
 use uuid::Uuid;
 
 use super::model::{Payment, PaymentStatus};
-use crate::db::schema::tenant::{orders, payments};
-use crate::db::statement::kept;
+use crate::db::schema::tenant::payments;
+use crate::db::statement::{kept, statement};
 use crate::db::{DbError, TenantRead, TenantTx};
 use crate::kernel::ids::{OrderId, PaymentId};
 use crate::tenant::orders::order::model::Order;
@@ -14,7 +15,7 @@ use crate::tenant::orders::order::model::Order;
 /// The states in which an order has its payment.
 const LIVE: [&str; 5] = ["pending", "authorized", "captured", "confirmed", "refunding"];
 
-/// Payments that stand still and are found at once.
+/// Payments of one account that stand still and are found at once.
 const STUCK_MAX: i64 = 100;
 
 /// A payment by its id.
@@ -38,19 +39,33 @@ pub async fn payment_list_newest(read: &TenantRead, orders: &[OrderId]) -> Resul
     read.load(query.select(Payment::as_select())).await
 }
 
-/// Payments that have stood still since a time and are not at their end, the longest first.
+statement!(
+    /// Finds payments that stand still: those that are under way, and those of orders that are to be paid back. Those that are at
+    /// their end are not looked at, however many there are.
+    PaymentsStuck {
+        /// They have not gone on since.
+        since: DateTime<Utc> => Timestamptz,
+        /// As many of each account.
+        count_max: i64 => BigInt,
+    } -> SqlUuid = "
+WITH stuck AS (
+    SELECT id, account, updated_at FROM payments
+    WHERE status IN ('pending', 'authorized', 'captured', 'refunding') AND updated_at < {}
+    UNION ALL
+    SELECT payments.id, payments.account, payments.updated_at
+    FROM orders JOIN payments ON payments.order_id = orders.id
+    WHERE orders.status = 'refunded' AND payments.status = 'confirmed' AND payments.updated_at < $1
+), placed AS (
+    SELECT id, updated_at, row_number() OVER (PARTITION BY account ORDER BY updated_at, id) AS place FROM stuck
+)
+SELECT id FROM placed WHERE place <= {} ORDER BY updated_at, id"
+);
+
+/// Payments that have stood still since a time and are not at their end, the longest first. Those of one account leave room
+/// for those of others: an account whose key is gone keeps all of its own.
 pub async fn payment_list_stuck(read: &TenantRead, since: DateTime<Utc>) -> Result<Vec<PaymentId>, DbError> {
-    let to_pay_back = payments::status.eq("confirmed").and(orders::status.eq("refunded"));
-    let under_way = payments::status.eq_any(["pending", "authorized", "captured", "refunding"]);
-    let query = payments::table
-        .inner_join(orders::table.on(orders::id.eq(payments::order_id)))
-        .filter(payments::status.eq_any(LIVE))
-        .filter(under_way.or(to_pay_back))
-        .filter(payments::updated_at.lt(since))
-        .order(payments::updated_at)
-        .limit(STUCK_MAX)
-        .select(payments::id);
-    Ok(read.load::<_, Uuid, _>(query).await?.into_iter().map(PaymentId).collect())
+    let stuck = PaymentsStuck { since, count_max: STUCK_MAX };
+    Ok(read.load::<_, Uuid, _>(stuck).await?.into_iter().map(PaymentId).collect())
 }
 
 /// Enters a payment for the total of an order.
