@@ -1,5 +1,7 @@
 //! Paging by keyset, without words of GraphQL.
 
+use std::ops::Range;
+
 /// Which end of the list a page is cut from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
@@ -61,21 +63,25 @@ impl<K> PageRequest<K> {
         }
     }
 
-    /// Cuts the page out of a whole list that is in memory already, where `position` finds the index of a position.
+    /// Cuts the page out of a whole list that is in memory already. `place` finds the items that stand at a position: one, or
+    /// an empty range between its neighbours where what stood there is gone. Nothing where the position is not of this list.
     #[must_use]
-    pub fn slice<T: Clone>(&self, all: &[T], position: impl Fn(&K) -> Option<usize>) -> Page<T> {
-        let at = self.from.as_ref().and_then(position);
+    pub fn slice<T: Clone>(&self, all: &[T], place: impl Fn(&K) -> Option<Range<usize>>) -> Option<Page<T>> {
+        let at = match &self.from {
+            Some(from) => Some(place(from)?),
+            None => None,
+        };
         let (start, end) = match self.direction {
             Direction::Forward => {
-                let start = at.map_or(0, |index| index + 1);
+                let start = at.map_or(0, |place| place.end);
                 (start, all.len().min(start.saturating_add(self.limit)))
             }
             Direction::Backward => {
-                let end = at.unwrap_or(all.len());
+                let end = at.map_or(all.len(), |place| place.start);
                 (end.saturating_sub(self.limit), end)
             }
         };
-        Page { items: all[start..end].to_vec(), has_next: end < all.len(), has_previous: start > 0 }
+        Some(Page { items: all[start..end].to_vec(), has_next: end < all.len(), has_previous: start > 0 })
     }
 }
 
@@ -100,14 +106,27 @@ mod tests {
     #[test]
     fn a_list_in_memory_is_cut_alike() {
         let all = ['a', 'b', 'c', 'd'];
-        let find = |index: &usize| Some(*index);
-        let page = request(Direction::Forward, Some(0)).slice(&all, find);
+        let find = |index: &usize| (*index < 4).then_some(*index..*index + 1);
+        let page = request(Direction::Forward, Some(0)).slice(&all, find).unwrap();
         assert_eq!(page, Page { items: vec!['b', 'c'], has_next: true, has_previous: true });
-        let page = request(Direction::Backward, None).slice(&all, find);
+        let page = request(Direction::Backward, None).slice(&all, find).unwrap();
         assert_eq!(page, Page { items: vec!['c', 'd'], has_next: false, has_previous: true });
-        let page = request(Direction::Backward, Some(1)).slice(&all, find);
+        let page = request(Direction::Backward, Some(1)).slice(&all, find).unwrap();
         assert_eq!(page, Page { items: vec!['a'], has_next: true, has_previous: false });
-        let page = request(Direction::Forward, Some(3)).slice(&all, find);
+        let page = request(Direction::Forward, Some(3)).slice(&all, find).unwrap();
         assert_eq!(page, Page { items: vec![], has_next: false, has_previous: true });
+        for direction in [Direction::Forward, Direction::Backward] {
+            assert_eq!(request(direction, Some(4)).slice(&all, find), None);
+        }
+    }
+
+    #[test]
+    fn a_list_in_memory_goes_on_where_an_item_was() {
+        let all = ['a', 'b', 'd', 'e'];
+        let gone = |_: &usize| Some(2..2);
+        let page = request(Direction::Forward, Some(0)).slice(&all, gone).unwrap();
+        assert_eq!(page, Page { items: vec!['d', 'e'], has_next: false, has_previous: true });
+        let page = request(Direction::Backward, Some(0)).slice(&all, gone).unwrap();
+        assert_eq!(page, Page { items: vec!['a', 'b'], has_next: true, has_previous: false });
     }
 }

@@ -221,3 +221,22 @@ async fn wrong_paging_is_a_bad_request() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn authors_of_a_book_are_not_paged_by_the_cursor_of_another() {
+    world(async |world| {
+        let owner = world.owner();
+        let (ann, bea) = (author(&owner, "Ann").await, author(&owner, "Bea").await);
+        let emma = book(&owner, json!({ "title": "Emma", "authorIds": [ann, bea] })).await;
+        let maps = book(&owner, json!({ "title": "Maps", "authorIds": [bea] })).await;
+        let query = "query($id: ID!, $after: String) { book(id: $id) {
+            authors(first: 1, after: $after) { nodes { name } pageInfo { endCursor } } } }";
+        let page = owner.data(query, json!({ "id": emma })).await;
+        let after = &page["book"]["authors"]["pageInfo"]["endCursor"];
+        let next = owner.data(query, json!({ "id": emma, "after": after })).await;
+        assert_eq!(next["book"]["authors"]["nodes"], json!([{ "name": "Bea" }]));
+        let refused = owner.gql(query, json!({ "id": maps, "after": after })).await;
+        assert_eq!(refused.code(), "BAD_REQUEST", "{}", refused.body);
+    })
+    .await;
+}

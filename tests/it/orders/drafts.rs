@@ -101,6 +101,39 @@ async fn lines_are_set_while_it_is_a_draft() {
 }
 
 #[tokio::test]
+async fn a_page_of_lines_goes_on_where_a_line_was() {
+    world(async |world| {
+        let owner = world.owner();
+        let mut books = Vec::new();
+        for title in ["One", "Two", "Three", "Four"] {
+            books.push(stocked(&owner, title, 5).await);
+        }
+        let lines: Vec<(&str, i32)> = books.iter().map(|book| (book.as_str(), 1)).collect();
+        let id = order(&owner, &lines).await;
+        let page = async |arguments: &str, cursor: &Value| {
+            let query = format!(
+                "query($id: ID!, $cursor: String) {{ order(id: $id) {{ lines({arguments}) {{
+                    nodes {{ title }} pageInfo {{ startCursor endCursor hasNextPage hasPreviousPage }} }} }} }}"
+            );
+            owner.data(&query, json!({ "id": id, "cursor": cursor })).await["order"]["lines"].clone()
+        };
+        let first = page("first: 2, after: $cursor", &Value::Null).await;
+        assert_eq!(first["nodes"], json!([{ "title": "One" }, { "title": "Two" }]));
+        let cursor = &first["pageInfo"]["endCursor"];
+        line_set(&owner, &id, &books[1], 0).await;
+
+        let next = page("first: 2, after: $cursor", cursor).await;
+        assert_eq!(next["nodes"], json!([{ "title": "Three" }, { "title": "Four" }]));
+        let has = |page: &Value| (page["pageInfo"]["hasPreviousPage"].clone(), page["pageInfo"]["hasNextPage"].clone());
+        assert_eq!(has(&next), (json!(true), json!(false)));
+        let previous = page("last: 2, before: $cursor", cursor).await;
+        assert_eq!(previous["nodes"], json!([{ "title": "One" }]));
+        assert_eq!(has(&previous), (json!(false), json!(true)));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_stale_version_is_told_the_current_one() {
     world(async |world| {
         let owner = world.owner();

@@ -10,7 +10,7 @@ use crate::graphql::connection::{Connection, PageArgs, connection};
 use crate::graphql::payload::{into_error, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::CatalogUserError;
-use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
+use crate::graphql::{ApiError, ApiResult, Call, IdempotencyKey, Shop};
 use crate::kernel::actor::Permission;
 use crate::kernel::text::fold;
 use crate::tenant::catalog::error::CatalogErrorCode;
@@ -122,7 +122,12 @@ fn edge(sort: NamedSort) -> impl Fn(Author) -> (NamedCursor, AuthorNode) {
 /// The arguments are wrong.
 pub fn authors_of(all: &[Author], args: PageArgs) -> ApiResult<AuthorConnection> {
     let request = args.parse::<NamedCursor>()?;
-    let page = request.slice(all, |from| all.iter().position(|author| author.id.0 == from.0.id));
+    let place = |from: &NamedCursor| {
+        let index = all.iter().position(|author| author.id.0 == from.0.id)?;
+        Some(index..index + 1)
+    };
+    let not_here = || ApiError::bad_request("The cursor is not one of this list, or its author is not any more.");
+    let page = request.slice(all, place).ok_or_else(not_here)?;
     Ok(connection(page, AuthorTotal { counted: Counted::Known(all.len()) }, edge(NamedSort::default())))
 }
 

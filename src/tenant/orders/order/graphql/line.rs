@@ -43,7 +43,12 @@ pub type LineConnection = Connection<LineCursor, OrderLine>;
 /// One page of an order's lines.
 pub(super) fn lines_of(order: &Order, all: &[Line], args: PageArgs) -> ApiResult<LineConnection> {
     let request = args.parse::<LineCursor>()?;
-    let page = request.slice(all, |from| all.iter().position(|line| line.book_id == from.0));
+    // A line that was taken away meanwhile has had its place: lines are in the order of their books.
+    let place = |from: &LineCursor| {
+        let start = all.partition_point(|line| line.book_id < from.0);
+        Some(start..all.partition_point(|line| line.book_id <= from.0))
+    };
+    let page = request.slice(all, place).ok_or_else(ApiError::internal)?;
     Ok(connection(page, EmptyFields, |line: Line| {
         let unit_price = order.money(line.unit_price_minor);
         let total_price = order.money(line.total_minor());
