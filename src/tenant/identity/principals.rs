@@ -196,6 +196,10 @@ impl Principals {
                 Failure::Db(error) => error,
                 failure => DbError::Other(format!("a user could not be tied: {failure:?}")),
             })?;
+            if user.is_none() {
+                // Another replica may have tied the user while this one waited for the lock.
+                user = users::user_by_external(&session.read().await?, issuer, subject).await?;
+            }
         }
         let Some(user) = user else { return Ok(None) };
         let known = repo::user_permissions(&session.read().await?, user.id).await?;

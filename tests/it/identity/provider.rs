@@ -14,6 +14,7 @@ use shelfwise::config::auth::JwtKey;
 
 use super::{becomes, role_id, visitor};
 use crate::graphql_helpers::codes;
+use crate::harness::cluster::{held_up, psql};
 use crate::harness::{Client, World, world};
 
 const VIEWER: &str = "{ viewer { user { email status } } }";
@@ -111,6 +112,28 @@ async fn an_invited_user_gets_in_by_the_shops_own_log_in() {
         assert_eq!(visitor(world, &world.a).with_token(&unverified).gql(VIEWER, json!({})).await.code(), "");
         let twin = issuer.token(json!({ "sub": "someone-else" }));
         assert_eq!(visitor(world, &world.a).with_token(&twin).gql(VIEWER, json!({})).await.code(), "UNAUTHENTICATED");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_replicas_that_hear_of_a_user_first_at_once_both_let_her_in() {
+    world(async |world| {
+        let issuer = trusted(world).await;
+        let replica = World::beside(world).await;
+        let token = issuer.token(json!({}));
+        let blocker = psql().await;
+        let lock = r#"SELECT id FROM "{}".users WHERE email_key = 'ann@acme.example' FOR UPDATE"#;
+        blocker.batch_execute(&format!("BEGIN; {}", lock.replace("{}", world.a.schema.as_str()))).await.unwrap();
+        let let_go = async {
+            held_up(&blocker, 2).await;
+            blocker.batch_execute("ROLLBACK").await.unwrap();
+        };
+        let (here, there) = (visitor(world, &world.a), visitor(&replica, &replica.a));
+        let (here, there) = (here.with_token(&token), there.with_token(&token));
+        let (one, two, ()) = tokio::join!(here.gql(VIEWER, json!({})), there.gql(VIEWER, json!({})), let_go);
+        assert_eq!((one.code(), two.code()), ("", ""));
+        replica.end().await;
     })
     .await;
 }
