@@ -5,7 +5,7 @@ use shelfwise::kernel::actor::Role;
 
 use super::{becomes, forged, holder, joined};
 use crate::graphql_helpers::codes;
-use crate::harness::cluster::psql;
+use crate::harness::cluster::{held_up, psql};
 use crate::harness::world::user_id;
 use crate::harness::{Client, World, world};
 
@@ -133,6 +133,39 @@ async fn a_key_that_expires_does_so() {
         let expire = format!(r#"UPDATE "{}".api_keys SET expires_at = now()"#, world.a.schema);
         psql().await.execute(&expire, &[]).await.unwrap();
         becomes(&till, READ, |answer| answer.code() == "UNAUTHENTICATED").await;
+        assert_eq!(owner.data("{ apiKeys { id } }", json!({})).await["apiKeys"], json!([]), "and is in no list");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shop_has_no_more_keys_than_it_may_however_many_are_made_at_once() {
+    world(async |world| {
+        let owner = world.owner();
+        create(&owner, &["CATALOG_READ"], None).await;
+        let fill = format!(
+            r#"INSERT INTO "{0}".api_keys (id, user_id, name, permissions, secret_hash, created_at, updated_at)
+               SELECT gen_random_uuid(), user_id, name, permissions, secret_hash, created_at, updated_at
+               FROM "{0}".api_keys, generate_series(1, 98)"#,
+            world.a.schema
+        );
+        let blocker = psql().await;
+        blocker.batch_execute(&fill).await.unwrap();
+        blocker
+            .batch_execute(&format!(r#"BEGIN; LOCK TABLE "{}".api_keys IN SHARE MODE"#, world.a.schema))
+            .await
+            .unwrap();
+        let let_go = async {
+            held_up(&blocker, 2).await;
+            blocker.batch_execute("ROLLBACK").await.unwrap();
+        };
+        let make = async || create(&owner, &["CATALOG_READ"], None).await;
+        let (one, two, ()) = tokio::join!(make(), make(), let_go);
+        let mut made = [codes(&one), codes(&two)];
+        made.sort_unstable();
+        assert_eq!(made, [vec![], vec!["API_KEY_LIMIT_REACHED"]]);
+        let listed = owner.data("{ apiKeys { id } }", json!({})).await;
+        assert_eq!(listed["apiKeys"].as_array().unwrap().len(), 100);
     })
     .await;
 }

@@ -5,6 +5,7 @@ use shelfwise::kernel::actor::Role;
 
 use super::{becomes, holder, joined, role_id};
 use crate::graphql_helpers::codes;
+use crate::harness::cluster::{held_up, psql};
 use crate::harness::{Client, world};
 
 const FIELDS: &str = "role { id name version isDefault permissions viewerCanUpdate } userErrors { code path }";
@@ -104,6 +105,35 @@ async fn nobody_makes_a_role_of_more_than_they_have() {
             "FORBIDDEN",
             "who may not see people sees no roles"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_shop_has_no_more_roles_than_it_may_however_many_are_made_at_once() {
+    world(async |world| {
+        let owner = world.owner();
+        create(&owner, "Importer", &["CATALOG_IMPORT"]).await;
+        let fill = format!(
+            r#"INSERT INTO "{0}".roles (id, name, name_key, permissions, created_at, updated_at)
+               SELECT gen_random_uuid(), name || n, name_key || n, permissions, created_at, updated_at
+               FROM "{0}".roles, generate_series(1, 99 - (SELECT count(*)::integer FROM "{0}".roles)) AS n
+               WHERE name = 'Importer'"#,
+            world.a.schema
+        );
+        let blocker = psql().await;
+        blocker.batch_execute(&fill).await.unwrap();
+        blocker.batch_execute(&format!(r#"BEGIN; LOCK TABLE "{}".roles IN SHARE MODE"#, world.a.schema)).await.unwrap();
+        let let_go = async {
+            held_up(&blocker, 2).await;
+            blocker.batch_execute("ROLLBACK").await.unwrap();
+        };
+        let make = async |name| create(&owner, name, &["CATALOG_READ"]).await;
+        let (one, two, ()) = tokio::join!(make("One"), make("Two"), let_go);
+        let mut made = [codes(&one), codes(&two)];
+        made.sort_unstable();
+        assert_eq!(made, [vec![], vec!["ROLE_LIMIT_REACHED"]]);
+        assert_eq!(owner.data("{ roles { id } }", json!({})).await["roles"].as_array().unwrap().len(), 100);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use crate::graphql::loaders::load;
 use crate::graphql::payload::{into_error, into_payload, payload};
 use crate::graphql::scalars::parse_id;
 use crate::graphql::user_error::IdentityUserError;
-use crate::graphql::{ApiResult, Call, IdempotencyKey, Shop};
+use crate::graphql::{ApiResult, Call, IdempotencyKey, Request, Shop};
 use crate::kernel::actor::{Actor, Permission};
 use crate::tenant::identity::error::{IdentityError, IdentityErrorCode};
 use crate::tenant::identity::roles::graphql::{PermissionValue, permission_set, permission_values};
@@ -104,11 +104,12 @@ impl ApiKeyQuery {
         api_key.map(|api_key| api_key.map(ApiKeyNode)).map_err(|failure| into_error(failure, shop.actor()))
     }
 
-    /// Lists the API keys that are not revoked, the newest first; a shop has at most 100 that have not expired.
+    /// Lists the API keys that are neither revoked nor expired, the newest first; a shop has at most 100.
     #[graphql(directive = access::apply(needs(Permission::ApiKeysWrite)))]
     async fn api_keys(&self, ctx: &Context<'_>) -> ApiResult<Vec<ApiKeyNode>> {
         let shop = Shop::of(ctx)?;
-        let api_keys = service::api_key_list(&shop.read().await?, shop.actor()).await;
+        let now = Request::of(ctx)?.clock().now();
+        let api_keys = service::api_key_list(&shop.read().await?, shop.actor(), now).await;
         let api_keys = api_keys.map_err(|failure| into_error(failure, shop.actor()))?;
         Ok(api_keys.into_iter().map(ApiKeyNode).collect())
     }

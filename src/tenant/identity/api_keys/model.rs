@@ -9,7 +9,7 @@ use crate::db::schema::tenant::api_keys;
 use crate::kernel::actor::Permissions;
 use crate::kernel::ids::{ApiKeyId, UserId};
 
-/// Keys that a shop has at most, revoked ones apart: a list of them is read whole.
+/// Keys that a shop has at most, apart from those that are revoked or have expired: a list of them is read whole.
 pub const API_KEYS_MAX: i64 = 100;
 
 /// The longest life of a key.

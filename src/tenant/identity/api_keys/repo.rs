@@ -1,6 +1,7 @@
 //! SQL of API keys.
 
 use chrono::{DateTime, Utc};
+use diesel::pg::Pg;
 use diesel::prelude::*;
 use uuid::Uuid;
 
@@ -13,10 +14,9 @@ use crate::kernel::credential::SecretHash;
 use crate::kernel::ids::{ApiKeyId, UserId};
 use crate::tenant::idempotency::Recall;
 
-/// All keys that are not revoked, the newest first.
-pub async fn api_key_list(read: &TenantRead) -> Result<Vec<ApiKey>, DbError> {
-    let query = api_keys::table.filter(api_keys::revoked_at.is_null()).order(api_keys::id.desc());
-    read.load(query.select(ApiKey::as_select())).await
+/// All keys that work, the newest first.
+pub async fn api_key_list(read: &TenantRead, now: DateTime<Utc>) -> Result<Vec<ApiKey>, DbError> {
+    read.load(working(now).order(api_keys::id.desc()).select(ApiKey::as_select())).await
 }
 
 impl Recall for ApiKey {
@@ -46,10 +46,22 @@ pub async fn api_key_secrets(read: &TenantRead, id: ApiKeyId) -> Result<Option<A
     read.first(query.select(ApiKeySecrets::as_select())).await
 }
 
+/// Has those who make keys come one after the other, until the transaction ends.
+pub async fn api_keys_count_lock(tx: &mut TenantTx) -> Result<(), DbError> {
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.api_keys', 0))";
+    tx.execute(diesel::sql_query(lock)).await.map(drop)
+}
+
 /// How many keys work.
 pub async fn api_key_count(read: &TenantRead, now: DateTime<Utc>) -> Result<i64, DbError> {
-    let works = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now));
-    read.one(api_keys::table.filter(api_keys::revoked_at.is_null()).filter(works.assume_not_null()).count()).await
+    read.one(working(now).count()).await
+}
+
+/// Keys that are neither revoked nor expired.
+fn working(now: DateTime<Utc>) -> api_keys::BoxedQuery<'static, Pg> {
+    let is_alive = api_keys::expires_at.is_null().or(api_keys::expires_at.gt(now));
+    api_keys::table.filter(api_keys::revoked_at.is_null()).filter(is_alive.assume_not_null()).into_boxed()
 }
 
 /// Adds a key.

@@ -37,13 +37,13 @@ impl Recall for Shown {
     }
 }
 
-/// All keys of the shop that are not revoked, the newest first.
+/// All keys of the shop that work, the newest first.
 ///
 /// # Errors
 /// The actor may not manage keys, or the database failed.
-pub async fn api_key_list(read: &TenantRead, actor: &Actor) -> Result<Vec<ApiKey>, IdentityError> {
+pub async fn api_key_list(read: &TenantRead, actor: &Actor, now: DateTime<Utc>) -> Result<Vec<ApiKey>, IdentityError> {
     actor.require(Permission::ApiKeysWrite)?;
-    Ok(repo::api_key_list(read).await?)
+    Ok(repo::api_key_list(read, now).await?)
 }
 
 /// A key by id, revoked ones too.
@@ -73,6 +73,7 @@ pub async fn api_key_create(
     some_within_own(actor, permissions)?;
     let now = clock.now();
     check_expiry(now, expires_at, settings.get(API_KEYS_LIFETIME_DAYS))?;
+    repo::api_keys_count_lock(tx).await?;
     if repo::api_key_count(tx, now).await? >= API_KEYS_MAX {
         let message = format!("A shop has at most {API_KEYS_MAX} API keys; revoke one first.");
         return Err(IdentityError::refused_for_now(IdentityErrorCode::ApiKeyLimitReached, message, &[]));

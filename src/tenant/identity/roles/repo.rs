@@ -61,6 +61,13 @@ pub async fn role_lock_by_key(tx: &mut TenantTx, role: Role) -> Result<(), DbErr
     tx.one::<_, Uuid, _>(query).await.map(drop)
 }
 
+/// Has those who make roles come one after the other, until the transaction ends.
+pub async fn roles_count_lock(tx: &mut TenantTx) -> Result<(), DbError> {
+    let lock = "SELECT pg_catalog.pg_advisory_xact_lock(
+        pg_catalog.hashtextextended(pg_catalog.current_schema() || '.roles', 0))";
+    tx.execute(diesel::sql_query(lock)).await.map(drop)
+}
+
 /// How many roles there are.
 pub async fn role_count(read: &TenantRead) -> Result<i64, DbError> {
     read.one(roles::table.count()).await

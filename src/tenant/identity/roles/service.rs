@@ -43,6 +43,7 @@ pub async fn role_create(
     actor.require(Permission::RolesWrite)?;
     let name = valid_name(name)?;
     some_within_own(actor, permissions)?;
+    repo::roles_count_lock(tx).await?;
     if repo::role_count(tx).await? >= ROLES_MAX {
         let message = format!("A shop has at most {ROLES_MAX} roles.");
         return Err(IdentityError::refused_for_now(IdentityErrorCode::RoleLimitReached, message, &[]));
