@@ -196,9 +196,7 @@ async fn of_a_mutation_whose_commit_is_not_answered_it_is_said_that_nobody_knows
         assert!(!answer.headers.contains_key("retry-after"));
 
         psql().await.batch_execute(&format!(r#"DROP FUNCTION "{schema}".die CASCADE"#)).await.unwrap();
-        for client in [world.owner(), world.other_owner()] {
-            assert!(client.data(create, serde_json::json!({})).await["authorCreate"]["author"]["id"].is_string());
-        }
+        assert!(world.owner().data(create, serde_json::json!({})).await["authorCreate"]["author"]["id"].is_string());
     })
     .await;
 }
