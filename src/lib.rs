@@ -77,7 +77,7 @@
 //! ```text
 //! db::TenantTx::enqueue         a row of control.jobs, with the COMMIT or not at all ─ then db::Bell rings
 //!   jobs::runner                claims: a share for each tenant in turn, no more than there are free slots
-//!     worker::tenants           the tenant's context, and nothing of the control plane
+//!     worker::tenants           the tenant's context; a handler that needs more is made with it
 //!       Handler::run            a transaction that writes begins with TenantTx::hold_job
 //!   jobs::scribe                how jobs ended, many in one statement; heartbeats
 //!   jobs::tender                what is due, what was lost, what is periodic
@@ -191,16 +191,16 @@
 //! - Nothing outside [`db`] names a connection, a pool or the search path, but for `cli::dev`, which makes a cluster. There
 //!   are three doors: [`db::TenantDb`] needs a
 //!   `TenantCtx`, [`db::ControlDb`] has no search path at all, [`db::OwnerDb`] is for schema changes alone.
-//! - No function takes a schema name and a connection, but for the owner's migrations. `SchemaName` is made from an id
-//!   and is the only value that is ever spliced into SQL.
-//! - No session state: a path or role is set by `SET LOCAL` within a transaction, and never skipped because it seems to be
+//! - No function takes a schema name and a connection, but for the owner's. Only `db` puts text into SQL: a `SchemaName`, which is made
+//!   from an id, names that the catalogue quotes, ids and versions; never text of a person's.
+//! - No session state, but where the owner builds an index, on a connection that is closed then: a path or role is set by `SET LOCAL` within a transaction, and never skipped because it seems to be
 //!   right already. The login's own path is empty, so a statement that forgot its tenant fails.
 //! - No write travels with its opening, and no connection is handed on dirty.
 //! - No `repo` knows an `Actor`; no GraphQL type derives a diesel trait. No domain's statement touches another's tables but
 //!   these: orders read books and move their copies, and sales name books; the journal looks for endpoints that take events,
 //!   and writes what the trail and the events have; webhooks read events.
 //! - No table of one plane can be joined with one of the other, and no foreign key crosses schemas. The one bridge is
-//!   `control.job_enqueue`, with `control.job_hold` beside it: functions that read the tenant off the current role.
+//!   `control.job_enqueue`, with `control.job_hold` and `control.job_advance` beside it: functions that read the tenant off the current role.
 //! - No type, domain or extension lives in a tenant's schema: connections serve many tenants, and an OID is one schema's.
 //! - No error of the database is `Display`ed to a client: resolvers answer `ApiError`, which is not `Display`.
 //! - No change of a shop without its entry in the trail, in the same transaction; a transaction that has noted a change and
@@ -242,7 +242,7 @@
 //! - No endpoint of a shop has more than one job that does anything, and no job waits for an endpoint in the slots of others.
 //! - No delivery is sent but with the bytes that were stored when it was made, and no attempt with another's signature.
 //! - No event is passed over for an endpoint but by its filter, and none of a key is sent before those ahead of it have ended.
-//! - No sign-up from the stock makes a schema or grants a role, and no spare is two tenants'.
+//! - No sign-up from the stock makes a schema or grants a role, and no spare is given to two tenants.
 //! - No step of a run is done but under its lease, and none twice: its row commits with what it did. None waits for a lock longer
 //!   than the run says.
 //! - No shop with an open backfill is copied, and a restored one is filled in anew before it is migrated: backfills are repeatable.
@@ -258,7 +258,7 @@
 //!   Nothing is put back where it was not taken.
 //! - No entry of the registry is trusted beyond the end of what it carries while the registry answers, and while it does not,
 //!   it is asked again within half a second.
-//! - No book is kept beyond the plan's limit, however many add at once.
+//! - No shop has more books than its plan allows, however many add at once.
 //! - No tenant gets more than its turn while others wait, and none that has its share gets the last quarter of the connections.
 //!   None waits for a connection longer than it may, and none that got none has done anything.
 //! - No setting or flag is but declared in the code, and no stored value counts that the release would not take. No end date of a

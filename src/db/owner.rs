@@ -1,5 +1,4 @@
-//! The owner's door: the login that makes schemas, roles and tables. Provisioning, migrations and
-//! offboarding alone go through it.
+//! The owner's door: the login that makes schemas, roles and tables, and sees all of them. No request of a shop's goes through it.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -291,20 +290,12 @@ impl OwnerTx {
         self.batch(&format!(r#"SET LOCAL search_path TO "{schema}", pg_temp"#)).await
     }
 
-    /// Moves into a tenant's schema and hands out the tenant plane's view of this same transaction, so that a new
-    /// tenant's first rows are written by the code that will write the later ones.
+    /// Moves into a tenant's schema, or one of the stock, and hands out the tenant plane's view of this same transaction, so that
+    /// first and last rows are read and written by the code of all others. What is noted, told or enqueued there is lost.
     ///
     /// # Errors
     /// The statement's failure.
-    pub async fn as_tenant(&mut self, tenant: &TenantCtx) -> Result<TenantTx, DbError> {
-        self.as_spare(tenant.id).await
-    }
-
-    /// The same for the schema of a tenant that is yet to be: only a seed is written there.
-    ///
-    /// # Errors
-    /// The statement's failure.
-    pub async fn as_spare(&mut self, id: TenantId) -> Result<TenantTx, DbError> {
+    pub async fn as_tenant(&mut self, id: TenantId) -> Result<TenantTx, DbError> {
         self.enter_schema(&SchemaName::from(id)).await?;
         self.control.0.held.connection().saw(id);
         Ok(TenantTx::within(self.control.0.clone()))

@@ -138,7 +138,7 @@ impl fmt::Display for TenantSlug {
 
 /// The name of a tenant's schema, and of the role that may use it: `t_` and the tenant's id in base32.
 ///
-/// The only type that is ever spliced into SQL: it is made from an id alone, never from text of a person.
+/// It may be spliced into SQL, for it is made from an id alone, never from text of a person.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct SchemaName(Arc<str>);
 

@@ -1,4 +1,4 @@
-//! Jobs of tenants: what they get beside the job is the context of their tenant, and nothing of the control plane.
+//! Jobs of tenants: what they get beside the job is the context of their tenant. A handler that needs more is made with it.
 
 use std::fmt::Debug;
 use std::sync::Arc;

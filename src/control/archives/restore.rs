@@ -347,7 +347,7 @@ async fn build(
     let schema = SchemaName::from(to.id);
     tx.batch(&tenant_script_at(&schema, desk.owner.runtime_login(), &manifest.schema_version)).await?;
     let context = tenant.context().ok_or_else(|| DbError::Other("the new tenant has no context".to_owned()))?;
-    let mut shop = tx.as_tenant(&context).await?;
+    let mut shop = tx.as_tenant(context.id).await?;
     settings_fix(&shop).await?;
     for table in TABLES.iter().rev() {
         if column_list(&shop, table.name, None).await?.is_some() {
@@ -374,7 +374,7 @@ async fn build(
     // An archive does not tell how far its backfills were.
     fill_again(tx, &schema, &migrations(Plane::Tenant), &manifest.schema_version).await?;
     migrate_tenant(tx, &schema).await?;
-    stamp_insert(&mut tx.as_tenant(&context).await?).await?;
+    stamp_insert(&mut tx.as_tenant(context.id).await?).await?;
     repo::anchors_insert(tx, to.id, &anchors, manifest.at).await?;
     // What the jobs of the old tenant would have done, the sign for which its tables have set.
     for kind in [ANCHOR, DISPATCH] {

@@ -65,7 +65,7 @@ pub(super) async fn begin(
         if let Some(not) = not_yet(tx, &live, archives, now).await? {
             return Ok(not);
         }
-        let mut shop = tx.as_tenant(&context).await?;
+        let mut shop = tx.as_tenant(context.id).await?;
         // Who is about to add an entry is waited for, and adds it before it is counted, or never.
         let end = head_lock(&mut shop).await?;
         let count = tx.rows(&SchemaName::from(tenant.id), TRAIL).await?;

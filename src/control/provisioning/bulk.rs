@@ -142,7 +142,7 @@ async fn of_taken(desk: Desk<'_>, id: Option<TenantId>, tenant: &ValidTenant) ->
         Outcome::Refused(vec![ControlRefusal::new(ControlErrorCode::SlugTaken, message, &["input", "slug"])])
     };
     let Some(id) = id else { return taken() };
-    let is_owned = async |tx: &mut OwnerTx| seed::is_owned_by(&*tx.as_spare(id).await?, &tenant.owner_email).await;
+    let is_owned = async |tx: &mut OwnerTx| seed::is_owned_by(&*tx.as_tenant(id).await?, &tenant.owner_email).await;
     match desk.owner.write(is_owned).await {
         Ok(true) => Outcome::Found,
         Ok(false) => taken(),

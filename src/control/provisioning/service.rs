@@ -120,7 +120,7 @@ impl Desk<'_> {
             defaults_write(tx, clock, &[id]).await?;
             steps.done(StepName::DefaultData);
         }
-        seed::owner(&mut tx.as_spare(id).await?, clock, &valid.owner_email).await?;
+        seed::owner(&mut tx.as_tenant(id).await?, clock, &valid.owner_email).await?;
         steps.done(StepName::Owner);
         mails_enqueue(tx, clock, id, &valid.owner_email, &[OWNER_MAIL, WELCOME]).await?;
         steps.done(StepName::Mails);

@@ -57,10 +57,10 @@ pub async fn tenant_clone(
         let tenant = register(desk, tx, &source, &copy).await?;
         let context = tenant.context().ok_or_else(|| DbError::Other("the copy has no context".to_owned()))?;
         schemas_make(tx, &[tenant.id]).await?;
-        seed::stamp(&mut tx.as_spare(tenant.id).await?, tenant.id).await?;
+        seed::stamp(&mut tx.as_tenant(tenant.id).await?, tenant.id).await?;
         fill(desk, tx, source.id, &context).await?;
         if let Some(email) = &owner_email {
-            seed::owner(&mut tx.as_spare(tenant.id).await?, desk.clock, email).await?;
+            seed::owner(&mut tx.as_tenant(tenant.id).await?, desk.clock, email).await?;
             mails_enqueue(tx, desk.clock, tenant.id, email, &[OWNER_MAIL]).await?;
         }
         let details = json!({ "from": source.slug, "slug": tenant.slug });
@@ -158,7 +158,7 @@ async fn people(
     let mut last = None;
     loop {
         // Each page begins behind the last one's end, so the loop ends with the customers.
-        let read = tx.as_spare(source).await?;
+        let read = tx.as_tenant(source).await?;
         let Some(page) = sandbox::page(&read, last.as_ref()).await? else { return Ok(()) };
         let disguised = page.disguise(desk.vault, copy).map_err(of_shop)?;
         let replaced = vec![
@@ -180,7 +180,7 @@ async fn orders(
 ) -> Result<(), ControlError> {
     let mut after: Option<OrderId> = None;
     loop {
-        let read = tx.as_spare(source).await?;
+        let read = tx.as_tenant(source).await?;
         let orders = customers.orders(&read, after).await.map_err(of_shop)?;
         let Some((last, _)) = orders.last() else { return Ok(()) };
         after = Some(*last);

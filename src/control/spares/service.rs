@@ -111,7 +111,7 @@ pub async fn schemas_make(tx: &mut OwnerTx, ids: &[TenantId]) -> Result<(), DbEr
 /// The database failed.
 pub async fn defaults_write(tx: &mut OwnerTx, clock: &dyn Clock, ids: &[TenantId]) -> Result<(), DbError> {
     for id in ids {
-        seed::defaults(&mut tx.as_spare(*id).await?, clock, *id).await?;
+        seed::defaults(&mut tx.as_tenant(*id).await?, clock, *id).await?;
     }
     Ok(())
 }
