@@ -15,7 +15,7 @@
 //! http::graphql      media types, body, deadline          ─ http::admission: token, host, X-Tenant → TenantCtx, Actor
 //!   http::documents  text or hash, guard, trust           ─ graphql::guard, graphql::cost
 //!   graphql::schema  roots, @access                       ─ graphql::context: Request → Shop → read() / write()
-//!     tenant::…::graphql   ids and scalars; decides nothing
+//!     tenant::…::graphql   ids and scalars; decides nothing    ─ graphql::prompt: what is in memory is answered in place
 //!       tenant::…::service permission, rules              ─ Failure: refused / forbidden / database
 //!         tenant::…::repo  a statement each, or what is one act to its caller
 //!           db::TenantRead, db::TenantTx                  ─ search path and role of this tenant, for this transaction
@@ -195,7 +195,8 @@
 //!   from an id, names that the catalogue quotes, ids and versions; never text of a person's.
 //! - No session state, but where the owner builds an index, on a connection that is closed then: a path or role is set by `SET LOCAL` within a transaction, and never skipped because it seems to be
 //!   right already. The login's own path is empty, so a statement that forgot its tenant fails.
-//! - No write travels with its opening, and no connection is handed on dirty.
+//! - No write travels with its opening, and no connection is handed on dirty, nor one whose backend has kept a tenant out. Of a COMMIT
+//!   that was not answered nobody is told that it failed.
 //! - No `repo` knows an `Actor`; no GraphQL type derives a diesel trait. No domain's statement touches another's tables but
 //!   these: orders read books and move their copies, and sales name books; the journal looks for endpoints that take events,
 //!   and writes what the trail and the events have; webhooks read events.
@@ -258,7 +259,9 @@
 //!   Nothing is put back where it was not taken.
 //! - No entry of the registry is trusted beyond the end of what it carries while the registry answers, and while it does not,
 //!   it is asked again within half a second.
-//! - No shop has more books than its plan allows, however many add at once.
+//! - No shop has more books than its plan allows, however many add at once. No import keeps an order waiting but for the books that it
+//!   changes, at its end, in the order of their ids; nobody adds a book or changes what one is known by but under the lock that
+//!   an import has alone.
 //! - No tenant gets more than its turn while others wait, and none that has its share gets the last quarter of the connections.
 //!   None waits for a connection longer than it may, and none that got none has done anything.
 //! - No setting or flag is but declared in the code, and no stored value counts that the release would not take. No end date of a

@@ -18,7 +18,7 @@ use super::scope::{Held, Query, Scope};
 use super::tenant::TenantTx;
 use super::tls::Target;
 use crate::kernel::ids::TenantId;
-use crate::kernel::tenant::{SchemaName, TenantCtx};
+use crate::kernel::tenant::SchemaName;
 
 /// The most connections of the owner: schema changes are bound by the processor, so few are as fast as many.
 const POOL_MAX: u32 = 4;
