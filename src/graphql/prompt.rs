@@ -15,11 +15,11 @@ use async_graphql::{
 /// Selections of an object that are looked at one by one; whoever asks for more is answered as the library does it.
 const FIELDS_MAX: usize = 32;
 
-/// An object whose fields without selections are mostly at hand: each is asked where it stands, one after another, and who has to
-/// wait waits together with the fields that have selections, so that their loads meet in a batch.
+/// An object whose fields without selections are mostly at hand, and are answered where they stand.
 ///
-/// The library puts a future of each field into a set that wakes each by itself: for a title that is in memory, many times what
-/// it costs to copy it. The answer is the same, in the order in which it was asked for.
+/// Each of them is asked once, one after another; those that have to wait do so together with the fields that have selections,
+/// so that their loads meet in a batch. The library puts a future of each field into a set that wakes each by itself: for a title
+/// that is in memory, many times what it costs to copy it. The answer is the same, in the order in which it was asked for.
 #[derive(Debug, Clone)]
 pub struct Prompt<T>(pub T);
 

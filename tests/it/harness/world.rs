@@ -300,7 +300,7 @@ pub async fn people(app: &App, shop: &Arc<TenantCtx>) {
             VALUES ($1, $2 || '@test.example', $2 || '@test.example', $2, 'active', now()) RETURNING id)
         INSERT INTO user_roles (user_id, role_id) SELECT person.id, roles.id FROM person, roles WHERE key = $2";
     let work = async |tx: &mut OwnerTx| {
-        let mut tx: TenantTx = tx.as_tenant(shop).await?;
+        let mut tx: TenantTx = tx.as_tenant(shop.id).await?;
         for role in Role::ALL {
             let insert = diesel::sql_query(insert)
                 .bind::<diesel::sql_types::Uuid, _>(user_id(shop, role).0)
