@@ -44,7 +44,7 @@ pub enum DbError {
     #[error("the database is unreachable: {0}")]
     Unreachable(String),
     /// The connection was lost when the transaction was to be kept: it may have been.
-    #[error("the database became unreachable at the COMMIT: {0}")]
+    #[error("the database is unreachable: {0}; that was at the COMMIT, which may have been kept")]
     InDoubt(String),
     /// The statement ran into a timeout or was cancelled.
     #[error("the statement was cancelled: {0}")]
