@@ -175,29 +175,6 @@ async fn few_copies_left_are_told_once() {
 }
 
 #[tokio::test]
-async fn what_was_refused_for_want_of_copies_is_tried_anew_under_its_key() {
-    world(async |world| {
-        let owner = world.owner();
-        let emma = stocked(&owner, "Emma", 1).await;
-        let id = order(&owner, &[(&emma, 2)]).await;
-        let place = async || act(&owner, "orderPlace", &id, ", idempotencyKey: \"till-1\"").await;
-        for _ in 0..2 {
-            assert_eq!(codes(&place().await), ["INSUFFICIENT_STOCK"]);
-        }
-        let restock =
-            "mutation($id: ID!) { bookUpdate(id: $id, version: 1, input: { stock: 5 }) { userErrors { code } } }";
-        assert_eq!(codes(&owner.data(restock, json!({ "id": emma })).await["bookUpdate"]), Vec::<&str>::new());
-
-        for _ in 0..2 {
-            let placed = place().await;
-            assert_eq!((codes(&placed), &placed["order"]["status"]), (vec![], &json!("PLACED")));
-        }
-        assert_eq!(copies(&world.a, "Emma").await, (3, 2, 0), "and done once");
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn placing_costs_five_round_trips_with_a_key_and_without() {
     world(async |world| {
         let owner = world.owner();

@@ -62,7 +62,7 @@ pub(super) fn check_offer(line: &Line, offer: &Offer) -> Result<i64, OrderRefusa
     };
     if offer.stock < line.quantity {
         let message = format!("Of `{}` {} are left, and {} are ordered.", offer.title, offer.stock, line.quantity);
-        let refusal = OrderRefusal::new(OrderErrorCode::InsufficientStock, message, &["id"]).passing();
+        let refusal = OrderRefusal::new(OrderErrorCode::InsufficientStock, message, &["id"]);
         return Err(refusal.with_fact(Fact::Stock(offer.id.to_string(), offer.stock)));
     }
     Ok(price)
